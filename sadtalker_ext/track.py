@@ -118,7 +118,7 @@ class MotionTrack:
                 f"{self.space.dim} numbers; got an array of shape {data.shape}."
             )
         if not np.isfinite(data).all():
-            raise TrackError("The motion track holds numbers that are not finite; check the file it came from.")
+            raise TrackError("The motion track holds numbers that are not finite; check where it came from.")
         if not self.fps > 0:
             raise TrackError(f"A motion track needs a positive frame rate, not {self.fps}.")
         object.__setattr__(self, "data", data)
@@ -164,7 +164,10 @@ class MotionTrack:
         rows = source[np.arange(len(self.data)) % len(source)][:, columns]
         data = self.data.copy()
         data[:, columns] += np.float32(blend) * (rows - data[:, columns])
-        provenance = {**self.provenance, "mixed": {"channels": list(channels), "from": dict(other.provenance)}}
+        provenance = {
+            **self.provenance,
+            "mixed": {"channels": list(channels), "from": dict(other.provenance)},
+        }
         return replace(self, data=data, provenance=provenance)
 
     def resampled(self, fps: float) -> MotionTrack:

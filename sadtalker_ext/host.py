@@ -1,0 +1,98 @@
+"""Where we run: the Host protocol, progress, cancelling, and the standalone host."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from .errors import Cancelled
+
+if TYPE_CHECKING:
+    import numpy as np
+
+STAGES: tuple[str, ...] = ("speech", "portrait", "motion", "render")
+
+
+@dataclass(frozen=True)
+class Progress:
+    """One step of a run: `done` of `total` units of `stage`; while rendering, the frame just made.
+
+    stage: one of `STAGES`. total: 0 when unknown. frame: uint8 (H, W, 3 or 4), not to be kept or changed.
+    """
+
+    stage: str
+    done: int
+    total: int
+    frame: np.ndarray | None = None
+
+
+ProgressCallback = Callable[[Progress], None]
+
+
+class CancelToken:
+    """Stops a run from another thread: `cancel()` there, and the run raises `Cancelled` within a frame."""
+
+    def __init__(self) -> None:
+        self._event = threading.Event()
+
+    def cancel(self) -> None:
+        self._event.set()
+
+    @property
+    def cancelled(self) -> bool:
+        return self._event.is_set()
+
+    def check(self) -> None:
+        """Raise `Cancelled` if `cancel` was called."""
+        if self._event.is_set():
+            raise Cancelled
+
+
+class Host(Protocol):
+    """What a run asks of the place it runs in."""
+
+    name: str
+
+    def device(self) -> str:
+        """The torch device to compute on: cpu, cuda, mps, xpu …"""
+        ...
+
+    def models_dir(self) -> Path:
+        """The folder where weights that users download live."""
+        ...
+
+    def output_dir(self) -> Path:
+        """The folder for results when none was named."""
+        ...
+
+
+class StandaloneHost:
+    """The command line and the Python library: the current folder, and a models folder per user."""
+
+    name = "standalone"
+
+    def device(self) -> str:
+        import torch
+
+        if torch.cuda.is_available():
+            return "cuda"
+        if getattr(torch, "xpu", None) is not None and torch.xpu.is_available():
+            return "xpu"
+        if torch.backends.mps.is_available():
+            return "mps"
+        return "cpu"
+
+    def models_dir(self) -> Path:
+        """`SADTALKER_MODELS` if set, else `models/SadTalker` under the user's cache folder."""
+        named = os.environ.get("SADTALKER_MODELS")
+        if named:
+            return Path(named)
+        cache = os.environ.get("XDG_CACHE_HOME") or os.environ.get("LOCALAPPDATA") or Path.home() / ".cache"
+        return Path(cache) / "sadtalker" / "models" / "SadTalker"
+
+    def output_dir(self) -> Path:
+        return Path.cwd()

@@ -1,0 +1,436 @@
+"""Every knob in one validated dataclass; CLI flags, UI widgets, API schema and metadata come from it."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import operator
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import MISSING, Field, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from .errors import OptionsError
+
+GROUPS: dict[str, str] = {
+    "basic": "what to make",
+    "motion": "how the head and face move",
+    "face": "which face, and how it is found",
+    "output": "the file that is written",
+}
+DEFAULT_FPS = 25.0
+NOTABLE_LIMIT = 80_000  # upper limits beyond this only catch mistakes and are not shown in --help
+
+
+@dataclass(frozen=True)
+class Knob:
+    """How one option is described, checked and shown.
+
+    kind: bool, int, float, choice, path, ramp (numbers over time), point (x, y) or points (five).
+    low, high: inclusive range of a number (for a ramp: of each number).
+    nullable: whether None (“not given”) is allowed.
+    """
+
+    name: str
+    kind: str
+    help: str
+    group: str
+    default: Any
+    low: float | None = None
+    high: float | None = None
+    choices: tuple[str, ...] = ()
+    metavar: str | None = None
+    nullable: bool = False
+
+    @property
+    def flag(self) -> str:
+        return "--" + self.name.replace("_", "-")
+
+    def check(self, value: Any) -> Any:
+        """The value in its canonical type; raises `OptionsError` with the knob's range in words."""
+        if value is None and self.nullable:
+            return None
+        try:
+            return _CHECKS[self.kind](self, value)
+        except (TypeError, ValueError, AttributeError):
+            raise self.error(value) from None
+
+    def error(self, value: Any) -> OptionsError:
+        return OptionsError(f"{self.flag} must be {self.expected()}, not {_shown(value)}.")
+
+    def expected(self) -> str:
+        """What is accepted, in words."""
+        between = (
+            f" from {self.low:g} to {self.high:g}" if self.low is not None and self.high is not None else ""
+        )
+        return {
+            "bool": "true or false",
+            "int": f"a whole number{between}",
+            "float": f"a number{between}",
+            "choice": "one of " + ", ".join(self.choices),
+            "path": "the path of a file",
+            "ramp": f"one or more numbers{between}",
+            "point": "a point X,Y in pixels",
+            "points": "five points X,Y in pixels",
+        }[self.kind]
+
+    def schema(self) -> dict[str, Any]:
+        """JSON schema of this knob."""
+        number: dict[str, Any] = {"type": "number"}
+        if self.low is not None:
+            number["minimum"] = self.low
+        if self.high is not None:
+            number["maximum"] = self.high
+        point = {"type": "array", "items": {"type": "number"}, "minItems": 2, "maxItems": 2}
+        shape: dict[str, Any] = {
+            "bool": {"type": "boolean"},
+            "int": {**number, "type": "integer"},
+            "float": number,
+            "choice": {"type": "string", "enum": list(self.choices)},
+            "path": {"type": "string"},
+            "ramp": {"type": "array", "items": number, "minItems": 1},
+            "point": point,
+            "points": {"type": "array", "items": point, "minItems": 5, "maxItems": 5},
+        }[self.kind]
+        if self.nullable:
+            shape = {"anyOf": [shape, {"type": "null"}]}
+        default = list(self.default) if isinstance(self.default, tuple) else self.default
+        return {**shape, "default": default, "description": self.help, "x-group": self.group}
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "…"
+
+
+def _check_bool(knob: Knob, value: Any) -> bool:
+    if isinstance(value, bool) or type(value).__name__ in ("bool_", "bool"):
+        return bool(value)
+    raise knob.error(value)
+
+
+def _check_int(knob: Knob, value: Any) -> int:
+    if isinstance(value, bool):
+        raise knob.error(value)
+    number = int(value) if isinstance(value, float) and value.is_integer() else operator.index(value)
+    return int(_in_range(knob, number, value))
+
+
+def _check_float(knob: Knob, value: Any) -> float:
+    if isinstance(value, (bool, str, bytes)):
+        raise knob.error(value)
+    return float(_in_range(knob, float(value), value))
+
+
+def _in_range(knob: Knob, number: float, value: Any) -> float:
+    if not math.isfinite(number):
+        raise knob.error(value)
+    if (knob.low is not None and number < knob.low) or (knob.high is not None and number > knob.high):
+        raise knob.error(value)
+    return number
+
+
+def _check_choice(knob: Knob, value: Any) -> str:
+    if not isinstance(value, str) or value not in knob.choices:
+        raise knob.error(value)
+    return value
+
+
+def _check_path(knob: Knob, value: Any) -> str:
+    if not isinstance(value, (str, Path)) or not str(value):
+        raise knob.error(value)
+    return str(value)
+
+
+def _check_ramp(knob: Knob, value: Any) -> tuple[float, ...]:
+    values = value if isinstance(value, Iterable) and not isinstance(value, (str, bytes)) else (value,)
+    numbers = tuple(_check_float(knob, number) for number in values)
+    if not numbers:
+        raise knob.error(value)
+    return numbers
+
+
+def _check_point(knob: Knob, value: Any) -> tuple[float, float]:
+    x, y = value
+    return _check_float(knob, x), _check_float(knob, y)
+
+
+def _check_points(knob: Knob, value: Any) -> tuple[tuple[float, float], ...]:
+    points = tuple(_check_point(knob, point) for point in value)
+    if len(points) != 5:
+        raise knob.error(value)
+    return points
+
+
+_CHECKS: dict[str, Callable[[Knob, Any], Any]] = {
+    "bool": _check_bool,
+    "int": _check_int,
+    "float": _check_float,
+    "choice": _check_choice,
+    "path": _check_path,
+    "ramp": _check_ramp,
+    "point": _check_point,
+    "points": _check_points,
+}
+
+
+def _knob(default: Any, kind: str, group: str, help: str, **extra: Any) -> Any:
+    return field(default=default, metadata={"kind": kind, "group": group, "help": help, **extra})
+
+
+@dataclass(frozen=True)
+class Options:
+    """All knobs of a run, validated on construction; raises `OptionsError` with a sentence."""
+
+    engine: str = _knob(
+        "auto",
+        "choice",
+        "basic",
+        "which engine makes the video; auto takes the best one that is ready",
+        choices=("auto", "instant"),
+    )
+    start: float = _knob(0.0, "float", "basic", "seconds of the recording to skip", low=0.0, high=86400.0)
+    end: float | None = _knob(
+        None,
+        "float",
+        "basic",
+        "second of the recording to stop at (default: its end)",
+        low=0.0,
+        high=86400.0,
+        nullable=True,
+    )
+    idle: float | None = _knob(
+        None,
+        "float",
+        "basic",
+        "make this many seconds of quiet presence instead of speech",
+        low=0.2,
+        high=3600.0,
+        nullable=True,
+        metavar="SECONDS",
+    )
+    seed: int = _knob(
+        0, "int", "basic", "random seed: the same seed gives the same video", low=0, high=2**32 - 1
+    )
+    lips: str = _knob(
+        "auto",
+        "choice",
+        "motion",
+        "where lips come from: phones (recognised speech), visemes (a small network), or the better of both",
+        choices=("auto", "phones", "visemes"),
+    )
+    expression_scale: float = _knob(
+        1.0, "float", "motion", "how strongly lips and brows move", low=0.0, high=2.0
+    )
+    head_motion: float = _knob(1.0, "float", "motion", "how much the head moves", low=0.0, high=2.0)
+    blink_rate: float = _knob(1.0, "float", "motion", "how often the eyes blink; 0 never", low=0.0, high=3.0)
+    gaze: float = _knob(
+        1.0, "float", "motion", "how much the eyes wander; 0 keeps the picture's gaze", low=0.0, high=2.0
+    )
+    still: bool = _knob(
+        False, "bool", "motion", "keep the head still (lips, blinks and a hint of sway remain)"
+    )
+    yaw: tuple[float, ...] | None = _knob(
+        None,
+        "ramp",
+        "motion",
+        "turn the head over time, in degrees: 0 20 -10 (positive: to the right)",
+        low=-45.0,
+        high=45.0,
+        nullable=True,
+        metavar="DEG",
+    )
+    pitch: tuple[float, ...] | None = _knob(
+        None,
+        "ramp",
+        "motion",
+        "nod the head over time, in degrees (positive: chin up)",
+        low=-45.0,
+        high=45.0,
+        nullable=True,
+        metavar="DEG",
+    )
+    roll: tuple[float, ...] | None = _knob(
+        None,
+        "ramp",
+        "motion",
+        "lean the head over time, in degrees (positive: clockwise)",
+        low=-45.0,
+        high=45.0,
+        nullable=True,
+        metavar="DEG",
+    )
+    ref_pose: str | None = _knob(
+        None,
+        "path",
+        "motion",
+        "video whose head motion is followed (looped if short)",
+        nullable=True,
+        metavar="VIDEO",
+    )
+    ref_blink: str | None = _knob(
+        None,
+        "path",
+        "motion",
+        "video whose blinks are followed (looped if short)",
+        nullable=True,
+        metavar="VIDEO",
+    )
+    face: int | None = _knob(
+        None,
+        "int",
+        "face",
+        "which of several faces, by its number in --preview-face (default: the largest)",
+        low=1,
+        high=999,
+        nullable=True,
+        metavar="N",
+    )
+    face_at: tuple[float, float] | None = _knob(
+        None,
+        "point",
+        "face",
+        "the face at this point of the picture, in pixels",
+        nullable=True,
+        metavar="X,Y",
+    )
+    points: tuple[tuple[float, float], ...] | None = _knob(
+        None,
+        "points",
+        "face",
+        "five points, in pixels, for a face that is not found: the eye on the picture's left, the eye on its "
+        "right, nose tip, mouth corner on the left, mouth corner on the right",
+        nullable=True,
+        metavar="X,Y",
+    )
+    detector: str = _knob(
+        "auto",
+        "choice",
+        "face",
+        "how faces are found; face-alignment downloads its weights on first use",
+        choices=("auto", "mediapipe", "face-alignment"),
+    )
+    fps: float = _knob(DEFAULT_FPS, "float", "output", "frames per second", low=1.0, high=60.0)
+    crf: int = _knob(
+        18, "int", "output", "quality of the video: smaller is better and larger", low=0, high=51
+    )
+    preset: str = _knob(
+        "veryfast",
+        "choice",
+        "output",
+        "effort of the encoder: slower makes smaller files",
+        choices=("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow"),
+    )
+    overwrite: bool = _knob(False, "bool", "output", "replace the output file if it exists")
+
+    def __post_init__(self) -> None:
+        for knob in knobs():
+            object.__setattr__(self, knob.name, knob.check(getattr(self, knob.name)))
+        if self.end is not None and self.end <= self.start:
+            raise OptionsError(f"--end ({self.end:g} s) must be later than --start ({self.start:g} s).")
+        if sum(value is not None for value in (self.face, self.face_at, self.points)) > 1:
+            raise OptionsError("Give only one of --face, --face-at and --points.")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values, one per knob; `from_dict` reads them back."""
+
+        def plain(value: Any) -> Any:
+            return [plain(item) for item in value] if isinstance(value, tuple) else value
+
+        return {knob.name: plain(getattr(self, knob.name)) for knob in knobs()}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any], *, ignore_unknown: bool = False) -> Options:
+        """Options from a mapping by name; an unknown name raises `OptionsError` unless told to ignore it."""
+        known = {knob.name for knob in knobs()}
+        unknown = sorted(set(values) - known)
+        if unknown and not ignore_unknown:
+            raise OptionsError(f"Unknown option {unknown[0]!r}; known options: {', '.join(sorted(known))}.")
+        return cls(**{name: value for name, value in values.items() if name in known})
+
+
+def _to_knob(entry: Field[Any]) -> Knob:
+    assert entry.default is not MISSING
+    return Knob(name=entry.name, default=entry.default, **entry.metadata)
+
+
+def knobs() -> tuple[Knob, ...]:
+    """All knobs in the order in which they are declared."""
+    return _KNOBS
+
+
+_KNOBS = tuple(_to_knob(entry) for entry in fields(Options))
+
+
+def options_schema() -> dict[str, Any]:
+    """JSON schema of `Options.to_dict()`."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Options",
+        "type": "object",
+        "additionalProperties": False,
+        "properties": {knob.name: knob.schema() for knob in knobs()},
+    }
+
+
+def _point_from_text(text: str) -> tuple[float, float]:
+    x, y = text.split(",")
+    return float(x), float(y)
+
+
+def add_arguments(parser: argparse.ArgumentParser, *, only: Sequence[str] | None = None) -> None:
+    """One command-line flag per knob, in titled groups; `only` limits them by knob name."""
+    readers: dict[str, Callable[[str], Any]] = {
+        "int": int,
+        "float": float,
+        "ramp": float,
+        "point": _point_from_text,
+        "points": _point_from_text,
+    }
+    for group, title in GROUPS.items():
+        chosen = [k for k in knobs() if k.group == group and (only is None or k.name in only)]
+        section = parser.add_argument_group(title) if chosen else parser
+        for knob in chosen:
+            settings: dict[str, Any] = {
+                "dest": knob.name,
+                "default": argparse.SUPPRESS,
+                "help": _help_line(knob),
+            }
+            if knob.kind == "bool":
+                section.add_argument(knob.flag, action="store_true", **settings)
+                continue
+            settings["metavar"] = knob.metavar
+            if knob.kind in readers:
+                settings["type"] = readers[knob.kind]
+            if knob.kind == "choice":
+                settings["choices"] = knob.choices
+                settings.pop("metavar")
+            if knob.kind in ("ramp", "points"):
+                settings["nargs"] = "+" if knob.kind == "ramp" else 5
+            if settings.get("metavar", 0) is None:
+                settings["metavar"] = {"int": "N", "float": "X"}.get(knob.kind, knob.name.upper())
+            section.add_argument(knob.flag, **settings)
+
+
+def _help_line(knob: Knob) -> str:
+    notes = []
+    if (
+        knob.low is not None
+        and knob.high is not None
+        and knob.kind in ("int", "float", "ramp")
+        and knob.high < 80000
+    ):
+        notes.append(f"{knob.low:g} to {knob.high:g}")
+    if knob.default is not None and knob.kind != "bool":
+        notes.append(
+            f"default {knob.default:g}"
+            if isinstance(knob.default, (int, float))
+            else f"default {knob.default}"
+        )
+    return (knob.help + (f" ({', '.join(notes)})" if notes else "")).replace("%", "%%")
+
+
+def from_namespace(namespace: argparse.Namespace) -> Options:
+    """Options from parsed flags; knobs that were not given keep their defaults."""
+    names = {knob.name for knob in knobs()}
+    return Options(**{name: value for name, value in vars(namespace).items() if name in names})
