@@ -1,0 +1,289 @@
+"""The `sadtalker` command: animate, demo, motion, render, inspect, evaluate and engines."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from . import __version__
+from .errors import SadTalkerError
+from .options import Options, add_arguments, from_namespace, knobs
+
+if TYPE_CHECKING:
+    from .face import Portrait
+
+USER_MISTAKE, CANCELLED, FAILED = 2, 130, 1  # exit codes
+DEMO = Path(__file__).parent / "assets" / "demo"
+PORTRAIT_KNOBS = ("face", "face_at", "points", "detector")
+RENDER_KNOBS = ("start", "end", *PORTRAIT_KNOBS, "fps", "crf", "preset", "overwrite")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit code: 0, 2 for a user's mistake, 130 for a cancel."""
+    parser = build_parser()
+    given = parser.parse_args(arguments)
+    if given.command is None:
+        parser.print_help()
+        return 0
+    previous = _terminate_like_interrupt()
+    try:
+        run: Callable[[argparse.Namespace], int] = given.run
+        return run(given)
+    except SadTalkerError as error:
+        print(f"sadtalker: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("\nsadtalker: Cancelled; nothing was written.", file=sys.stderr)
+        return CANCELLED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+    except MemoryError:
+        print("sadtalker: Out of memory; use a smaller picture or close other programs.", file=sys.stderr)
+        return FAILED
+    finally:
+        if previous is not None:
+            signal.signal(signal.SIGTERM, previous)
+
+
+def _terminate_like_interrupt() -> Any:
+    """Make a polite kill clean up like Ctrl-C; returns the former handler (None outside the main thread)."""
+
+    def interrupt(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    try:
+        return signal.signal(signal.SIGTERM, interrupt)
+    except ValueError:
+        return None
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of the whole command line."""
+    parser = argparse.ArgumentParser(
+        prog="sadtalker",
+        description="Turn one portrait and speech into a talking-head video.",
+        epilog="sadtalker COMMAND --help tells more about a command.",
+    )
+    parser.add_argument("--version", action="version", version=f"sadtalker {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
+
+    def command(name: str, run: Callable[[argparse.Namespace], int], help: str) -> argparse.ArgumentParser:
+        added = commands.add_parser(name, help=help, description=help[0].upper() + help[1:] + ".")
+        added.set_defaults(run=run)
+        return added
+
+    animate = command("animate", _animate, "make a talking-head video from a portrait and speech")
+    _add_inputs(animate)
+    _add_output(animate, "video to write: .mp4, .webm, .gif, or a folder for PNG frames")
+    animate.add_argument(
+        "--preview-face", metavar="PNG", help="write a picture of the faces found (without AUDIO: only that)"
+    )
+    animate.add_argument("--save-motion", metavar="FILE", help="also write the motion, as .npz or .csv")
+    add_arguments(animate)
+
+    demo = command("demo", _demo, "make a video from the portrait and speech that come with the program")
+    _add_output(demo, "video to write", default="talking.mp4")
+    add_arguments(demo, only=[knob.name for knob in knobs() if knob.group != "face"])
+
+    motion = command("motion", _motion, "make the motion alone, to edit and render later")
+    _add_inputs(motion)
+    _add_output(
+        motion, "motion track to write: .npz, or .csv as Live Link Face writes it", default="track.npz"
+    )
+    add_arguments(motion)
+
+    render = command("render", _render, "render a motion track on a portrait")
+    render.add_argument("picture", metavar="PICTURE", help="the portrait")
+    render.add_argument("track", metavar="TRACK", help="motion track: .npz or Live Link Face .csv")
+    render.add_argument("--audio", metavar="AUDIO", help="soundtrack: any audio or video file")
+    render.add_argument(
+        "--track-fps", type=float, metavar="FPS", help="frame rate of a .csv without usable times"
+    )
+    _add_output(render, "video to write: .mp4, .webm, .gif, or a folder for PNG frames")
+    add_arguments(render, only=RENDER_KNOBS)
+
+    inspect = command("inspect", _inspect, "tell what made a video, from its metadata")
+    inspect.add_argument("video", metavar="VIDEO")
+    inspect.add_argument("--json", action="store_true", help="print the whole metadata document")
+
+    evaluate = command("evaluate", _evaluate, "measure how well lips follow speech in a video")
+    evaluate.add_argument("video", metavar="VIDEO")
+    evaluate.add_argument(
+        "--picture", metavar="PICTURE", help="source picture, to compare what is outside the face"
+    )
+    evaluate.add_argument(
+        "--track", metavar="TRACK", help="motion that was commanded (default: the metadata's)"
+    )
+    evaluate.add_argument("--sheet", metavar="PNG", help="also write a contact sheet of the video")
+    evaluate.add_argument("--json", action="store_true", help="print JSON instead of a table")
+
+    engines = command("engines", _engines, "list engines: what is ready, what is missing and how to get it")
+    engines.add_argument("--json", action="store_true", help="print JSON instead of text")
+    return parser
+
+
+def _add_inputs(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("picture", metavar="PICTURE", help="the portrait: any picture, photo or drawing")
+    parser.add_argument("audio", metavar="AUDIO", nargs="?", help="the speech: any audio or video file")
+
+
+def _add_output(parser: argparse.ArgumentParser, help: str, default: str | None = None) -> None:
+    note = f" (default {default})" if default else " (default: named after the inputs, in this folder)"
+    parser.add_argument("-o", "--output", metavar="OUT", default=default, help=help + note)
+    parser.add_argument("-q", "--quiet", action="store_true", help="print nothing but errors")
+
+
+def _animate(given: argparse.Namespace) -> int:
+    from .pipeline import animate
+    from .video import check_output
+
+    options = from_namespace(given)
+    tracks = _track_target(given.save_motion, options)
+    if given.preview_face is not None:
+        if given.output is not None:
+            check_output(given.output, options.overwrite)
+        _preview_face(given.picture, given.preview_face, options)
+        if given.audio is None and options.idle is None:
+            return 0
+    return _make(
+        given,
+        lambda report: animate(given.picture, given.audio, given.output, options, progress=report),
+        tracks,
+    )
+
+
+def _demo(given: argparse.Namespace) -> int:
+    from .pipeline import animate
+
+    options = from_namespace(given)
+    portrait, speech = DEMO / "portrait.png", None if options.idle is not None else DEMO / "speech.wav"
+    return _make(given, lambda report: animate(portrait, speech, given.output, options, progress=report))
+
+
+def _render(given: argparse.Namespace) -> int:
+    from .motion import load_track
+    from .pipeline import render_track
+
+    track = load_track(given.track, fps=given.track_fps)
+    if not hasattr(given, "fps"):
+        given.fps = min(60.0, max(1.0, track.fps))
+    options = from_namespace(given)
+    return _make(
+        given,
+        lambda report: render_track(
+            given.picture, track, given.output, options, speech=given.audio, progress=report
+        ),
+    )
+
+
+def _make(given: argparse.Namespace, work: Callable[[Any], Any], save_motion: Path | None = None) -> int:
+    from .console import ProgressBar, describe_result
+
+    with ProgressBar(quiet=given.quiet) as report:
+        result = work(report)
+    if save_motion is not None:
+        from .motion import save_track
+
+        save_track(result.track, save_motion, overwrite=result.options.overwrite)
+    if not given.quiet:
+        for notice in result.notices:
+            print(f"note: {notice}", file=sys.stderr)
+        print(describe_result(result))
+    return 0
+
+
+def _track_target(name: str | None, options: Options) -> Path | None:
+    """Refuse a motion file that cannot be written before any work is done."""
+    if name is None:
+        return None
+    from .motion import check_track_output
+
+    return check_track_output(name, options.overwrite)
+
+
+def _motion(given: argparse.Namespace) -> int:
+    from .console import ProgressBar
+    from .motion import save_track
+    from .pipeline import make_motion
+
+    options = from_namespace(given)
+    target = _track_target(given.output, options)
+    assert target is not None
+    _load_portrait(given.picture, options)
+    with ProgressBar(quiet=given.quiet) as report:
+        track = make_motion(given.audio, options, progress=report)
+    save_track(track, target, overwrite=options.overwrite)
+    if not given.quiet:
+        print(f"{target}: {len(track)} frames at {track.fps:g} frames/s in the {track.space.name} space")
+    return 0
+
+
+def _load_portrait(picture: str, options: Options) -> Portrait:
+    from .face import load_portrait
+
+    return load_portrait(picture, **{name: getattr(options, name) for name in PORTRAIT_KNOBS})
+
+
+def _preview_face(picture: str, target: str, options: Options) -> None:
+    from .face import save_preview
+
+    portrait = _load_portrait(picture, options)
+    path = save_preview(portrait, target, overwrite=options.overwrite)
+    count = len(portrait.faces)
+    print(f"{path}: {count} {'face' if count == 1 else 'faces'} found")
+
+
+def _inspect(given: argparse.Namespace) -> int:
+    from .console import describe_metadata
+    from .errors import VideoError
+    from .video import read_metadata
+
+    metadata = read_metadata(given.video)
+    if not metadata:
+        raise VideoError(
+            f"{given.video} holds no description of how it was made; it was not made by sadtalker."
+        )
+    print(json.dumps(metadata, indent=2, ensure_ascii=False) if given.json else describe_metadata(metadata))
+    return 0
+
+
+def _evaluate(given: argparse.Namespace) -> int:
+    from .evaluation import contact_sheet, evaluate
+    from .motion import load_track
+
+    track = None if given.track is None else load_track(given.track)
+    report = evaluate(given.video, track=track, picture=given.picture)
+    if given.sheet is not None:
+        from .face import save_picture
+
+        save_picture(contact_sheet(given.video), given.sheet)
+    print(json.dumps(report.to_dict(), indent=2) if given.json else report.table())
+    return 0
+
+
+def _engines(given: argparse.Namespace) -> int:
+    from .console import describe_engine
+    from .engines import ENGINES
+
+    if given.json:
+        rows = [
+            {
+                "name": engine.name,
+                "ready": not engine.missing(),
+                "summary": engine.summary,
+                "composition": dict(engine.composition),
+                "needs": [vars(need) for need in engine.needs()],
+            }
+            for engine in ENGINES.values()
+        ]
+        print(json.dumps(rows, indent=2))
+    else:
+        print("\n\n".join(describe_engine(engine) for engine in ENGINES.values()))
+    return 0

@@ -1,0 +1,310 @@
+"""One portrait and speech become a talking-head video: the only module that knows all the stages."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import OrderedDict
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from . import __version__
+from .engines import Engine, choose_engine
+from .errors import AudioError, OptionsError, TrackError
+from .host import CancelToken, Host, Progress, ProgressCallback, StandaloneHost
+from .options import Options
+from .track import MotionTrack
+
+if TYPE_CHECKING:
+    import numpy as np
+    from PIL import Image
+
+    from .audio import Speech
+    from .face import Portrait
+    from .render import Renderer
+
+    PictureSource = str | Path | Image.Image | np.ndarray
+    SpeechSource = str | Path | tuple[np.ndarray, int]
+
+RENDERERS_KEPT = 2  # prepared portraits that stay in memory between runs
+SOFTWARE = "sadtalker-ext"
+
+
+@dataclass(frozen=True)
+class Result:
+    """A finished video: where it is, what made it and how long that took.
+
+    duration: seconds of video. elapsed: seconds of work. notices: sentences worth showing.
+    """
+
+    path: Path
+    frames: int
+    fps: float
+    duration: float
+    elapsed: float
+    engine: str
+    options: Options
+    track: MotionTrack
+    metadata: Mapping[str, Any]
+    notices: tuple[str, ...]
+
+
+def animate(
+    picture: PictureSource,
+    speech: SpeechSource | None = None,
+    output: str | Path | None = None,
+    options: Options | None = None,
+    *,
+    progress: ProgressCallback | None = None,
+    cancel: CancelToken | None = None,
+    host: Host | None = None,
+) -> Result:
+    """Turn one portrait and speech into a talking-head video.
+
+    picture: a file, a PIL image or uint8 (H, W, 3 or 4). speech: an audio or video file, or
+    (samples (N,) or (N, channels), rate); None with `options.idle`. output: .mp4, .webm, .gif or a
+    folder for PNG frames; None names a new .mp4 in the host's output folder.
+    Raises a `SadTalkerError` whose text says what to do; nothing half-written stays.
+    """
+    run = _Run(options, progress, cancel, host)
+    path = run.check_output(output, picture, speech)
+    heard = run.load_speech(speech)
+    portrait = run.load_portrait(picture)
+    track = run.make_motion(heard)
+    return run.render(portrait, track, heard, path, picture, speech)
+
+
+def make_motion(
+    speech: SpeechSource | None,
+    options: Options | None = None,
+    *,
+    progress: ProgressCallback | None = None,
+    cancel: CancelToken | None = None,
+    host: Host | None = None,
+) -> MotionTrack:
+    """The motion alone, to be saved, edited and rendered later; arguments as for `animate`."""
+    run = _Run(options, progress, cancel, host)
+    return run.make_motion(run.load_speech(speech))
+
+
+def render_track(
+    picture: PictureSource,
+    track: MotionTrack,
+    output: str | Path | None = None,
+    options: Options | None = None,
+    *,
+    speech: SpeechSource | None = None,
+    progress: ProgressCallback | None = None,
+    cancel: CancelToken | None = None,
+    host: Host | None = None,
+) -> Result:
+    """Render a motion track on a portrait; with `speech` as soundtrack, cut or held to its length.
+
+    The track is resampled to `options.fps`; without options it keeps its own frame rate.
+    """
+    run = _Run(options or Options(fps=track.fps), progress, cancel, host)
+    if track.space != run.engine.space:
+        raise TrackError(
+            f"The engine {run.engine.name} renders {run.engine.space.name} tracks, not {track.space.name}."
+        )
+    path = run.check_output(output, picture, speech)
+    heard = None if speech is None else run.load_speech(speech)
+    portrait = run.load_portrait(picture)
+    track = track.resampled(run.options.fps)
+    if heard is not None:
+        track = track.fitted(run.frames(heard))
+    return run.render(portrait, track, heard, path, picture, speech)
+
+
+def release() -> None:
+    """Forget prepared portraits, so that the host gets their memory back."""
+    _renderers.clear()
+
+
+# Prepared portraits, most recently used last; the key holds everything that shaped them.
+_renderers: OrderedDict[tuple[object, ...], Renderer] = OrderedDict()
+
+
+class _Run:
+    """One run's options, engine and callbacks, and the stages in terms of them."""
+
+    def __init__(
+        self,
+        options: Options | None,
+        progress: ProgressCallback | None,
+        cancel: CancelToken | None,
+        host: Host | None,
+    ) -> None:
+        self.options = options or Options()
+        self.engine: Engine = choose_engine(self.options.engine)
+        self.report = progress or (lambda _: None)
+        self.check = (cancel or CancelToken()).check
+        self.host = host or StandaloneHost()
+        self.started = time.perf_counter()
+
+    def check_output(
+        self, output: str | Path | None, picture: PictureSource, speech: SpeechSource | None
+    ) -> Path:
+        from .video import check_output
+
+        self.check()
+        if output is None:
+            output = self.host.output_dir() / _free_name(self.host.output_dir(), picture, speech)
+        path = check_output(output, self.options.overwrite)
+        for given in (picture, speech):
+            if isinstance(given, (str, Path)) and _same_file(path, Path(given)):
+                raise OptionsError(f"The output {path.name} is one of the inputs; choose another name.")
+        return path
+
+    def load_speech(self, source: SpeechSource | None) -> Speech:
+        from .audio import load_speech, silence
+
+        options = self.options
+        self.report(Progress("speech", 0, 1))
+        if options.idle is not None:
+            if source is not None:
+                raise OptionsError("Give either speech or --idle, not both.")
+            speech = silence(options.idle)
+        elif source is None:
+            raise AudioError("No speech was given; give an audio or video file, or --idle SECONDS.")
+        else:
+            speech = load_speech(source, start=options.start, end=options.end, check=self.check)
+        self.report(Progress("speech", 1, 1))
+        return speech
+
+    def load_portrait(self, source: PictureSource) -> Portrait:
+        from .face import load_portrait
+
+        options = self.options
+        self.report(Progress("portrait", 0, 1))
+        portrait = load_portrait(
+            source,
+            face=options.face,
+            face_at=options.face_at,
+            points=options.points,
+            detector=options.detector,
+            check=self.check,
+        )
+        self.report(Progress("portrait", 1, 1))
+        return portrait
+
+    def frames(self, speech: Speech) -> int:
+        return max(1, math.ceil(speech.duration * self.options.fps - 1e-6))
+
+    def make_motion(self, speech: Speech) -> MotionTrack:
+        self.report(Progress("motion", 0, 1))
+        track = self.engine.motion(speech, self.frames(speech), self.options, self.check)
+        self.report(Progress("motion", 1, 1))
+        return track
+
+    def prepare(self, portrait: Portrait) -> Renderer:
+        image, alpha = portrait.image, portrait.alpha
+        key = (
+            self.engine.name,
+            image.shape,
+            hash(image.tobytes()),
+            None if alpha is None else hash(alpha.tobytes()),
+            portrait.face.landmarks.tobytes(),
+        )
+        renderer = _renderers.pop(key, None) or self.engine.renderer(portrait)
+        _renderers[key] = renderer
+        while len(_renderers) > RENDERERS_KEPT:
+            _renderers.popitem(last=False)
+        return renderer
+
+    def render(
+        self,
+        portrait: Portrait,
+        track: MotionTrack,
+        speech: Speech | None,
+        path: Path,
+        picture: PictureSource,
+        sound: SpeechSource | None,
+    ) -> Result:
+        from .video import VideoWriter
+
+        self.report(Progress("render", 0, len(track)))
+        renderer = self.prepare(portrait)
+        self.check()
+        metadata = self.describe(portrait, track, renderer, picture, sound)
+        writer = VideoWriter(
+            path,
+            width=portrait.width,
+            height=portrait.height,
+            fps=track.fps,
+            frames=len(track),
+            soundtrack=speech,
+            metadata=metadata,
+            crf=self.options.crf,
+            preset=self.options.preset,
+            overwrite=self.options.overwrite,
+            alpha=portrait.alpha is not None,
+        )
+        with writer, closing(renderer.render(track, check=self.check)) as frames:
+            for number, frame in enumerate(frames, start=1):
+                writer.write(frame)
+                self.report(Progress("render", number, len(track), frame))
+                self.check()
+        return Result(
+            path=writer.path,
+            frames=len(track),
+            fps=track.fps,
+            duration=track.duration,
+            elapsed=time.perf_counter() - self.started,
+            engine=self.engine.name,
+            options=self.options,
+            track=track,
+            metadata=metadata,
+            notices=portrait.picture.notices,
+        )
+
+    def describe(
+        self,
+        portrait: Portrait,
+        track: MotionTrack,
+        renderer: Renderer,
+        picture: PictureSource,
+        sound: SpeechSource | None,
+    ) -> dict[str, Any]:
+        """The metadata document: everything needed to make the same video again, no folder names."""
+        from .evaluation.trace import encode_opening
+
+        options = self.options.to_dict()
+        for name in ("ref_pose", "ref_blink"):
+            options[name] = options[name] and Path(options[name]).name
+        return {
+            "software": SOFTWARE,
+            "version": __version__,
+            "engine": self.engine.name,
+            "options": options,
+            "seed": self.options.seed,
+            "picture": _name(picture),
+            "speech": _name(sound),
+            "face": [round(float(edge)) for edge in portrait.face.box],
+            "region": list(renderer.region),
+            "motion": dict(track.provenance),
+            "lips": encode_opening(renderer.opening(track), track.fps),
+        }
+
+
+def _name(source: object) -> str | None:
+    return Path(source).name if isinstance(source, (str, Path)) else None
+
+
+def _same_file(path: Path, other: Path) -> bool:
+    try:
+        return path.exists() and other.exists() and path.samefile(other)
+    except OSError:
+        return False
+
+
+def _free_name(folder: Path, picture: PictureSource, speech: SpeechSource | None) -> str:
+    parts = [Path(name).stem for name in (_name(picture), _name(speech)) if name]
+    stem = "-".join(parts) or "talking"
+    number = 1
+    while (folder / (name := f"{stem}.mp4" if number == 1 else f"{stem}-{number}.mp4")).exists():
+        number += 1
+    return name
