@@ -1,0 +1,17 @@
+"""Audio files, video files and arrays into `Speech`: mono 16 kHz samples that remember the original sound."""
+
+from __future__ import annotations
+
+from .soundtrack import Soundtrack, soundtrack
+from .speech import MAX_SECONDS, MIN_SECONDS, SAMPLE_RATE, Speech, load_speech, silence
+
+__all__ = [
+    "MAX_SECONDS",
+    "MIN_SECONDS",
+    "SAMPLE_RATE",
+    "Soundtrack",
+    "Speech",
+    "load_speech",
+    "silence",
+    "soundtrack",
+]

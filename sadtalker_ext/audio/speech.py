@@ -1,0 +1,275 @@
+"""Audio files, video files and arrays into `Speech`: mono 16 kHz samples that remember the original sound."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import AudioError, DependencyError
+from ..ffmpeg import existing_file
+from .decode import BLOCK_SECONDS, AudioFile
+
+SAMPLE_RATE = 16000  # Hz, of everything that motion is made from
+MIN_SECONDS = 0.1  # shorter sound cannot be spoken
+MAX_SECONDS = 6 * 3600.0
+MIN_RATE, MAX_RATE = 1000, 768_000  # Hz, of arrays
+MAX_CHANNELS = 8
+SILENT_PEAK = 5e-4  # of full scale, about -66 dB: below the noise of any microphone
+CANCELLING = 0.1  # mono / channel level below which the channels of a file cancel each other
+# Share of each channel in the mono mix where dialogue sits in the centre: left, right, centre, low
+# frequency effects, back left, back right (, side left, side right).
+SURROUND_WEIGHTS: dict[int, tuple[float, ...]] = {
+    6: (0.2, 0.2, 0.4, 0.0, 0.1, 0.1),
+    8: (0.15, 0.15, 0.4, 0.0, 0.075, 0.075, 0.075, 0.075),
+}
+
+
+@dataclass(frozen=True)
+class Speech:
+    """Speech to animate, and where its original sound is.
+
+    samples: float32 (N,) mono at `SAMPLE_RATE`, in [-1, 1], finite.
+    duration: seconds, exact: the original's own samples over its own rate.
+    source: media file holding the original sound; None for arrays and for silence.
+    start: seconds into `source` where the samples begin.
+    original: float32 (N, C) original sound when it was given as an array; original_rate: its rate in Hz,
+    or the rate of `source`; channels: of the original (0 for silence without a soundtrack).
+    repaired: numbers that are not finite were found in the original and replaced by silence.
+    """
+
+    samples: np.ndarray
+    duration: float
+    source: Path | None = None
+    start: float = 0.0
+    original: np.ndarray | None = None
+    original_rate: int = 0
+    channels: int = 0
+    repaired: bool = False
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether nothing can be heard in it: the mouth will rest."""
+        return max(float(self.samples.max()), -float(self.samples.min())) < SILENT_PEAK
+
+    @property
+    def has_soundtrack(self) -> bool:
+        """Whether there is an original sound to put into the video."""
+        return self.source is not None or self.original is not None
+
+
+def load_speech(
+    source: str | os.PathLike[str] | tuple[np.ndarray, int],
+    *,
+    start: float = 0.0,
+    end: float | None = None,
+    check: Callable[[], None] | None = None,
+) -> Speech:
+    """Reads speech from any audio or video file, or from an (array, rate in Hz) pair.
+
+    Arrays are (N,) or (N, channels), integers of any width or floats. Channels are mixed to mono; the
+    result is scaled down if it exceeds full scale. start, end: seconds; `end` past the end means the end.
+    check: called about once a second of sound; what it raises stops the decoding.
+    Raises `AudioError` for anything that cannot be used.
+    """
+    if start < 0 or not np.isfinite(start):
+        raise AudioError(f"The start of the speech must be 0 seconds or later, not {start:g}.")
+    if end is not None and not end > start:
+        raise AudioError(f"The end of the speech ({end:g} s) must come after its start ({start:g} s).")
+    if isinstance(source, tuple):
+        return _from_array(source, start, end, check)
+    path, problem = existing_file(source)
+    if problem:
+        raise AudioError(f"The audio file {os.fspath(source)!r} {problem}.")
+    return _from_file(path, start, end, check)
+
+
+def silence(seconds: float) -> Speech:
+    """Speech without a sound or a soundtrack, for an idle portrait; raises `AudioError` when out of range."""
+    if not MIN_SECONDS <= seconds <= MAX_SECONDS:
+        raise AudioError(
+            f"An idle animation lasts {MIN_SECONDS:g} seconds to {MAX_SECONDS / 3600:g} hours, not {seconds:g} s."
+        )
+    return Speech(np.zeros(max(1, round(seconds * SAMPLE_RATE)), np.float32), float(seconds))
+
+
+def _from_file(path: Path, start: float, end: float | None, check: Callable[[], None] | None) -> Speech:
+    mix = _decode(path, None, start, end, check)
+    if mix.cancels:
+        mix = _decode(path, mix.loudest, start, end, check)
+    samples, duration = mix.finish(path.name, start)
+    return Speech(
+        samples, duration, path, start, None, mix.rate, channels=mix.channels, repaired=mix.broken > 0
+    )
+
+
+def _decode(
+    path: Path, channel: int | None, start: float, end: float | None, check: Callable[[], None] | None
+) -> _Mix:
+    with AudioFile(path) as file:
+        if file.stated_seconds > MAX_SECONDS and end is None:
+            raise _too_long(path.name)
+        mix = _Mix(file.rate, file.channels, channel)
+        first = round(start * file.rate)
+        last = None if end is None else round(end * file.rate)
+        for block in _window(file.blocks(), first, last):
+            if check is not None:
+                check()
+            mix.add(block)
+            if mix.frames > MAX_SECONDS * file.rate:
+                raise _too_long(path.name)
+    return mix
+
+
+def _from_array(
+    source: tuple[Any, Any], start: float, end: float | None, check: Callable[[], None] | None
+) -> Speech:
+    name = "The audio array"
+    if len(source) != 2:
+        raise AudioError(f"{name} must come with its sample rate: (array, rate).")
+    values, rate = source if np.ndim(source[1]) == 0 else (source[1], source[0])
+    if np.ndim(rate) != 0 or not MIN_RATE <= float(rate) <= MAX_RATE or float(rate) != int(rate):
+        raise AudioError(f"{name} needs a whole sample rate of {MIN_RATE} to {MAX_RATE} Hz, not {rate!r}.")
+    rate = int(rate)
+    original = _as_frames(values)
+    if len(original) > MAX_SECONDS * rate:
+        raise _too_long(name)
+    original = original[round(start * rate) : None if end is None else round(end * rate)]
+    block = max(1, int(BLOCK_SECONDS * rate))
+    mix = _Mix(rate, original.shape[1], None)
+    for begin in range(0, len(original), block):
+        if check is not None:
+            check()
+        mix.add(original[begin : begin + block].copy())
+    if mix.cancels:
+        again = _Mix(rate, original.shape[1], mix.loudest)
+        for begin in range(0, len(original), block):
+            again.add(original[begin : begin + block].copy())
+        mix = again
+    samples, duration = mix.finish(name, start)
+    if mix.broken:
+        original = np.nan_to_num(original, nan=0.0, posinf=0.0, neginf=0.0)
+    return Speech(samples, duration, None, 0.0, original, rate, original.shape[1], mix.broken > 0)
+
+
+def _as_frames(values: Any) -> np.ndarray:
+    """Any array of sound as float32 (N, channels) with full scale at 1."""
+    array = np.asarray(values)
+    if array.ndim not in (1, 2) or array.dtype.kind not in "iuf":
+        raise AudioError(
+            f"The audio array must hold numbers in the shape (N,) or (N, channels); got {array.dtype} {array.shape}."
+        )
+    if array.ndim == 1:
+        array = array[:, None]
+    elif array.shape[0] <= MAX_CHANNELS < array.shape[1]:
+        array = array.T  # (channels, N), as librosa and torchaudio have it
+    if not 1 <= array.shape[1] <= MAX_CHANNELS:
+        raise AudioError(f"The audio array has {array.shape[1]} channels; 1 to {MAX_CHANNELS} can be used.")
+    if array.dtype.kind == "f":
+        return array.astype(np.float32)
+    limits = np.iinfo(array.dtype)
+    middle = 0 if array.dtype.kind == "i" else (limits.max + 1) // 2
+    return (array.astype(np.float64) - middle).astype(np.float32) / np.float32(limits.max - middle)
+
+
+def _window(blocks: Iterator[np.ndarray], first: int, last: int | None) -> Iterator[np.ndarray]:
+    """The part of a stream of blocks from sample `first` up to `last`; reads no further than that."""
+    position = 0
+    for block in blocks:
+        begin = max(0, first - position)
+        stop = len(block) if last is None else min(len(block), last - position)
+        position += len(block)
+        if begin < stop:
+            yield block[begin:stop]
+        if last is not None and position >= last:
+            return
+
+
+class _Mix:
+    """Gathers blocks of many channels into one mono 16 kHz buffer, the only long array that is held."""
+
+    def __init__(self, rate: int, channels: int, channel: int | None) -> None:
+        self.rate, self.channels = rate, channels
+        self.frames = 0
+        self.broken = 0  # numbers that were not finite
+        self._buffer = bytearray()  # grows in place: no second copy at the end
+        self._energy = np.zeros(channels)
+        self._mono_energy = 0.0
+        if channel is None:
+            weights = SURROUND_WEIGHTS.get(channels, (1 / channels,) * channels)
+        else:
+            weights = tuple(float(i == channel) for i in range(channels))
+        self._weights = np.array(weights, np.float32)
+        self._resampler = None if rate == SAMPLE_RATE else _resampler(rate)
+
+    def add(self, block: np.ndarray) -> None:
+        """Takes float32 (n, channels); may change it in place."""
+        self.frames += len(block)
+        finite = np.isfinite(block)
+        if not finite.all():
+            self.broken += int(finite.size - np.count_nonzero(finite))
+            block[~finite] = 0.0
+        mono = np.ascontiguousarray(block @ self._weights if self.channels > 1 else block[:, 0])
+        if self.channels > 1:
+            self._energy += np.square(block, dtype=np.float64).sum(axis=0)
+            self._mono_energy += float(np.square(mono, dtype=np.float64).sum())
+        self._append(mono, last=False)
+
+    def _append(self, mono: np.ndarray, *, last: bool) -> None:
+        if self._resampler is not None:
+            mono = self._resampler.resample_chunk(mono, last=last)
+        self._buffer += memoryview(np.ascontiguousarray(mono)).cast("B")
+
+    @property
+    def loudest(self) -> int:
+        return int(self._energy.argmax())
+
+    @property
+    def cancels(self) -> bool:
+        """Whether channels of opposite sign wipe each other out in the mix."""
+        loudest = self._energy.max()
+        return self.channels > 1 and loudest > 0 and self._mono_energy < CANCELLING**2 * loudest
+
+    def finish(self, name: str, start: float) -> tuple[np.ndarray, float]:
+        """(samples, exact duration in seconds); raises `AudioError` when there is too little to use."""
+        duration = self.frames / self.rate
+        if self.frames == 0 and start > 0:
+            raise AudioError(f"{name} ends before {start:g} s, where the speech should start.")
+        if self.frames == 0:
+            raise AudioError(f"{name} holds no sound at all: its length is zero.")
+        if duration < MIN_SECONDS:
+            raise AudioError(f"{name} lasts only {duration:.3f} s; at least {MIN_SECONDS:g} s of speech is needed.")
+        if self.broken >= self.frames * self.channels:
+            raise AudioError(f"{name} holds no usable numbers (all are NaN or infinite); export it again.")
+        if self._resampler is not None:
+            self._append(np.zeros(0, np.float32), last=True)
+        wanted = max(1, round(duration * SAMPLE_RATE))
+        missing = wanted - len(self._buffer) // 4
+        self._buffer += bytes(4 * max(0, missing))
+        samples = np.frombuffer(self._buffer, np.float32, wanted)
+        peak = max(float(samples.max()), -float(samples.min()))
+        if peak > 1.0:
+            samples /= peak
+        return samples, duration
+
+
+def _resampler(rate: int) -> Any:
+    """A streaming resampler to `SAMPLE_RATE`: soxr at its high quality, which librosa.resample runs too.
+
+    Used directly because librosa resamples whole arrays only and its import alone costs seconds and 300 MB.
+    """
+    try:
+        import soxr
+    except ImportError as error:
+        raise DependencyError("Resampling sound needs soxr; run: pip install librosa") from error
+    return soxr.ResampleStream(rate, SAMPLE_RATE, 1, dtype="float32", quality="HQ")
+
+
+def _too_long(name: str) -> AudioError:
+    hours = MAX_SECONDS / 3600
+    return AudioError(f"{name} is longer than {hours:g} hours; cut it, or choose a part with a start and an end.")
+
