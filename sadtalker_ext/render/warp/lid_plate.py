@@ -1,0 +1,281 @@
+"""Turns the picture around one eye into what a blink needs: lid curves, a closed-lid picture, and its lashes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+UPPER = {"right": (33, 246, 161, 160, 159, 158, 157, 173, 133), "left": (263, 466, 388, 387, 386, 385, 384, 398, 362)}
+LOWER = {"right": (33, 7, 163, 144, 145, 153, 154, 155, 133), "left": (263, 249, 390, 373, 374, 380, 381, 382, 362)}
+BROW = {"right": (46, 53, 52, 65, 55), "left": (276, 283, 282, 295, 285)}
+IRIS = {"right": (468, 469, 470, 471, 472), "left": (473, 474, 475, 476, 477)}
+FOREHEAD, CHIN = 10, 152
+
+# Lengths below are in eye widths (corner to corner) unless a name says otherwise.
+SIDE = 0.32  # how far the patch reaches beyond the eye's corners
+ABOVE = 0.62  # and above the upper lid
+BELOW = 0.5  # and below the lower lid
+LIFT = 0.34  # height above the upper lid within which lashes and crease are replaced
+LIFT_OF_BROW = 0.72  # at most this share of the way from the lid to the brow
+MEETING = 0.86  # where between the open lids they meet (0 upper, 1 lower)
+CURVE_SMOOTHING = 0.035
+CURVE_SAMPLES = 161
+GRAIN_LIMIT = 3.0  # grey levels; wrinkles are stronger and are no grain
+
+
+@dataclass(frozen=True)
+class EyeFrame:
+    """Where an eye is: U runs along `across` from corner to corner, V along `down`, both in pixels."""
+
+    origin: np.ndarray  # (2,) px, the corner where U = 0
+    across: np.ndarray  # (2,) unit vector
+    down: np.ndarray  # (2,) unit vector, towards the chin
+    width: float  # px from corner to corner
+
+    def coordinates(self, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(U, V) in px of picture coordinates of any shape."""
+        dx, dy = x - self.origin[0], y - self.origin[1]
+        return dx * self.across[0] + dy * self.across[1], dx * self.down[0] + dy * self.down[1]
+
+
+@dataclass(frozen=True)
+class EyePatch:
+    """Everything about one eye that depends on the picture alone, over the pixels of `box`.
+
+    `geometry` holds four planes, in px where not said: how far the pixel lies below the open upper lid,
+    how far that lid travels in its column until the lids meet, how far above it the picture is
+    replaced, and the share (0..1) in which this column takes part.
+    """
+
+    frame: EyeFrame
+    box: tuple[int, int, int, int]  # x0, y0, x1, y1
+    geometry: np.ndarray  # float32 (h, w, 4)
+    closed: np.ndarray  # uint8 (h, w, 3): smooth lid skin down to where the lids meet
+    lashes: np.ndarray  # uint8 (h, w): opacity of the upper lashes as the picture has them
+    gaze: np.ndarray  # float32 (h, w): share in which a pixel follows the iris
+    lash_rgb: np.ndarray  # float32 (3,)
+    line: float  # px, thickness of the lash line
+    travel: float  # px, the longest way of the upper lid
+    reach: tuple[float, float]  # px, how far the iris may move across and down
+
+
+def smoothstep(x: np.ndarray, low: float, high: float) -> np.ndarray:
+    t = np.clip((x - low) / (high - low), 0, 1)
+    return t * t * (3 - 2 * t)
+
+
+def make_patch(image: np.ndarray, landmarks: np.ndarray, side: str) -> EyePatch | None:
+    """The patch of one eye ("left" or "right" of the person), or None where there is no open eye to close.
+
+    image: uint8 (H, W, 3). landmarks: (478, 3) or (468, 3) px.
+    """
+    points = np.asarray(landmarks, np.float64)[:, :2]
+    frame = _eye_frame(points, side)
+    if frame is None:
+        return None
+    box = _box(frame, image.shape)
+    if box is None:
+        return None
+    x0, y0, x1, y1 = box
+    ys, xs = np.mgrid[y0:y1, x0:x1].astype(np.float32)
+    u, v = frame.coordinates(xs, ys)
+    knots, upper, lower, lift = _curves(points, side, frame)
+    if (lower - upper).max() < max(2.0, 0.07 * frame.width):
+        return None
+    yu, yl, up = (np.interp(u, knots, c).astype(np.float32) for c in (upper, lower, lift))
+    below_upper = v - yu
+    travel = np.maximum(yl - yu, 0) * MEETING
+    width = frame.width
+    part = smoothstep(u, -0.3 * width, -0.08 * width) * (1 - smoothstep(u, 1.08 * width, 1.3 * width))
+    geometry = np.ascontiguousarray(np.stack([below_upper, travel, up, part], -1), np.float32)
+    crop = image[y0:y1, x0:x1].astype(np.float32)
+    skin = _lid_skin(crop, below_upper, v - yl, up, u, width)
+    dark, line, lashes = _lashes(crop, skin, below_upper, u, width)
+    closed = _shade(skin, crop, below_upper, v - yl, travel, up, u, width)
+    gaze, reach = _gaze(points, side, frame, u, v, below_upper, yl - v)
+    return EyePatch(frame, box, geometry, closed, lashes, gaze, dark, line, float(travel.max()), reach)
+
+
+def _eye_frame(points: np.ndarray, side: str) -> EyeFrame | None:
+    face_down = points[CHIN] - points[FOREHEAD]
+    a, b = points[UPPER[side][0]], points[UPPER[side][-1]]
+    across = b - a
+    if across[0] * face_down[1] - across[1] * face_down[0] < 0:
+        a, across = b, -across
+    width = float(np.hypot(*across))
+    if width < 6.0:
+        return None
+    across = across / width
+    return EyeFrame(a, across, np.array([-across[1], across[0]]), width)
+
+
+def _box(frame: EyeFrame, shape: tuple[int, ...]) -> tuple[int, int, int, int] | None:
+    corners = [
+        frame.origin + frame.across * frame.width * s + frame.down * frame.width * t
+        for s in (-SIDE, 1 + SIDE)
+        for t in (-ABOVE, BELOW + 0.2)
+    ]
+    low = np.maximum(np.floor(np.min(corners, 0)), 0).astype(int)
+    high = np.minimum(np.ceil(np.max(corners, 0)), [shape[1], shape[0]]).astype(int)
+    if (high - low).min() < 8:
+        return None
+    return int(low[0]), int(low[1]), int(high[0]), int(high[1])
+
+
+def _curves(points: np.ndarray, side: str, frame: EyeFrame) -> tuple[np.ndarray, ...]:
+    """Knots along U and there the heights of the upper and lower lid and of the zone above, px."""
+    width = frame.width
+    knots = np.linspace(-0.5, 1.5, CURVE_SAMPLES) * width
+    kernel_radius = int(3 * CURVE_SMOOTHING / (2.0 / (CURVE_SAMPLES - 1))) + 1
+    kernel = np.exp(-0.5 * (np.arange(-kernel_radius, kernel_radius + 1) / (kernel_radius / 3)) ** 2)
+    kernel /= kernel.sum()
+
+    def curve(indices: tuple[int, ...]) -> np.ndarray:
+        u, v = frame.coordinates(points[list(indices), 0], points[list(indices), 1])
+        order = np.argsort(u)
+        values = np.interp(knots, u[order], v[order])
+        return np.convolve(np.pad(values, kernel_radius, "edge"), kernel, "valid")
+
+    upper, lower = curve(UPPER[side]), curve(LOWER[side])
+    lower = np.maximum(lower, upper)
+    brow = curve(BROW[side])
+    lift = np.clip((upper - brow) * LIFT_OF_BROW, 0.06 * width, LIFT * width)
+    return knots, upper, lower, lift
+
+
+def _lid_skin(
+    crop: np.ndarray, below_upper: np.ndarray, below_lower: np.ndarray, lift: np.ndarray, u: np.ndarray, width: float
+) -> np.ndarray:
+    """Skin without eye, lashes and liner: what is around it, carried inwards smoothly; float32 (h, w, 3)."""
+    import cv2
+
+    lum = crop.mean(-1)
+    # Thin dark things (lashes, liner, drawn creases) are what a grey closing fills.
+    size = int(0.09 * width) * 2 + 1
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))
+    thin = cv2.morphologyEx(lum, cv2.MORPH_CLOSE, kernel) - lum
+    near = (u > -0.15 * width) & (u < 1.15 * width)
+    above = near & (below_upper < -0.5 * lift) & (below_upper > -1.2 * lift)
+    under = near & (below_lower > 0.10 * width) & (below_lower < 0.32 * width)
+    weight = np.zeros_like(lum)
+    for zone, share, reach in (
+        (above, 0.55, below_upper < -0.3 * lift),
+        (under, 0.6, below_lower > 0.06 * width),
+    ):
+        if not zone.any():
+            continue
+        reference = float(np.percentile(lum[zone], 50))
+        usable = smoothstep(lum, share * reference, (share + 0.2) * reference)
+        usable *= 1 - smoothstep(lum, 1.3 * reference, 1.5 * reference)
+        usable *= 1 - smoothstep(thin, 0.05 * reference, 0.15 * reference)
+        weight = np.where(reach, np.maximum(weight, usable * usable), weight)
+    # Half-dark pixels at the rim of a lash would leave its outline behind.
+    rim = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * int(0.02 * width) + 3,) * 2)
+    skin = _fill(crop, cv2.erode(weight.astype(np.float32), rim))
+    return cv2.GaussianBlur(skin, (0, 0), 0.05 * width)
+
+
+def _fill(values: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """Push-pull interpolation: where `weight` is 0 the values come from coarser and coarser scales."""
+    import cv2
+
+    num, den = values * weight[..., None], weight
+    stack = [(num, den)]
+    while min(num.shape[:2]) > 2:
+        num, den = cv2.pyrDown(num), cv2.pyrDown(den)
+        stack.append((num, den))
+    num, den = stack[-1]
+    if float(den.max()) < 1e-4:
+        return np.broadcast_to(values.reshape(-1, 3).mean(0), values.shape).astype(np.float32)
+    filled = num / np.maximum(den, 1e-4)[..., None]
+    for num, den in stack[-2::-1]:
+        coarse = cv2.pyrUp(filled, dstsize=(num.shape[1], num.shape[0]))
+        known = np.clip(den * 1.5, 0, 1)[..., None]
+        filled = coarse * (1 - known) + num / np.maximum(den, 1e-4)[..., None] * known
+    return filled.astype(np.float32)
+
+
+def _shade(
+    skin: np.ndarray,
+    crop: np.ndarray,
+    below_upper: np.ndarray,
+    below_lower: np.ndarray,
+    travel: np.ndarray,
+    lift: np.ndarray,
+    u: np.ndarray,
+    width: float,
+) -> np.ndarray:
+    """The closed lid: the skin bulging over the eyeball, with the picture's own grain; uint8 (h, w, 3)."""
+    down = np.clip((below_upper + lift) / np.maximum(lift + travel, 1e-3), 0, 1)
+    middle = np.exp(-(((u / width - 0.5) / 0.32) ** 2))
+    bulge = np.exp(-(((down - 0.55) / 0.24) ** 2)) * middle
+    edge = smoothstep(down, 0.72, 1.0)
+    fold = np.exp(-(((down - 0.20) / 0.10) ** 2)) * (0.4 + 0.6 * middle)
+    shade = 1 + 0.075 * bulge - 0.10 * edge - 0.085 * fold
+    return np.clip(skin * shade[..., None] + _grain(crop, below_lower, width), 0, 255).astype(np.uint8)
+
+
+def _grain(crop: np.ndarray, below_lower: np.ndarray, width: float) -> np.ndarray:
+    """Fine noise as strong as that of the skin just below the eye; float32 (h, w, 1)."""
+    import cv2
+
+    detail = crop - cv2.GaussianBlur(crop, (0, 0), max(1.0, 0.03 * width))
+    under = (below_lower > 0.2 * width) & (below_lower < 0.45 * width)
+    spread = float(np.median(np.abs(detail[under]))) * 1.48 if under.any() else 0.0
+    noise = np.random.default_rng(0).standard_normal(crop.shape[:2]).astype(np.float32)
+    noise = cv2.GaussianBlur(noise, (0, 0), max(0.6, 0.008 * width))
+    noise *= min(spread, GRAIN_LIMIT) / max(float(noise.std()), 1e-6)
+    return noise[..., None]
+
+
+def _lashes(
+    crop: np.ndarray, skin: np.ndarray, below_upper: np.ndarray, u: np.ndarray, width: float
+) -> tuple[np.ndarray, float, np.ndarray]:
+    """Colour (3,), line thickness in px, and opacity uint8 (h, w) of the picture's own upper lashes."""
+    lum, base = crop.mean(-1), skin.mean(-1)
+    inside = (u > 0.05 * width) & (u < 0.95 * width)
+    strip = inside & (below_upper > -0.10 * width) & (below_upper < 0.03 * width)
+    if not strip.any():
+        strip = np.ones_like(inside)
+    limit = np.percentile(lum[strip], 12)
+    dark = np.median(crop[strip & (lum <= limit)], axis=0)
+    reference = float(np.median(base[strip]))
+    dark = dark * min(1.0, 0.42 * reference / max(float(dark.mean()), 1e-3))
+    contrast = np.clip((base - lum) / np.maximum(base - dark.mean(), 8.0), 0, 1)
+    fade = smoothstep(below_upper, -0.20 * width, -0.03 * width) * (1 - smoothstep(below_upper, 0.0, 0.03 * width))
+    fade = fade * smoothstep(u, -0.18 * width, -0.02 * width) * (1 - smoothstep(u, 1.02 * width, 1.18 * width))
+    opacity = smoothstep(contrast, 0.35, 0.8) * fade
+    core = inside & (below_upper > -0.14 * width) & (below_upper < 0.03 * width)
+    covered = float((contrast[core] > 0.55).mean()) if core.any() else 0.2
+    line = float(np.clip(covered * 0.17 * width * 0.55, 0.022 * width, 0.07 * width))
+    return dark.astype(np.float32), max(line, 0.8), np.round(opacity * 255).astype(np.uint8)
+
+
+def _gaze(
+    points: np.ndarray,
+    side: str,
+    frame: EyeFrame,
+    u: np.ndarray,
+    v: np.ndarray,
+    from_upper: np.ndarray,
+    from_lower: np.ndarray,
+) -> tuple[np.ndarray, tuple[float, float]]:
+    """How far each pixel follows the iris (0..1), and how far the iris may go across and down, px."""
+    width = frame.width
+    height = float((from_upper + from_lower).max())
+    if len(points) >= 478:
+        iris = points[list(IRIS[side])]
+        centre_u, centre_v = frame.coordinates(iris[0, 0], iris[0, 1])
+        radius = float(np.hypot(*(iris[1:] - iris[0]).T).mean())
+    else:
+        centre_u, radius = 0.5 * width, 0.2 * width
+    radius = float(np.clip(radius, 0.10 * width, 0.30 * width))
+    centre_u = float(np.clip(centre_u, 0.3 * width, 0.7 * width))
+    room = max(min(centre_u, width - centre_u) - radius, 0.02 * width)
+    band = 0.10 * height
+    vertical = smoothstep(np.minimum(from_upper, from_lower), 0.0, band)
+    left = smoothstep(u, 0.02 * width, centre_u - radius * 0.9)
+    right = 1 - smoothstep(u, centre_u + radius * 0.9, 0.98 * width)
+    weight = vertical * np.minimum(left, right)
+    return weight.astype(np.float32), (min(0.12 * width, 0.5 * room), min(0.05 * width, 0.09 * height))
