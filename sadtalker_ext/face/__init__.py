@@ -1,0 +1,29 @@
+"""Pictures in: reads them, finds faces and their 478-point meshes, and measures meshes."""
+
+from __future__ import annotations
+
+from .detection import DETECTORS, find_faces
+from .faces import Face, LandmarkDetector
+from .geometry import eye_aperture, face_width, head_pose, lip_gap, mouth_width
+from .picture import Picture, load_picture
+from .points import face_from_points
+from .portrait import Portrait, load_portrait
+from .template import template
+
+__all__ = [
+    "DETECTORS",
+    "Face",
+    "LandmarkDetector",
+    "Picture",
+    "Portrait",
+    "eye_aperture",
+    "face_from_points",
+    "face_width",
+    "find_faces",
+    "head_pose",
+    "lip_gap",
+    "load_picture",
+    "load_portrait",
+    "mouth_width",
+    "template",
+]

@@ -1,0 +1,305 @@
+"""Turns whatever Pillow reads (or an array) into a uint8 RGB picture with its alpha, if any, apart."""
+
+from __future__ import annotations
+
+import contextlib
+import struct
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+
+from ..errors import PictureError
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    PictureSource: TypeAlias = "str | Path | Image.Image | np.ndarray | Picture"
+
+MIN_SIDE = 64  # px
+MAX_PIXELS = 12_000_000  # larger pictures are scaled down to this
+MAX_READ_PIXELS = 178_000_000  # larger ones are not even read: 0.7 GB as RGBA, and Pillow's own limit
+MAX_ASPECT = 20  # longer side over shorter side
+SOLID_ALPHA = 8  # of 255; below it a pixel's own colour is unreliable and is replaced by its surroundings'
+
+# What Pillow's decoders raise on damaged files, beyond OSError.
+_DAMAGE = (
+    OSError, SyntaxError, ValueError, EOFError, struct.error, IndexError, KeyError, TypeError, OverflowError,
+)  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """A picture as the rest of the package sees it.
+
+    image: uint8 (H, W, 3) RGB; transparent areas are filled with the colours around them, so that
+        moving pixels across the edge shows no fringe.
+    alpha: uint8 (H, W), or None where every pixel is opaque.
+    path: the file it came from, if any.
+    notices: sentences about what was changed on the way in.
+    """
+
+    image: np.ndarray
+    alpha: np.ndarray | None = None
+    path: Path | None = None
+    notices: tuple[str, ...] = ()
+
+    @property
+    def width(self) -> int:
+        return int(self.image.shape[1])
+
+    @property
+    def height(self) -> int:
+        return int(self.image.shape[0])
+
+    @property
+    def name(self) -> str:
+        """What to call it in a sentence."""
+        return self.path.name if self.path else "the picture"
+
+
+def load_picture(source: PictureSource) -> Picture:
+    """A picture from a file path, a Pillow image, or an array.
+
+    Arrays are (H, W), (H, W, 1|3|4): uint8, uint16, bool, or floats in 0..1. Files may be anything
+    Pillow opens; EXIF rotation and colour profiles are applied, the first frame of an animation is
+    taken, and more than 12 megapixels are scaled down with a notice. The source is never altered.
+    Raises `PictureError` with a sentence for a missing, unreadable, damaged, too small or too narrow
+    picture.
+    """
+    from PIL import Image
+
+    if isinstance(source, Picture):
+        return source
+    if isinstance(source, np.ndarray):
+        return _finish(_array_to_image(source), None, [])
+    if isinstance(source, Image.Image):
+        with _damage_as_sentence("the picture"):
+            return _finish(_decode(source.copy(), "the picture"), None, [])
+    if not isinstance(source, (str, Path)):
+        raise PictureError(
+            f"A picture must be a file path, a Pillow image or an array, not {type(source).__name__}."
+        )
+    path = Path(source).expanduser()
+    if not path.exists():
+        raise PictureError(f"The picture {path} does not exist; check the path.")
+    if path.is_dir():
+        raise PictureError(f"{path} is a folder; name one picture file in it.")
+    return _read(path)
+
+
+def _read(path: Path) -> Picture:
+    from PIL import Image, UnidentifiedImageError
+
+    notices: list[str] = []
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(warnings.catch_warnings())
+        warnings.simplefilter("ignore")  # about large pictures and odd EXIF: both are handled here
+        try:
+            image = stack.enter_context(Image.open(path))
+        except UnidentifiedImageError as error:
+            if path.stat().st_size == 0:
+                raise PictureError(f"{path.name} is empty; choose another picture.") from error
+            raise PictureError(
+                f"{path.name} is not a picture, or of a kind that this Pillow cannot read; "
+                "save it as PNG or JPEG and try again."
+            ) from error
+        except Image.DecompressionBombError as error:
+            raise _too_large(path.name) from error
+        except PermissionError as error:
+            raise PictureError(f"{path.name} may not be read; check its permissions.") from error
+        except _DAMAGE as error:
+            raise PictureError(
+                f"{path.name} cannot be opened as a picture ({error}); save it anew as PNG or JPEG."
+            ) from error
+        with _damage_as_sentence(path.name):
+            _check_shape(image.size, path.name)
+            before = image.size
+            if image.format == "JPEG" and before[0] * before[1] > MAX_PIXELS:
+                shrink = (MAX_PIXELS / (before[0] * before[1])) ** 0.5
+                image.draft(None, (int(before[0] * shrink), int(before[1] * shrink)))  # a half, a quarter …
+            decoded = _decode(image, path.name)
+        if image.size != before:
+            turned = (decoded.width > decoded.height) != (before[0] > before[1])
+            notices.append(_scaled_notice(path.name, before[::-1] if turned else before))
+    return _finish(decoded, path, notices)
+
+
+@contextlib.contextmanager
+def _damage_as_sentence(name: str) -> Iterator[None]:
+    try:
+        yield
+    except PictureError:
+        raise
+    except MemoryError as error:
+        raise PictureError(f"{name} does not fit into memory; scale it down first.") from error
+    except _DAMAGE as error:
+        raise PictureError(f"{name} is damaged or cut short ({error}); get a complete copy of it.") from error
+
+
+def _too_large(name: str) -> PictureError:
+    return PictureError(
+        f"{name} has more than {MAX_READ_PIXELS // 1_000_000} megapixels; scale it down first "
+        f"(anything above {MAX_PIXELS // 1_000_000} megapixels is scaled down anyway)."
+    )
+
+
+def _check_shape(size: tuple[int, int], name: str) -> None:
+    width, height = size
+    if width * height > MAX_READ_PIXELS:
+        raise _too_large(name)
+    if min(width, height) < MIN_SIDE:
+        raise PictureError(
+            f"{name} is {width}x{height} pixels; at least {MIN_SIDE} pixels are needed on each side."
+        )
+    if max(width, height) > MAX_ASPECT * min(width, height):
+        raise PictureError(
+            f"{name} is {width}x{height} pixels, which is too long and narrow; crop it around the face."
+        )
+
+
+def _decode(image: Image.Image, name: str) -> Image.Image:
+    """First frame, upright, in sRGB: mode RGB, or RGBA where it has transparency."""
+    from PIL import ImageOps
+
+    _check_shape(image.size, name)
+    if getattr(image, "is_animated", False):
+        image.seek(0)
+    image.load()
+    with contextlib.suppress(*_DAMAGE):  # a damaged EXIF block must not cost the picture
+        image = ImageOps.exif_transpose(image) or image
+    if image.mode.startswith("I") or image.mode == "F":
+        return _deep_grey(image, name)
+    profile = image.info.get("icc_profile")
+    if image.mode in ("RGBa", "La"):
+        image = image.convert("RGBA" if image.mode == "RGBa" else "LA")
+    if image.mode in ("P", "PA", "LA", "RGBA") or "transparency" in image.info:
+        flat = image.convert("RGBA")
+        colours = _to_srgb(flat.convert("RGB"), profile)
+        colours.putalpha(flat.getchannel("A"))
+        return colours
+    return _to_srgb(image, profile)
+
+
+def _to_srgb(image: Image.Image, profile: Any) -> Image.Image:
+    """RGB in the sRGB space; a profile that is missing, broken or already sRGB changes nothing."""
+    if profile and image.mode in ("RGB", "CMYK", "L", "LAB"):
+        import io
+
+        from PIL import Image, ImageCms
+
+        try:
+            own = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+            if "srgb" not in ImageCms.getProfileDescription(own).lower():
+                srgb = ImageCms.createProfile("sRGB")
+                converted = ImageCms.profileToProfile(image, own, srgb, outputMode="RGB")
+                if isinstance(converted, Image.Image):
+                    return converted
+        except (ImageCms.PyCMSError, ImportError, *_DAMAGE):
+            pass  # the plain conversion below is what a viewer without colour management shows
+    return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def _deep_grey(image: Image.Image, name: str) -> Image.Image:
+    """16- and 32-bit grey pictures, whose values Pillow's own conversion would clip at 255."""
+    from PIL import Image
+
+    values = np.asarray(image).astype(np.float64)
+    if not np.isfinite(values).all():
+        raise PictureError(f"{name} holds values that are not numbers; save it anew as an 8-bit PNG.")
+    top = float(values.max(initial=0))
+    if image.mode == "F" and top <= 1:
+        scale = 255.0
+    elif image.mode == "F" and top <= 255:
+        scale = 1.0
+    else:
+        scale = 255.0 / max(top, 65535.0)
+    grey = np.clip(np.rint(values * scale), 0, 255).astype(np.uint8)
+    return Image.fromarray(grey).convert("RGB")
+
+
+def _array_to_image(array: np.ndarray) -> Image.Image:
+    from PIL import Image
+
+    if array.ndim == 3 and array.shape[2] == 1:
+        array = array[:, :, 0]
+    if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (3, 4)):
+        raise PictureError(
+            f"A picture array must be (height, width), or that with 3 or 4 channels, not {array.shape}."
+        )
+    _check_shape((array.shape[1], array.shape[0]), "the picture")
+    if array.dtype == np.bool_:
+        array = array.astype(np.uint8) * 255
+    elif array.dtype == np.uint16:
+        array = np.rint(array / 257.0).astype(np.uint8)
+    elif np.issubdtype(array.dtype, np.floating):
+        if not np.isfinite(array).all() or array.min() < -0.001 or array.max() > 1.001:
+            raise PictureError("A picture array of floats must hold finite values from 0 to 1.")
+        array = np.rint(np.clip(array, 0, 1) * 255).astype(np.uint8)
+    elif array.dtype != np.uint8:
+        raise PictureError(
+            f"A picture array must be uint8, uint16, bool or floats in 0..1, not {array.dtype}."
+        )
+    image = Image.fromarray(np.ascontiguousarray(array))
+    return image if image.mode in ("RGB", "RGBA") else image.convert("RGB")
+
+
+def _finish(image: Image.Image, path: Path | None, notices: list[str]) -> Picture:
+    """Transparency apart, size bounded."""
+    import cv2
+
+    name = path.name if path else "the picture"
+    pixels = np.asarray(image)
+    colours, alpha = np.ascontiguousarray(pixels[:, :, :3]), None
+    if pixels.shape[2] == 4 and pixels[:, :, 3].min() < 255:
+        alpha = np.ascontiguousarray(pixels[:, :, 3])
+        if alpha.max() < SOLID_ALPHA:
+            raise PictureError(f"{name} is wholly transparent; choose a picture with something in it.")
+        colours = fill_transparent(colours, alpha)
+    height, width = colours.shape[:2]
+    if width * height > MAX_PIXELS:
+        shrink = (MAX_PIXELS / (width * height)) ** 0.5
+        size = (max(1, int(width * shrink)), max(1, int(height * shrink)))
+        if not notices:
+            notices.append(_scaled_notice(name, (width, height)))
+        colours = cv2.resize(colours, size, interpolation=cv2.INTER_AREA)
+        alpha = None if alpha is None else cv2.resize(alpha, size, interpolation=cv2.INTER_AREA)
+    return Picture(colours, alpha, path, tuple(notices))
+
+
+def _scaled_notice(name: str, size: tuple[int, int]) -> str:
+    megapixels = size[0] * size[1] / 1e6
+    return (
+        f"{name} has {megapixels:.1f} megapixels; "
+        f"it was scaled down to at most {MAX_PIXELS // 1_000_000} megapixels."
+    )
+
+
+def fill_transparent(colours: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+    """Colours uint8 (H, W, 3) in which near-transparent pixels take the colours around the opaque ones.
+
+    Push and pull over a pyramid: averages weighted by alpha going down, holes filled from the coarser
+    level coming up.
+    """
+    import cv2
+
+    weight = np.where(alpha >= SOLID_ALPHA, alpha, 0).astype(np.float32) / 255
+    levels = [(colours.astype(np.float32) * weight[:, :, None], weight)]
+    while min(levels[-1][1].shape) > 1 and len(levels) < 16:
+        colour, cover = levels[-1]
+        size = ((cover.shape[1] + 1) // 2, (cover.shape[0] + 1) // 2)
+        colour, cover = (cv2.resize(level, size, interpolation=cv2.INTER_AREA) for level in (colour, cover))
+        levels.append((colour, cover))
+    colour, cover = levels[-1]
+    total = max(float(cover.sum()), 1e-6)
+    filled = np.broadcast_to(colour.reshape(-1, 3).sum(0) / total, colour.shape).astype(np.float32)
+    for colour, cover in reversed(levels):
+        if filled.shape != colour.shape:
+            filled = cv2.resize(filled, (colour.shape[1], colour.shape[0]), interpolation=cv2.INTER_LINEAR)
+        seen = np.clip(cover * 4, 0, 1)[:, :, None]  # a quarter covered is enough to trust a cell's own mean
+        filled = filled * (1 - seen) + colour / np.maximum(cover, 1e-4)[:, :, None] * seen
+    result = np.clip(np.rint(filled), 0, 255).astype(np.uint8)
+    return np.where((alpha >= SOLID_ALPHA)[:, :, None], colours, result)

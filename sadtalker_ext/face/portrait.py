@@ -1,0 +1,108 @@
+"""Turns a picture into a `Portrait`: the picture, the face that is to talk, and the faces beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..errors import FaceNotFoundError
+from .detection import find_faces
+from .faces import Face
+from .picture import Picture, load_picture
+from .points import face_from_points
+
+if TYPE_CHECKING:
+    from .picture import PictureSource
+
+FIVE_POINT_WAY = (
+    "give five points with --points: left eye, right eye, nose tip, left and right mouth corner, "
+    "as x,y pairs in pixels"
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Portrait:
+    """A picture and the face in it that is to talk.
+
+    faces: every face that was found, largest first; number N of the preview is faces[N - 1].
+    """
+
+    picture: Picture
+    face: Face
+    faces: tuple[Face, ...] = ()
+
+    @property
+    def image(self) -> np.ndarray:
+        """uint8 (H, W, 3) RGB."""
+        return self.picture.image
+
+    @property
+    def alpha(self) -> np.ndarray | None:
+        """uint8 (H, W), or None for an opaque picture."""
+        return self.picture.alpha
+
+    @property
+    def width(self) -> int:
+        return self.picture.width
+
+    @property
+    def height(self) -> int:
+        return self.picture.height
+
+
+def load_portrait(
+    source: PictureSource,
+    *,
+    face: int | None = None,
+    face_at: tuple[float, float] | None = None,
+    points: Sequence[tuple[float, float]] | None = None,
+    detector: str = "auto",
+    check: Callable[[], None] | None = None,
+) -> Portrait:
+    """The portrait in a picture (see `load_picture` for what that may be).
+
+    The largest face is chosen, unless `face` (its number in the preview, from 1), `face_at` (a point
+    x, y in pixels on or near it) or `points` (left eye, right eye, nose tip, left and right mouth
+    corner as they stand in the picture, x, y in pixels) says otherwise. With `points` nothing is
+    detected. detector: "auto", "mediapipe" or "face-alignment".
+    Raises `PictureError`, `FaceNotFoundError`, `DependencyError`.
+    """
+    picture = load_picture(source)
+    if points is not None:
+        chosen = face_from_points(points, picture.width, picture.height)
+        return Portrait(picture, chosen, (chosen,))
+    faces = find_faces(picture.image, detector=detector, check=check)
+    if not faces:
+        raise FaceNotFoundError(
+            f"No face was found in {picture.name}; choose a clearer picture or {FIVE_POINT_WAY}."
+        )
+    return Portrait(picture, choose_face(faces, face, face_at, picture), tuple(faces))
+
+
+def choose_face(
+    faces: Sequence[Face], number: int | None, at: tuple[float, float] | None, picture: Picture
+) -> Face:
+    """One of `faces` (largest first): by number from 1, by the point it lies at, or the largest."""
+    if number is not None and at is not None:
+        raise FaceNotFoundError("Choose the face by its number or by a point on it, not by both.")
+    if number is not None:
+        if not 1 <= number <= len(faces):
+            count = "1 face" if len(faces) == 1 else f"{len(faces)} faces"
+            raise FaceNotFoundError(
+                f"Face {number} was asked for but {count} found in {picture.name}; choose a number from 1 to "
+                f"{len(faces)}, as drawn by --preview-face."
+            )
+        return faces[number - 1]
+    if at is not None:
+        x, y = at
+        if not (0 <= x <= picture.width and 0 <= y <= picture.height):
+            raise FaceNotFoundError(
+                f"The point {x:g},{y:g} lies outside {picture.name}, which is "
+                f"{picture.width}x{picture.height} pixels."
+            )
+        holding = [face for face in faces if face.contains(x, y)]
+        return min(holding or faces, key=lambda f: np.hypot(f.centre[0] - x, f.centre[1] - y))
+    return faces[0]

@@ -1,0 +1,47 @@
+"""A mean face mesh: loads it, and lifts a few points of a picture to all 478."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import WeightsError
+
+TEMPLATE_FILE = Path(__file__).resolve().parent.parent / "assets" / "face_template.npz"
+
+
+@dataclass(frozen=True, eq=False)
+class Template:
+    """The mean face, frontal, lips closed, eyes open, symmetric.
+
+    points: float32 (478, 3) in face widths; the origin is the middle between the cheeks (points 234
+        and 454), x to the picture's right, y down, z away from the viewer.
+    mirror: int (478,), the index that each point has in a mirrored picture.
+    triangles: int (N, 3), the skin's triangles, clockwise as seen from the front.
+    """
+
+    points: np.ndarray
+    mirror: np.ndarray
+    triangles: np.ndarray
+
+
+@lru_cache(maxsize=1)
+def template() -> Template:
+    """The mean face of the package's assets; raises `WeightsError` when the file is missing or damaged."""
+    try:
+        with np.load(TEMPLATE_FILE, allow_pickle=False) as file:
+            arrays = Template(
+                file["points"].astype(np.float32),
+                file["mirror"].astype(np.int64),
+                file["triangles"].astype(np.int64),
+            )
+    except (OSError, ValueError, KeyError) as error:
+        raise WeightsError(
+            f"The face template {TEMPLATE_FILE.name} is missing or damaged; install the package again."
+        ) from error
+    for array in (arrays.points, arrays.mirror, arrays.triangles):
+        array.setflags(write=False)
+    return arrays
