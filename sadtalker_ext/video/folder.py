@@ -1,0 +1,78 @@
+"""Frames into a folder of numbered PNG pictures, and such a folder back into frames."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import OutputError, VideoError
+from .target import FOLDER_FILE, FRAME_PATTERN
+
+FRAME_NAME = "frame_{:06d}.png"
+COMPRESSION = 1  # of 9: larger files, several times faster
+
+
+class FolderSink:
+    """Writes frame_000001.png … and, last, metadata.json, which marks the folder as whole and ours."""
+
+    def __init__(self, folder: Path, rate: Fraction, metadata: Mapping[str, object]) -> None:
+        self._folder, self._rate, self._metadata = folder, rate, metadata
+        self._count = 0
+        self._size = (0, 0)
+        folder.mkdir()
+
+    def write(self, frame: np.ndarray) -> None:
+        from PIL import Image
+
+        self._count += 1
+        self._size = (frame.shape[1], frame.shape[0])
+        try:
+            path = self._folder / FRAME_NAME.format(self._count)
+            Image.fromarray(frame).save(path, compress_level=COMPRESSION)
+        except OSError as error:
+            raise OutputError(
+                f"Frame {self._count} cannot be written ({error.strerror or error}); free some space."
+            ) from error
+
+    def finish(self) -> None:
+        stored = {
+            "writer": "sadtalker_ext",
+            "frames": self._count,
+            "fps": [self._rate.numerator, self._rate.denominator],
+            "width": self._size[0],
+            "height": self._size[1],
+            "document": dict(self._metadata),
+        }
+        text = json.dumps(stored, indent=1, default=str)
+        (self._folder / FOLDER_FILE).write_text(text + "\n", encoding="utf-8")
+
+    def abort(self) -> None:
+        """Nothing runs; the writer removes the folder."""
+
+
+def folder_facts(folder: Path) -> dict[str, Any]:
+    """What metadata.json of a folder of frames says; raises `VideoError` when it is not one of ours."""
+    try:
+        facts = json.loads((folder / FOLDER_FILE).read_text("utf-8"))
+        if not isinstance(facts, dict) or not facts.get("frames"):
+            raise ValueError("no frames")
+        return facts
+    except (OSError, ValueError) as error:
+        raise VideoError(f"The folder {folder} holds no frames written by this tool.") from error
+
+
+def folder_frames(folder: Path) -> Iterator[np.ndarray]:
+    """Yields the frames of a folder in order, uint8 (H, W, 3), transparency left out."""
+    from PIL import Image
+
+    for path in sorted(folder.glob(FRAME_PATTERN)):
+        try:
+            with Image.open(path) as picture:
+                yield np.asarray(picture.convert("RGB"))
+        except OSError as error:
+            raise VideoError(f"The frame {path} cannot be read ({error}).") from error

@@ -1,0 +1,146 @@
+"""A media file into facts: size, rate, exact frame count and durations, sound, tags."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+
+from ..errors import VideoError
+from ..ffmpeg import complaint, existing_file, input_arguments, run
+from .folder import folder_facts
+from .metadata import parse_ffmetadata, to_json
+from .target import exact_rate
+
+VIDEO = re.compile(r"Stream #0:\d+.*?: Video: (?P<rest>.*)")
+AUDIO = re.compile(r"Stream #0:\d+.*?: Audio: (?P<rest>.*)")
+SIZE = re.compile(r"(?<![\dx])(\d{1,5})x(\d{1,5})(?![\dx])")
+CHANNELS = {"mono": 1, "stereo": 2, "2.1": 3, "3.0": 3, "quad": 4, "4.0": 4, "5.0": 5, "5.1": 6, "6.1": 7, "7.1": 8}
+
+
+@dataclass(frozen=True)
+class MediaInfo:
+    """Facts about a media file. width, height: pixels as shown (after rotation); 0 without video.
+
+    fps: frames per second, NTSC rates exact. duration: seconds of the video (of the sound when there is no
+    video). frames: exact count; None without video. audio_rate in Hz; audio_duration: exact seconds.
+    metadata: the container's tags, names in lower case.
+    """
+
+    width: int = 0
+    height: int = 0
+    fps: float = 0.0
+    duration: float = 0.0
+    frames: int | None = None
+    has_video: bool = False
+    has_audio: bool = False
+    audio_rate: int = 0
+    audio_channels: int = 0
+    audio_duration: float = 0.0
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+
+def probe(path: str | os.PathLike[str]) -> MediaInfo:
+    """Facts about a video, sound or folder of our frames; raises `VideoError` when it cannot be read.
+
+    Counts packets and decodes the sound (a minute of sound takes a fraction of a second), so that
+    durations are exact where headers only estimate.
+    """
+    if Path(path).expanduser().is_dir():
+        return _probe_folder(Path(path).expanduser())
+    found, problem = existing_file(path)
+    if problem:
+        raise VideoError(f"The video {os.fspath(path)!r} {problem}.")
+    _, tags, messages = run([*input_arguments(found), "-f", "ffmetadata", "pipe:1"])
+    if "Input #0" not in messages:
+        raise VideoError(f"{found.name} is not a video or sound that ffmpeg can read ({complaint(messages)}).")
+    messages = messages[: messages.find("Output #0")] if "Output #0" in messages else messages
+    video = next((m["rest"] for m in VIDEO.finditer(messages) if "(attached pic)" not in m["rest"]), None)
+    audio = AUDIO.search(messages)
+    facts: dict[str, object] = {"metadata": parse_ffmetadata(tags)}
+    stated = _stated_seconds(messages)
+    if audio is not None:
+        seconds = _decoded_seconds(found)
+        facts |= {
+            "has_audio": True, "audio_duration": seconds, "duration": seconds,
+            "audio_rate": _number(r"(\d+) Hz", audio["rest"]), "audio_channels": _channels(audio["rest"]),
+        }  # fmt: skip
+    if video is not None:
+        size = SIZE.search(video)
+        width, height = (int(size[1]), int(size[2])) if size else (0, 0)
+        if _turned(messages):
+            width, height = height, width
+        frames = _packets(found)
+        rate = _rate(video, frames, stated)
+        facts |= {
+            "has_video": True, "width": width, "height": height, "fps": float(rate), "frames": frames,
+            "duration": frames / float(rate) if rate else stated,
+        }  # fmt: skip
+    return MediaInfo(**facts)  # type: ignore[arg-type]
+
+
+def _probe_folder(folder: Path) -> MediaInfo:
+    facts = folder_facts(folder)
+    rate = Fraction(*facts["fps"])
+    frames = int(facts["frames"])
+    return MediaInfo(
+        width=facts["width"], height=facts["height"], fps=float(rate), duration=float(frames / rate), frames=frames,
+        has_video=True, metadata={"comment": to_json(facts.get("document", {}))},
+    )  # fmt: skip
+
+
+def _stated_seconds(messages: str) -> float:
+    found = re.search(r"Duration: (\d+):(\d+):([\d.]+)", messages)
+    return int(found[1]) * 3600 + int(found[2]) * 60 + float(found[3]) if found else 0.0
+
+
+def _turned(messages: str) -> bool:
+    """Whether the video is stored lying on its side (a phone held upright)."""
+    found = re.search(r"rotation of (-?[\d.]+) degrees", messages)
+    return found is not None and round(abs(float(found[1]))) % 180 == 90
+
+
+def _rate(video: str, frames: int, stated: float) -> Fraction:
+    """The rate that ffmpeg prints with two decimals, made exact; else frames over the stated duration."""
+    for unit in ("fps", "tbr"):
+        found = re.search(rf"([\d.]+)(k?) {unit}", video)
+        if found and float(found[1]) > 0 and not found[2]:
+            return exact_rate(float(found[1]))
+    return Fraction(frames / stated).limit_denominator(1001) if frames and stated else Fraction(0)
+
+
+def _channels(audio: str) -> int:
+    """The channel count of `44100 Hz, 5.1(side), fltp` or `48000 Hz, 12 channels, s16`."""
+    found = re.search(r"Hz, (?:(\d+) channels|([\w.]+))", audio)
+    if found is None:
+        return 0
+    return int(found[1]) if found[1] else CHANNELS.get(found[2], 0)
+
+
+def _number(pattern: str, text: str) -> int:
+    found = re.search(pattern, text)
+    return int(found[1]) if found else 0
+
+
+def _progress(path: Path, arguments: list[str], key: str) -> str:
+    """The last value of one line of ffmpeg's progress report while it reads a file into nothing."""
+    quiet = ["-loglevel", "error", "-nostats", "-progress", "pipe:1"]
+    _, output, _ = run([*quiet, *input_arguments(path), *arguments, "-f", "null", "-"])
+    values = re.findall(rf"^{key}=\s*(\S+)", output, re.MULTILINE)
+    return values[-1] if values else ""
+
+
+def _packets(path: Path) -> int:
+    """Frames of the first video stream, counted without decoding them."""
+    count = _progress(path, ["-map", "0:v:0", "-c", "copy"], "frame")
+    return int(count) if count.isdigit() else 0
+
+
+def _decoded_seconds(path: Path) -> float:
+    """Seconds of the first audio stream, from its first sample to its last."""
+    time = _progress(path, ["-map", "0:a:0", "-af", "asetpts=N/SR/TB"], "out_time")
+    found = re.fullmatch(r"(\d+):(\d+):([\d.]+)", time)
+    return int(found[1]) * 3600 + int(found[2]) * 60 + float(found[3]) if found else 0.0

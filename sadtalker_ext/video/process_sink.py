@@ -1,0 +1,55 @@
+"""Frames into a running ffmpeg; its failures into sentences."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..errors import OutputError
+from ..ffmpeg import Ffmpeg
+
+FULL_DISK = ("no space left", "disk quota", "file too large", "disk full")
+
+
+class ProcessSink:
+    """Feeds raw frames to one ffmpeg. name: of the result, for sentences."""
+
+    def __init__(self, arguments: list[str], name: str) -> None:
+        self._name = name
+        self._process: Ffmpeg | None = Ffmpeg(arguments, stdin=True)
+
+    def write(self, frame: np.ndarray) -> None:
+        """frame: uint8, contiguous. Raises `OutputError` when ffmpeg has stopped taking frames."""
+        assert self._process is not None
+        try:
+            self._process.write(memoryview(frame).cast("B"))
+        except OSError as error:
+            self._process.finish()
+            raise _failure(self._process, self._name) from error
+
+    def finish(self) -> None:
+        """Waits for the end of the encode; raises `OutputError` when it failed."""
+        assert self._process is not None
+        if self._process.finish() != 0:
+            raise _failure(self._process, self._name)
+        self.abort()
+
+    def abort(self) -> None:
+        """Ends ffmpeg at once if it still runs."""
+        if self._process is not None:
+            self._process.stop()
+            self._process = None
+
+
+def convert(arguments: list[str], name: str) -> None:
+    """Runs an ffmpeg that reads and writes files; raises `OutputError` when it fails."""
+    with Ffmpeg(arguments) as process:
+        if process.finish() != 0:
+            raise _failure(process, name)
+
+
+def _failure(process: Ffmpeg, name: str) -> OutputError:
+    messages = process.messages().lower()
+    if any(phrase in messages for phrase in FULL_DISK):
+        return OutputError(f"{name} cannot be written: the disk is full; free some space or choose another place.")
+    reason = process.complaint() or "it stopped without a word"
+    return OutputError(f"{name} cannot be written: ffmpeg says {reason!r}.")

@@ -1,0 +1,148 @@
+"""An output path into a format, an early refusal, a temporary name, and the final rename."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+from collections.abc import Mapping
+from fractions import Fraction
+from pathlib import Path
+from types import MappingProxyType
+
+from ..errors import OutputError
+
+FORMATS: Mapping[str, str] = MappingProxyType({".mp4": "mp4", ".webm": "webm", ".gif": "gif"})
+PNG = "png"  # a folder of pictures: a path that ends in "/" or that has no suffix
+KNOWN = "mp4, webm, gif, or a folder name ending in / for png pictures"
+FOLDER_FILE = "metadata.json"  # also marks a folder as one that we wrote
+FRAME_PATTERN = "frame_*.png"
+NTSC = 1001  # 23.976, 29.97 and their kin are n·1000/1001 frames per second
+NTSC_TOLERANCE = 0.006
+MIN_FPS, MAX_FPS = 1, 60
+NAME_CHARACTERS = 40  # of the target's name in the temporary one; file systems allow 255 bytes
+
+
+def exact_rate(fps: float) -> Fraction:
+    """The frame rate that a decimal stands for: 23.976 → 24000/1001, 29.97 → 30000/1001, 25 → 25."""
+    near = round(fps * NTSC / 1000)
+    if near > 0 and abs(fps - round(fps)) > 1e-4 and abs(fps - near * 1000 / NTSC) < NTSC_TOLERANCE:
+        return Fraction(near * 1000, NTSC)
+    return Fraction(fps).limit_denominator(10_000)
+
+
+def output_format(path: str | os.PathLike[str]) -> str:
+    """"mp4", "webm", "gif" or "png" by the path's ending; raises `OutputError` for any other ending."""
+    suffix = Path(path).suffix.lower()
+    if is_folder_name(path) or Path(path).is_dir() or not suffix:
+        return PNG
+    if suffix not in FORMATS:
+        raise OutputError(f"Cannot write a {suffix} file ({os.fspath(path)}); choose {KNOWN}.")
+    return FORMATS[suffix]
+
+
+def is_folder_name(path: str | os.PathLike[str]) -> bool:
+    """Whether a path is spelt as a folder: it ends in a separator."""
+    return os.fspath(path).endswith(("/", os.sep))
+
+
+def check_output(path: str | os.PathLike[str], overwrite: bool = False, *, format: str | None = None) -> Path:
+    """Refuses, before any work, a place where a result cannot go; returns the path with `~` expanded.
+
+    A string without a suffix must end in "/" (or format="png" be given) to name a folder of pictures.
+    Raises `OutputError`: unknown ending, missing or unwritable folder, or an existing result.
+    """
+    target = Path(path).expanduser()
+    if not os.fspath(path) or not target.name:
+        raise OutputError(f"{os.fspath(path)!r} does not name an output file; choose {KNOWN}.")
+    kind = format or output_format(path)
+    if kind == PNG and format is None and not is_folder_name(path) and not target.is_dir():
+        raise OutputError(f"The output {os.fspath(path)!r} has no ending that says its format; choose {KNOWN}.")
+    if kind != PNG and target.is_dir():
+        raise OutputError(f"The output {target} is a folder; choose {KNOWN}.")
+    if kind == PNG and target.exists():
+        _check_folder(target, overwrite)
+    elif target.exists() and not overwrite:
+        raise OutputError(f"{target} exists already; choose another name or allow overwriting it (--overwrite).")
+    folder = target.parent
+    if not folder.is_dir():
+        raise OutputError(f"The folder {folder} for the output does not exist; create it first.")
+    try:
+        trial = folder / f".sadtalker-{secrets.token_hex(6)}"
+        trial.touch(exist_ok=False)
+        trial.unlink()
+    except OSError as error:
+        raise OutputError(
+            f"Cannot write into the folder {folder} ({error.strerror}); choose another place for the output."
+        ) from error
+    return target
+
+
+def _check_folder(target: Path, overwrite: bool) -> None:
+    if not target.is_dir():
+        raise OutputError(f"{target} is a file; choose another name for the folder of pictures.")
+    if not any(target.iterdir()):
+        return
+    if not wrote_folder(target):
+        raise OutputError(f"The folder {target} holds files that are not frames of ours; choose another name.")
+    if not overwrite:
+        raise OutputError(
+            f"The folder {target} holds a result already; choose another name or allow overwriting it (--overwrite)."
+        )
+
+
+def wrote_folder(folder: Path) -> bool:
+    """Whether a folder of pictures was written by us."""
+    try:
+        document = json.loads((folder / FOLDER_FILE).read_text("utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(document, dict) and document.get("writer") == "sadtalker_ext"
+
+
+def temporary_name(target: Path) -> Path:
+    """A fresh hidden name beside the target, with the same suffix."""
+    return target.with_name(f".{target.stem[:NAME_CHARACTERS]}.partial-{secrets.token_hex(6)}{target.suffix}")
+
+
+def move_file(made: Path, target: Path, overwrite: bool) -> None:
+    """Gives a finished file its name; without `overwrite` never replaces a file, even one made meanwhile."""
+    claimed = False
+    try:
+        if not overwrite:
+            # Created by us or not at all: no moment in which another file could be lost.
+            os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
+            claimed = True
+        os.replace(made, target)
+    except FileExistsError:
+        raise OutputError(f"{target} was created meanwhile; choose another name or allow overwriting it.") from None
+    except OSError as error:
+        if claimed:
+            target.unlink(missing_ok=True)
+        raise OutputError(f"Cannot write {target} ({error.strerror}); choose another place for it.") from error
+
+
+def move_folder(made: Path, target: Path, overwrite: bool) -> None:
+    """Gives a finished folder its name; into an existing one, replaces our own files and keeps all others."""
+    try:
+        if target.exists():
+            _check_folder(target, overwrite)
+            for old in [*target.glob(FRAME_PATTERN), target / FOLDER_FILE]:
+                old.unlink(missing_ok=True)
+            # The marking file comes last in name order, so a broken move is not taken for a whole one.
+            for new in sorted(made.iterdir()):
+                os.replace(new, target / new.name)
+            made.rmdir()
+        else:
+            os.rename(made, target)
+    except OSError as error:
+        raise OutputError(f"Cannot write the folder {target} ({error.strerror}); choose another place.") from error
+
+
+def remove(path: Path) -> None:
+    """Removes a temporary file or folder of ours, if it is there."""
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)

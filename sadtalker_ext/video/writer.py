@@ -1,0 +1,224 @@
+"""Frames, one at a time, into a finished video file or folder of pictures that appears only when whole."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Protocol
+
+import numpy as np
+
+from ..audio import Speech, soundtrack
+from ..errors import OutputError
+from . import target as targets
+from .encoders import (
+    GIF_MAX_FPS,
+    Encoding,
+    encode_arguments,
+    gif_arguments,
+    lossless_arguments,
+    palette_arguments,
+)
+from .folder import FolderSink
+from .metadata import append_gif_comment, write_ffmetadata
+from .process_sink import ProcessSink, convert
+
+CRF_RANGE = (0, 51)
+WHITE = 255  # background where the format cannot hold alpha
+
+
+class Sink(Protocol):
+    """Where frames go: all are written, then `finish`; or `abort` at any time. Both may raise `OutputError`."""
+
+    def write(self, frame: np.ndarray) -> None: ...
+    def finish(self) -> None: ...
+    def abort(self) -> None: ...
+
+
+class VideoWriter:
+    """Writes frames to `path`; a context manager.
+
+    The result is made under a temporary name beside `path` and renamed when the block ends; when it ends
+    by an exception, or fewer frames came than announced, nothing is left.
+
+    width, height: of every frame, in pixels. fps: 1 to 60, decimals of NTSC rates are taken exactly.
+    frames: how many will come, if known. soundtrack: whose original sound goes in (mp4 and webm).
+    metadata: one JSON document for `read_metadata`. crf: 0 (lossless) to 51 on x264's scale. preset: x264's.
+    alpha: frames are RGBA; mp4 has no alpha and gets them on white. format: overrides the path's ending.
+    Raises `OutputError`. `notices` says in sentences what the format could not keep.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        width: int,
+        height: int,
+        fps: float,
+        frames: int | None = None,
+        soundtrack: Speech | None = None,
+        metadata: Mapping[str, object] | None = None,
+        crf: int = 18,
+        preset: str = "veryfast",
+        overwrite: bool = False,
+        alpha: bool = False,
+        format: str | None = None,
+    ) -> None:
+        if width < 1 or height < 1:
+            raise OutputError(f"A video needs at least one pixel; got {width}×{height}.")
+        if not targets.MIN_FPS <= fps <= targets.MAX_FPS:
+            raise OutputError(
+                f"A video has {targets.MIN_FPS} to {targets.MAX_FPS} frames per second, not {fps:g}."
+            )
+        if not CRF_RANGE[0] <= crf <= CRF_RANGE[1]:
+            raise OutputError(f"The quality (crf) must be {CRF_RANGE[0]} to {CRF_RANGE[1]}, not {crf}.")
+        self._kind = format or targets.output_format(path)
+        self.path = targets.check_output(path, overwrite, format=self._kind)
+        self.frames_written = 0
+        self._announced = frames
+        self._shape = (height, width, 4 if alpha else 3)
+        self._overwrite = overwrite
+        self._metadata = dict(metadata or {})
+        self._speech = soundtrack
+        self._flatten = alpha and self._kind == "mp4"
+        even = 2 if self._kind == "mp4" else 1  # 4:2:0 of H.264 has no odd sizes
+        self._encoding = Encoding(
+            width=width + width % even,
+            height=height + height % even,
+            rate=targets.exact_rate(fps),
+            alpha=alpha and not self._flatten,
+            crf=crf,
+            preset=preset,
+        )
+        self.notices = tuple(self._losses(width, height))
+        self._padded: np.ndarray | None = None
+        self._temporary: Path | None = None
+        self._scratch: Path | None = None
+        self._sink: Sink | None = None
+
+    def __enter__(self) -> VideoWriter:
+        self._temporary = targets.temporary_name(self.path)
+        try:
+            self._scratch = Path(tempfile.mkdtemp(prefix="sadtalker-"))
+            self._sink = self._open_sink(self._temporary, self._scratch)
+        except BaseException as error:
+            self._discard()
+            if isinstance(error, OSError):
+                raise OutputError(f"Cannot write a temporary file ({error.strerror}); free some space.") from error
+            raise
+        return self
+
+    def write(self, frame: np.ndarray) -> None:
+        """Adds one frame: uint8 (height, width, 3), or (height, width, 4) when `alpha` was asked for."""
+        if self._sink is None:
+            raise RuntimeError("VideoWriter.write works only inside its with block")
+        if frame.shape != self._shape or frame.dtype != np.uint8:
+            raise ValueError(f"a frame must be uint8 {self._shape}; got {frame.dtype} {frame.shape}")
+        self._sink.write(self._prepared(frame))
+        self.frames_written += 1
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if error is None:
+                self._complete()
+        except OSError as problem:
+            raise OutputError(f"{self.path.name} cannot be written ({problem.strerror}).") from problem
+        finally:
+            self._discard()
+
+    def _complete(self) -> None:
+        assert self._sink is not None and self._temporary is not None
+        if self.frames_written == 0:
+            raise OutputError(f"{self.path.name} was not written: there was not a single frame.")
+        if self._announced is not None and self.frames_written != self._announced:
+            raise OutputError(
+                f"{self.path.name} was not written: {self.frames_written} of {self._announced} frames were made."
+            )
+        self._sink.finish()
+        if self._kind == targets.PNG:
+            targets.move_folder(self._temporary, self.path, self._overwrite)
+        else:
+            targets.move_file(self._temporary, self.path, self._overwrite)
+
+    def _discard(self) -> None:
+        """Ends what still runs and removes every temporary file; a finished result has left them already."""
+        if self._sink is not None:
+            self._sink.abort()
+        if self._temporary is not None:
+            targets.remove(self._temporary)
+        if self._scratch is not None:
+            shutil.rmtree(self._scratch, ignore_errors=True)
+        self._sink = self._temporary = self._scratch = None
+
+    def _open_sink(self, temporary: Path, scratch: Path) -> Sink:
+        if self._kind == targets.PNG:
+            return FolderSink(temporary, self._encoding.rate, self._metadata)
+        if self._kind == "gif":
+            return _GifSink(temporary, scratch, self._encoding, self._metadata, self.path.name)
+        document = scratch / "metadata.txt"
+        write_ffmetadata(document, self._metadata)
+        sound = soundtrack(self._speech, scratch) if self._speech is not None else None
+        arguments = encode_arguments(self._kind, self._encoding, sound, document, temporary)
+        return ProcessSink(arguments, self.path.name)
+
+    def _losses(self, width: int, height: int) -> list[str]:
+        notices = []
+        if (self._encoding.width, self._encoding.height) != (width, height):
+            notices.append(
+                f"mp4 needs even sizes: the edge is repeated, {width}×{height} becomes "
+                f"{self._encoding.width}×{self._encoding.height}."
+            )
+        if self._flatten:
+            notices.append("mp4 has no transparency: the picture is put on white; webm keeps it.")
+        if self._kind in ("gif", targets.PNG) and self._speech is not None and self._speech.has_soundtrack:
+            notices.append(f"A {'gif' if self._kind == 'gif' else 'folder of pictures'} has no sound.")
+        if self._kind == "gif" and self._encoding.rate > GIF_MAX_FPS:
+            notices.append(f"A gif shows at most {GIF_MAX_FPS} frames per second; some are left out.")
+        return notices
+
+    def _prepared(self, frame: np.ndarray) -> np.ndarray:
+        """The frame as the encoder wants it: contiguous, without alpha or of even size where it must be."""
+        if self._flatten:
+            alpha = frame[..., 3:].astype(np.uint16)
+            mixed = frame[..., :3] * alpha + WHITE * (255 - alpha)
+            frame = ((mixed + 127) // 255).astype(np.uint8)
+        height, width = frame.shape[:2]
+        if (height, width) == (self._encoding.height, self._encoding.width):
+            return np.ascontiguousarray(frame)
+        if self._padded is None:
+            self._padded = np.empty((self._encoding.height, self._encoding.width, frame.shape[2]), np.uint8)
+        self._padded[:height, :width] = frame
+        self._padded[:height, width:] = frame[:, -1:]
+        self._padded[height:] = self._padded[height - 1]
+        return self._padded
+
+
+class _GifSink:
+    """Stores frames without loss on disk, then draws them with one palette: no flicker between palettes."""
+
+    def __init__(
+        self, path: Path, scratch: Path, encoding: Encoding, metadata: Mapping[str, object], name: str
+    ) -> None:
+        self._path, self._encoding, self._metadata, self._name = path, encoding, metadata, name
+        self._frames = path.with_suffix(".mkv")  # beside the target: there is room for video there
+        self._palette = scratch / "palette.png"
+        self._stored = ProcessSink(lossless_arguments(encoding, self._frames), name)
+
+    def write(self, frame: np.ndarray) -> None:
+        self._stored.write(frame)
+
+    def finish(self) -> None:
+        self._stored.finish()
+        convert(palette_arguments(self._frames, self._palette), self._name)
+        convert(gif_arguments(self._frames, self._palette, self._encoding.rate, self._path), self._name)
+        append_gif_comment(self._path, self._metadata)
+
+    def abort(self) -> None:
+        self._stored.abort()
+        targets.remove(self._frames)
