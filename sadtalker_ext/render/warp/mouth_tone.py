@@ -1,0 +1,125 @@
+"""Turns the light and style of a portrait into the colours of its teeth, tongue and mouth cavity."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+INNER_UPPER = (78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308)
+INNER_LOWER = (78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308)
+LIP_POINTS = (17, 16, 0, 11, 84, 314, 37, 267)
+CHEEKS = (50, 280, 205, 425, 101, 330)
+EYES = ((33, 160, 158, 133, 153, 144), (263, 387, 385, 362, 380, 373))
+
+ENAMEL = np.array([0.97, 0.93, 0.85])  # of the light that falls on it
+TONGUE = np.array([0.72, 0.38, 0.37])
+CAVITY = np.array([0.20, 0.062, 0.055])
+SKIN_ALBEDO = 0.74  # of bright skin; darker skin is told from a dark scene by the whites of the eyes
+TEETH_LIMIT = 238.0  # grey levels: never pure white
+OWN_GAP = 0.012  # fw of open lips above which the picture may show its own teeth
+FLAT_RANGE = (3.0, 7.0)  # grey levels within a cheek: drawn in one tone … shaded
+
+
+@dataclass(frozen=True)
+class MouthTone:
+    """RGB 0..255 of what is inside the mouth, fully lit; `flat` 0..1: how far it is drawn, not shaded."""
+
+    teeth: np.ndarray
+    tongue: np.ndarray
+    cavity: np.ndarray
+    flat: float
+
+
+def mouth_tone(image: np.ndarray, landmarks: np.ndarray, face_width: float, skin_rgb: np.ndarray) -> MouthTone:
+    """Colours for the mouth of one face.
+
+    image: uint8 (H, W, 3). landmarks: (≥468, ≥2) px. face_width: px. skin_rgb: (3,) 0..255.
+    """
+    points = np.asarray(landmarks, np.float64)[:, :2]
+    skin = np.maximum(np.asarray(skin_rgb, np.float64), 4.0)
+    flat = _flatness(image, points, face_width)
+    white = _eye_white(image, points, face_width)
+    light = skin.mean() / SKIN_ALBEDO
+    if white is not None:
+        light = max(light, 1.05 * float(white.mean())) * 0.6 + min(light, 1.05 * float(white.mean())) * 0.4
+    light = float(np.clip(light, 12, 262))
+    # Skin is warm by itself: only what exceeds its usual warmth is the colour of the light.
+    cast = skin / skin.mean() / np.array([1.20, 0.97, 0.83])
+    cast = np.clip(cast, 0.6, 1.6) ** 0.55
+    cast /= cast.mean()
+    teeth = ENAMEL * light * cast * (0.90 + 0.10 * flat)
+    own = _own_teeth(image, points, face_width)
+    if own is not None:
+        teeth = own
+    teeth = teeth * min(1.0, TEETH_LIMIT / float(teeth.max()))
+    lips = np.median([_patch(image, points[i], 0.008 * face_width).mean(0) for i in LIP_POINTS], axis=0)
+    lip_hue = lips / max(float(lips.mean()), 1.0)
+    tongue = TONGUE * light * cast * 0.6 + 0.4 * lip_hue * (TONGUE.mean() * light)
+    cavity = CAVITY * light * cast
+    if flat > 0:
+        drawn = lip_hue * np.array([1.15, 0.75, 0.75]) * 0.30 * light
+        cavity = cavity * (1 - flat) + drawn * flat
+        tongue = tongue * (1 - flat) + drawn * 1.9 * flat
+    return MouthTone(*(np.clip(c, 3, TEETH_LIMIT).astype(np.float32) for c in (teeth, tongue, cavity)), flat)
+
+
+def _patch(image: np.ndarray, point: np.ndarray, radius: float) -> np.ndarray:
+    """Pixels (n, 3) around a point, at least one."""
+    r = max(1, int(radius))
+    x = int(np.clip(point[0], r, image.shape[1] - 1 - r))
+    y = int(np.clip(point[1], r, image.shape[0] - 1 - r))
+    return image[max(0, y - r) : y + r + 1, max(0, x - r) : x + r + 1].reshape(-1, 3).astype(np.float64)
+
+
+def _inside(image: np.ndarray, polygon: np.ndarray) -> np.ndarray:
+    """Pixels (n, 3) of the picture inside a polygon."""
+    import cv2
+
+    low = np.maximum(np.floor(polygon.min(0)).astype(int), 0)
+    high = np.minimum(np.ceil(polygon.max(0)).astype(int) + 1, [image.shape[1], image.shape[0]])
+    if (high <= low).any():
+        return np.zeros((0, 3))
+    mask = np.zeros((high[1] - low[1], high[0] - low[0]), np.uint8)
+    cv2.fillPoly(mask, [np.round(polygon - low).astype(np.int32)], 1)
+    return image[low[1] : high[1], low[0] : high[0]][mask > 0].astype(np.float64)
+
+
+def _eye_white(image: np.ndarray, points: np.ndarray, face_width: float) -> np.ndarray | None:
+    """Colour (3,) of the whites of the eyes, or None where the eyes are too small to tell."""
+    whites = []
+    for eye in EYES:
+        pixels = _inside(image, points[list(eye)])
+        if len(pixels) < 12:
+            continue
+        lum = pixels.mean(1)
+        whites.append(pixels[lum >= np.percentile(lum, 80)].mean(0))
+    return np.max(whites, axis=0) if whites else None
+
+
+def _own_teeth(image: np.ndarray, points: np.ndarray, face_width: float) -> np.ndarray | None:
+    """Colour (3,) of the teeth that the picture itself shows, or None."""
+    if np.hypot(*(points[14] - points[13])) < OWN_GAP * face_width:
+        return None
+    pixels = _inside(image, points[list(INNER_UPPER) + list(INNER_LOWER[-2:0:-1])])
+    if len(pixels) < 12:
+        return None
+    lum = pixels.mean(1)
+    bright = pixels[lum >= np.percentile(lum, 70)].mean(0)
+    lips = np.median([_patch(image, points[i], 0.006 * face_width).mean(0) for i in LIP_POINTS], axis=0)
+    colourful = (bright.max() - bright.min()) / max(bright.max(), 1.0)
+    lip_colourful = (lips.max() - lips.min()) / max(lips.max(), 1.0)
+    if bright.mean() < 1.12 * lips.mean() or colourful > 0.85 * lip_colourful:
+        return None
+    return bright
+
+
+def _flatness(image: np.ndarray, points: np.ndarray, face_width: float) -> float:
+    """1 where cheeks are filled with one tone, 0 where they are shaded."""
+    ranges = []
+    for index in CHEEKS:
+        lum = _patch(image, points[index], 0.07 * face_width).mean(1)
+        ranges.append(float(np.subtract(*np.percentile(lum, [92, 8]))))
+    low, high = FLAT_RANGE
+    t = float(np.clip((float(np.median(ranges)) - low) / (high - low), 0, 1))
+    return 1 - t * t * (3 - 2 * t)
