@@ -54,7 +54,9 @@ def long_speech(seconds: float) -> tuple[np.ndarray, int]:
     return np.resize(speech.samples, round(seconds * rate)), rate
 
 
-def measure(picture: Image.Image, sound: tuple[np.ndarray, int], folder: Path, repeat: int) -> dict[str, float]:
+def measure(
+    picture: Image.Image, sound: tuple[np.ndarray, int], folder: Path, repeat: int
+) -> dict[str, float]:
     """Medians over `repeat` runs: seconds per video second (whole, encode-only), first frame in seconds."""
     whole, encode, first = [], [], []
     duration = len(sound[0]) / sound[1]
@@ -132,7 +134,9 @@ def main() -> None:
     parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--memory", action="store_true", help="also measure peak memory (takes minutes)")
     given = parser.parse_args()
-    print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}")
+    print(
+        f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
+    )
     print("seconds of work per second of video, median; ratio to encoding the same frames from memory")
     print(f"{'picture':<22}{'whole':>8}{'encode':>8}{'ratio':>7}{'× real time':>13}{'first frame':>13}")
     with tempfile.TemporaryDirectory() as name:
@@ -147,7 +151,9 @@ def main() -> None:
             )
         if given.memory:
             short, long = peak_memory(SHORT_S, folder), peak_memory(LONG_S, folder)
-            print(f"peak memory: {short:.0f} MB for {SHORT_S:g} s, {long:.0f} MB for {LONG_S:g} s: {long / short:.3f}×")
+            print(
+                f"peak memory: {short:.0f} MB for {SHORT_S:g} s, {long:.0f} MB for {LONG_S:g} s: {long / short:.3f}×"
+            )
 
 
 if __name__ == "__main__":

@@ -1,0 +1,196 @@
+"""One portrait and speech become a video: lengths, sound, metadata, seeds, cancelling, nothing left behind."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from sadtalker_ext import Cancelled, CancelToken, Options, Progress, animate, make_motion, render_track
+from sadtalker_ext.errors import AudioError, FaceNotFoundError, OptionsError, OutputError, TrackError
+from sadtalker_ext.host import STAGES
+from sadtalker_ext.track import MotionSpace, MotionTrack
+from sadtalker_ext.video import probe, read_frames, read_metadata
+
+FIVE = ((40, 52), (88, 52), (64, 76), (48, 96), (80, 96))  # eyes, nose, mouth corners of a 128-px face
+SHORT = Options(end=0.6, points=FIVE, seed=3)
+
+
+@pytest.fixture(scope="session")
+def face(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A drawn face of 128 px; five points place it, so that no detector is needed."""
+    y, x = np.mgrid[:128, :128].astype(float)
+    picture = np.full((128, 128, 3), (90, 120, 150), np.uint8)
+    picture[((x - 64) / 42) ** 2 + ((y - 68) / 52) ** 2 < 1] = (224, 180, 150)
+    for cx in (40, 88):
+        picture[((x - cx) / 9) ** 2 + ((y - 52) / 5) ** 2 < 1] = (250, 250, 250)
+        picture[((x - cx) / 4) ** 2 + ((y - 52) / 4) ** 2 < 1] = (40, 30, 20)
+    picture[((x - 64) / 16) ** 2 + ((y - 96) / 4) ** 2 < 1] = (170, 70, 70)
+    path = tmp_path_factory.mktemp("face") / "drawn face ü.png"
+    Image.fromarray(picture).save(path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def voice() -> tuple[np.ndarray, int]:
+    """Two seconds of a buzzing, interrupted tone at 22.05 kHz, stereo: speech enough for lengths."""
+    rate = 22050
+    t = np.arange(2 * rate) / rate
+    tone = 0.3 * np.sign(np.sin(2 * np.pi * 140 * t)) * (np.sin(2 * np.pi * 3 * t) > 0)
+    return np.stack([tone, tone], axis=1).astype(np.float32), rate
+
+
+def test_a_video_has_the_length_and_sound_of_the_speech(face, voice, tmp_path):
+    seen: list[Progress] = []
+    result = animate(face, voice, tmp_path / "out.mp4", SHORT, progress=seen.append)
+    info = probe(result.path)
+    assert (info.width, info.height) == (128, 128)
+    assert result.frames == 15
+    assert info.has_audio
+    assert abs(info.audio_duration - result.duration) <= 1 / result.fps
+    assert [stage for stage in STAGES if any(p.stage == stage for p in seen)] == list(STAGES)
+    drawn = [p for p in seen if p.frame is not None]
+    assert [p.done for p in drawn] == list(range(1, 16))
+    assert all(p.frame is not None and p.frame.shape == (128, 128, 3) for p in drawn)
+
+
+def test_metadata_tells_how_to_make_it_again_and_names_no_folder(face, voice, tmp_path):
+    result = animate(face, voice, tmp_path / "out.mp4", SHORT)
+    document = read_metadata(result.path)
+    assert document["engine"] == "instant"
+    assert document["seed"] == 3
+    assert document["picture"] == face.name
+    assert Options.from_dict(document["options"]) == SHORT
+    assert str(tmp_path) not in str(document)
+    assert "visemenet" in str(document["motion"]).lower() or "phones" in str(document["motion"]).lower()
+
+
+def digest(folder: Path) -> str:
+    names = sorted(folder.glob("*.png"))
+    return hashlib.sha256(b"".join(np.asarray(Image.open(name)).tobytes() for name in names)).hexdigest()
+
+
+def test_same_seed_same_frames_other_seed_other_frames(face, voice, tmp_path):
+    options = Options(end=1.5, points=FIVE, seed=1)
+    one = animate(face, voice, tmp_path / "one/", options).path
+    again = animate(face, voice, tmp_path / "again/", options).path
+    other = animate(face, voice, tmp_path / "other/", Options(end=1.5, points=FIVE, seed=2)).path
+    assert digest(one) == digest(again) != digest(other)
+
+
+def test_first_frame_is_the_picture(face, voice, tmp_path):
+    out = animate(face, voice, tmp_path / "frames/", SHORT).path
+    first = np.asarray(Image.open(sorted(out.glob("*.png"))[0]).convert("RGB"))
+    assert np.array_equal(first, np.asarray(Image.open(face).convert("RGB")))
+
+
+def test_motion_then_render_equals_animate(face, voice, tmp_path):
+    track = make_motion(voice, SHORT)
+    direct = animate(face, voice, tmp_path / "direct/", SHORT).path
+    later = render_track(face, track, tmp_path / "later/", SHORT, speech=voice).path
+    assert digest(direct) == digest(later)
+
+
+def test_a_track_is_rendered_at_another_frame_rate(face, tmp_path):
+    track = MotionTrack.rest(10, 10.0)
+    result = render_track(face, track, tmp_path / "out.mp4", Options(fps=30, points=FIVE))
+    assert result.frames == 30
+    assert len(list(read_frames(result.path))) == 30
+
+
+def test_a_track_of_another_space_is_refused(face, tmp_path):
+    space = MotionSpace("other", ("a",), {"lips": (0,)})
+    with pytest.raises(TrackError, match="renders arkit tracks"):
+        render_track(face, MotionTrack.rest(3, 25.0, space), tmp_path / "out.mp4")
+
+
+def test_idle_needs_no_speech(face, tmp_path):
+    result = animate(face, None, tmp_path / "out.mp4", Options(idle=0.5, points=FIVE))
+    assert result.frames == 13
+    assert not probe(result.path).has_audio
+
+
+def test_explicit_angles_are_followed(voice):
+    track = make_motion(voice, Options(yaw=(0, 8, -4), roll=(3, 3)))
+    yaw = track.column("headYaw")
+    assert yaw[0] == pytest.approx(0, abs=1e-3)
+    assert yaw.max() == pytest.approx(8, abs=0.05)
+    assert yaw[-1] == pytest.approx(-4, abs=1e-3)
+    assert np.allclose(track.column("headRoll"), 3)
+
+
+def test_expression_scale_spares_closures(voice):
+    plain, strong = make_motion(voice, Options()), make_motion(voice, Options(expression_scale=1.5))
+    assert np.array_equal(plain.column("mouthPressLeft"), strong.column("mouthPressLeft"))
+    assert strong.column("jawOpen").max() > plain.column("jawOpen").max()
+
+
+def test_still_keeps_the_head_still(voice):
+    moved, still = make_motion(voice, Options()), make_motion(voice, Options(still=True))
+    assert np.abs(still.column("headYaw")).max() < 0.5 * np.abs(moved.column("headYaw")).max()
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_cancelling_at_any_stage_leaves_nothing(face, voice, tmp_path, stage):
+    token = CancelToken()
+
+    def stop(progress: Progress) -> None:
+        if progress.stage == stage and (stage != "render" or progress.done == 3):
+            token.cancel()
+
+    with pytest.raises(Cancelled):
+        animate(face, voice, tmp_path / "out.mp4", SHORT, progress=stop, cancel=token)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_error_in_a_callback_leaves_nothing(face, voice, tmp_path):
+    def fail(progress: Progress) -> None:
+        if progress.done == 2:
+            raise RuntimeError("not our fault")
+
+    with pytest.raises(RuntimeError):
+        animate(face, voice, tmp_path / "out.mp4", SHORT, progress=fail)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_unnamed_output_goes_to_the_host_under_a_free_name(face, voice, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    first, second = animate(face, voice, None, SHORT).path, animate(face, voice, None, SHORT).path
+    assert first.name == "drawn face ü.mp4"
+    assert second.name == "drawn face ü-2.mp4"
+
+
+def test_mistakes_are_found_before_any_work(face, voice, tmp_path):
+    out = tmp_path / "out.mp4"
+    out.write_bytes(b"precious")
+    with pytest.raises(OutputError, match="--overwrite"):
+        animate(face, voice, out, SHORT)
+    assert out.read_bytes() == b"precious"
+    with pytest.raises(OptionsError, match="one of the inputs"):
+        animate(face, out, out, Options(overwrite=True, points=FIVE))
+    with pytest.raises(AudioError, match="--idle"):
+        animate(face, None, tmp_path / "new.mp4", SHORT)
+    with pytest.raises(OptionsError, match="not both"):
+        animate(face, voice, tmp_path / "new.mp4", Options(idle=1))
+
+
+def test_no_face_names_the_five_point_way(voice, tmp_path):
+    pytest.importorskip("mediapipe")
+    with pytest.raises(FaceNotFoundError, match="--points"):
+        animate(np.full((128, 128, 3), 127, np.uint8), voice, tmp_path / "out.mp4", Options(end=0.6))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_prepared_portraits_are_kept_and_released(face, voice, tmp_path):
+    from sadtalker_ext import pipeline
+
+    pipeline.release()
+    animate(face, voice, tmp_path / "a.mp4", SHORT)
+    kept = list(pipeline._renderers.values())
+    animate(face, voice, tmp_path / "b.mp4", SHORT)
+    assert list(pipeline._renderers.values()) == kept
+    pipeline.release()
+    assert not pipeline._renderers
