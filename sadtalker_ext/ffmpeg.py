@@ -10,6 +10,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from types import TracebackType
@@ -34,8 +35,8 @@ MESSAGE_BYTES = 1 << 16  # bytes of ffmpeg's messages that are kept at each end
 F_SETPIPE_SZ = 1031  # Linux fcntl; Python names it only from 3.10 and only on Linux
 # Lines that ffmpeg adds after the one that says what was wrong.
 EMPTY_PHRASES = (
-    "conversion failed", "terminating", "task finished", "error opening input file", "error opening output file",
-    "error opening input files", "error opening output files", "last message repeated", "press [q]",
+    "conversion failed", "terminating", "task finished", "error opening input file", "press [q]",
+    "error opening output file", "last message repeated",
     "error while processing", "error sending frames", "received no packets", "nothing was written",
     "error submitting a packet", "error muxing a packet", "error closing file",
 )  # fmt: skip
@@ -76,7 +77,8 @@ class Ffmpeg:
     """
 
     def __init__(self, arguments: list[str], *, stdin: bool = False, stdout: bool = False) -> None:
-        self._messages = tempfile.TemporaryFile()  # a file never fills up and blocks as a pipe would
+        # A file never fills up and blocks as a pipe would; it lives as long as the process.
+        self._messages = tempfile.TemporaryFile()  # noqa: SIM115
         command = [ffmpeg_executable(), "-hide_banner", "-nostdin", *arguments]
         pipe, null = subprocess.PIPE, subprocess.DEVNULL
         try:
@@ -95,7 +97,8 @@ class Ffmpeg:
             self._messages.close()
             ffmpeg_executable.cache_clear()
             raise DependencyError(
-                f"ffmpeg cannot be started ({error.strerror}); run: pip install --force-reinstall imageio-ffmpeg"
+                f"ffmpeg cannot be started ({error.strerror}); "
+                "run: pip install --force-reinstall imageio-ffmpeg"
             ) from error
         for stream in (self._process.stdin, self._process.stdout):
             if stream is not None:
@@ -128,10 +131,8 @@ class Ffmpeg:
     def finish(self) -> int:
         """Closes ffmpeg's input, waits until it has ended, and returns its exit status."""
         if self._process.stdin is not None:
-            try:
+            with suppress(OSError):  # it ended first; its exit status and messages say why
                 self._process.stdin.close()
-            except OSError:
-                pass  # it ended first; its exit status and messages say why
         return self._process.wait()
 
     def stop(self) -> None:
@@ -140,10 +141,8 @@ class Ffmpeg:
             self._process.kill()
         for stream in (self._process.stdin, self._process.stdout):
             if stream is not None:
-                try:
+                with suppress(OSError):  # a last unsent byte of a process that is gone
                     stream.close()
-                except OSError:
-                    pass  # a last unsent byte of a process that is gone
         self._process.wait()
         self._messages.close()
 

@@ -90,13 +90,19 @@ def write_au(path: Path, samples: np.ndarray, rate: int) -> None:
 def _unreadable(path: Path, messages: str) -> AudioError:
     opened = "Input #0" in messages
     if opened and not re.search(r"Stream #0:\d+.*: Audio:", messages):
-        return AudioError(f"{path.name} has no sound: it holds no audio stream; give a file with speech in it.")
+        return AudioError(
+            f"{path.name} has no sound: it holds no audio stream; give a file with speech in it."
+        )
     if opened:
         reason = complaint(messages)
         if "does not contain any stream" in reason or "Output file is empty" in messages:
             reason = "its audio stream is empty"
         return AudioError(f"The sound of {path.name} cannot be decoded ({reason}); give another file.")
-    reason = "it is a picture, a playlist or another kind that is not read" if "not on whitelist" in messages else complaint(messages)
+    reason = (
+        "it is a picture, a playlist or another kind that is not read"
+        if "not on whitelist" in messages
+        else complaint(messages)
+    )
     reason = re.sub(r"^Error opening input: |^.*?: (?=Invalid data)", "", reason)
     return AudioError(
         f"{path.name} is not an audio or video file that ffmpeg can read ({reason}); "

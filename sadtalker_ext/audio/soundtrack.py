@@ -31,7 +31,9 @@ def soundtrack(speech: Speech, folder: Path) -> Soundtrack | None:
     if speech.original is not None:
         path = folder / "soundtrack.au"
         write_au(path, speech.original, speech.original_rate)
-        return Soundtrack(("-f", "au", "-i", file_url(path)), FROM_FIRST_SAMPLE, speech.original_rate, speech.channels)
+        return Soundtrack(
+            ("-f", "au", "-i", file_url(path)), FROM_FIRST_SAMPLE, speech.original_rate, speech.channels
+        )
     if speech.source is None:
         return None
     first = round(speech.start * speech.original_rate)

@@ -92,7 +92,7 @@ def silence(seconds: float) -> Speech:
     """Speech without a sound or a soundtrack, for an idle portrait; raises `AudioError` when out of range."""
     if not MIN_SECONDS <= seconds <= MAX_SECONDS:
         raise AudioError(
-            f"An idle animation lasts {MIN_SECONDS:g} seconds to {MAX_SECONDS / 3600:g} hours, not {seconds:g} s."
+            f"An idle animation lasts {MIN_SECONDS:g} s to {MAX_SECONDS / 3600:g} h, not {seconds:g} s."
         )
     return Speech(np.zeros(max(1, round(seconds * SAMPLE_RATE)), np.float32), float(seconds))
 
@@ -161,7 +161,8 @@ def _as_frames(values: Any) -> np.ndarray:
     array = np.asarray(values)
     if array.ndim not in (1, 2) or array.dtype.kind not in "iuf":
         raise AudioError(
-            f"The audio array must hold numbers in the shape (N,) or (N, channels); got {array.dtype} {array.shape}."
+            "The audio array must hold numbers in the shape (N,) or (N, channels); "
+            f"got {array.dtype} {array.shape}."
         )
     if array.ndim == 1:
         array = array[:, None]
@@ -222,7 +223,7 @@ class _Mix:
     def _append(self, mono: np.ndarray, *, last: bool) -> None:
         if self._resampler is not None:
             mono = self._resampler.resample_chunk(mono, last=last)
-        self._buffer += memoryview(np.ascontiguousarray(mono)).cast("B")
+        self._buffer += mono.tobytes()
 
     @property
     def loudest(self) -> int:
@@ -242,7 +243,9 @@ class _Mix:
         if self.frames == 0:
             raise AudioError(f"{name} holds no sound at all: its length is zero.")
         if duration < MIN_SECONDS:
-            raise AudioError(f"{name} lasts only {duration:.3f} s; at least {MIN_SECONDS:g} s of speech is needed.")
+            raise AudioError(
+                f"{name} lasts only {duration:.3f} s; at least {MIN_SECONDS:g} s of speech is needed."
+            )
         if self.broken >= self.frames * self.channels:
             raise AudioError(f"{name} holds no usable numbers (all are NaN or infinite); export it again.")
         if self._resampler is not None:
@@ -271,5 +274,6 @@ def _resampler(rate: int) -> Any:
 
 def _too_long(name: str) -> AudioError:
     hours = MAX_SECONDS / 3600
-    return AudioError(f"{name} is longer than {hours:g} hours; cut it, or choose a part with a start and an end.")
-
+    return AudioError(
+        f"{name} is longer than {hours:g} hours; cut it, or choose a part with a start and an end."
+    )

@@ -20,7 +20,9 @@ VP9_CRF_OFFSET = 12  # VP9's scale reaches 63 where x264's reaches 51
 GIF_MAX_FPS = 50  # shorter delays than 2/100 s are shown as 10/100 s by most viewers
 # The browser's colours: what is not tagged is guessed from the picture's height, wrongly for portraits.
 BT709 = ("-colorspace", "bt709", "-color_primaries", "bt709", "-color_trc", "bt709", "-color_range", "tv")
-TO_BT709 = "scale=in_range=full:out_range=tv:out_color_matrix=bt709:flags=bicubic+accurate_rnd+full_chroma_int"
+TO_BT709 = (
+    "scale=in_range=full:out_range=tv:out_color_matrix=bt709:flags=bicubic+accurate_rnd+full_chroma_int"
+)
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,12 @@ def encode_arguments(
         arguments += ["-map", "1:a:0", *_audio(kind, soundtrack)]
     # Nothing of the source's own titles and chapters, only our document.
     arguments += ["-map_metadata", "2" if soundtrack is not None else "1", "-map_metadata:s", "-1"]
-    arguments += ["-map_chapters", "-1", "-fflags", "+bitexact"]  # same frames, same bytes: no dates, no random ids
+    arguments += [
+        "-map_chapters",
+        "-1",
+        "-fflags",
+        "+bitexact",
+    ]  # same frames, same bytes: no dates, no random ids
     arguments += _h264(encoding) if kind == "mp4" else _vp9(encoding)
     return [*arguments, "-y", file_url(target)]
 
@@ -114,7 +121,8 @@ def palette_arguments(frames: Path, palette: Path) -> list[str]:
 def gif_arguments(frames: Path, palette: Path, rate: Fraction, target: Path) -> list[str]:
     """Arguments that draw stored frames with a palette as an endlessly looping gif."""
     shown = min(rate, Fraction(GIF_MAX_FPS))
-    graph = f"[0:v]fps={shown.numerator}/{shown.denominator}[f];[f][1:v]paletteuse=dither=bayer:bayer_scale=4:diff_mode=rectangle"
+    draw = "paletteuse=dither=bayer:bayer_scale=4:diff_mode=rectangle"
+    graph = f"[0:v]fps={shown.numerator}/{shown.denominator}[f];[f][1:v]{draw}"
     return [
         "-loglevel", "warning", "-nostats", "-i", file_url(frames), "-f", "png_pipe", "-i", file_url(palette),
         "-lavfi", graph, "-loop", "0", "-f", "gif", "-y", file_url(target),

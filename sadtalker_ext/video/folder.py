@@ -70,9 +70,10 @@ def folder_frames(folder: Path) -> Iterator[np.ndarray]:
     """Yields the frames of a folder in order, uint8 (H, W, 3), transparency left out."""
     from PIL import Image
 
-    for path in sorted(folder.glob(FRAME_PATTERN)):
-        try:
+    try:
+        for path in sorted(folder.glob(FRAME_PATTERN)):
             with Image.open(path) as picture:
-                yield np.asarray(picture.convert("RGB"))
-        except OSError as error:
-            raise VideoError(f"The frame {path} cannot be read ({error}).") from error
+                frame = np.asarray(picture.convert("RGB"))
+            yield frame
+    except OSError as error:
+        raise VideoError(f"A frame in {folder} cannot be read ({error}).") from error

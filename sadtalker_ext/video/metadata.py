@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import json
 import os
-import struct
 from collections.abc import Mapping
 from pathlib import Path
-from typing import BinaryIO
 
 from ..errors import VideoError
 from ..ffmpeg import existing_file, input_arguments, run
+from .gif import gif_facts, is_gif
 from .target import FOLDER_FILE
 
 HEADER = ";FFMETADATA1"
-GIF_BLOCK = 255  # bytes in one sub-block
-GIF_EXTENSION, GIF_COMMENT, GIF_IMAGE, GIF_TRAILER = 0x21, 0xFE, 0x2C, 0x3B
 
 
 def to_json(document: Mapping[str, object]) -> str:
@@ -71,9 +68,7 @@ def read_metadata(path: str | os.PathLike[str]) -> dict[str, object]:
     found, problem = existing_file(path)
     if problem:
         raise VideoError(f"The video {os.fspath(path)!r} {problem}.")
-    with found.open("rb") as file:
-        is_gif = file.read(4) == b"GIF8"
-    comment = read_gif_comment(found) if is_gif else _container_comment(found)
+    comment = gif_facts(found).comment if is_gif(found) else _container_comment(found)
     try:
         document = json.loads(comment)
     except ValueError:
@@ -84,56 +79,3 @@ def read_metadata(path: str | os.PathLike[str]) -> dict[str, object]:
 def _container_comment(path: Path) -> str:
     _, output, _ = run([*input_arguments(path), "-f", "ffmetadata", "pipe:1"])
     return parse_ffmetadata(output).get("comment", "")
-
-
-def append_gif_comment(path: Path, document: Mapping[str, object]) -> None:
-    """Puts the document into a finished gif as a comment block before its end mark."""
-    data = to_json(document).encode("ascii")
-    with path.open("r+b") as file:
-        file.seek(-1, os.SEEK_END)
-        if file.read(1)[0] != GIF_TRAILER:
-            raise VideoError(f"{path.name} is not a whole gif file.")
-        file.seek(-1, os.SEEK_END)
-        file.write(bytes([GIF_EXTENSION, GIF_COMMENT]))
-        for start in range(0, len(data), GIF_BLOCK):
-            block = data[start : start + GIF_BLOCK]
-            file.write(bytes([len(block)]) + block)
-        file.write(bytes([0, GIF_TRAILER]))
-
-
-def read_gif_comment(path: Path) -> str:
-    """The last comment of a gif; "" when it has none or is damaged."""
-    comment = b""
-    try:
-        with path.open("rb") as file:
-            flags = file.read(13)[10]
-            _skip_colours(file, flags)
-            while (mark := file.read(1)) and mark[0] != GIF_TRAILER:
-                if mark[0] == GIF_IMAGE:
-                    _skip_colours(file, file.read(9)[8])
-                    file.seek(1, os.SEEK_CUR)  # size of the smallest code
-                    _blocks(file, keep=False)
-                elif mark[0] == GIF_EXTENSION:
-                    label = file.read(1)[0]
-                    data = _blocks(file, keep=label == GIF_COMMENT)
-                    comment = data or comment
-                else:
-                    break
-    except (IndexError, struct.error):
-        return ""
-    return comment.decode("utf-8", "replace")
-
-
-def _skip_colours(file: BinaryIO, flags: int) -> None:
-    if flags & 0x80:
-        file.seek(3 * 2 ** ((flags & 7) + 1), os.SEEK_CUR)
-
-
-def _blocks(file: BinaryIO, *, keep: bool) -> bytes:
-    parts = bytearray()
-    while size := file.read(1)[0]:
-        if keep:
-            parts += file.read(size)
-        else:
-            file.seek(size, os.SEEK_CUR)
-    return bytes(parts)

@@ -12,13 +12,25 @@ from pathlib import Path
 from ..errors import VideoError
 from ..ffmpeg import complaint, existing_file, input_arguments, run
 from .folder import folder_facts
+from .gif import gif_facts, is_gif
 from .metadata import parse_ffmetadata, to_json
 from .target import exact_rate
 
 VIDEO = re.compile(r"Stream #0:\d+.*?: Video: (?P<rest>.*)")
 AUDIO = re.compile(r"Stream #0:\d+.*?: Audio: (?P<rest>.*)")
 SIZE = re.compile(r"(?<![\dx])(\d{1,5})x(\d{1,5})(?![\dx])")
-CHANNELS = {"mono": 1, "stereo": 2, "2.1": 3, "3.0": 3, "quad": 4, "4.0": 4, "5.0": 5, "5.1": 6, "6.1": 7, "7.1": 8}
+CHANNELS = {
+    "mono": 1,
+    "stereo": 2,
+    "2.1": 3,
+    "3.0": 3,
+    "quad": 4,
+    "4.0": 4,
+    "5.0": 5,
+    "5.1": 6,
+    "6.1": 7,
+    "7.1": 8,
+}
 
 
 @dataclass(frozen=True)
@@ -56,7 +68,9 @@ def probe(path: str | os.PathLike[str]) -> MediaInfo:
         raise VideoError(f"The video {os.fspath(path)!r} {problem}.")
     _, tags, messages = run([*input_arguments(found), "-f", "ffmetadata", "pipe:1"])
     if "Input #0" not in messages:
-        raise VideoError(f"{found.name} is not a video or sound that ffmpeg can read ({complaint(messages)}).")
+        raise VideoError(
+            f"{found.name} is not a video or sound that ffmpeg can read ({complaint(messages)})."
+        )
     messages = messages[: messages.find("Output #0")] if "Output #0" in messages else messages
     video = next((m["rest"] for m in VIDEO.finditer(messages) if "(attached pic)" not in m["rest"]), None)
     audio = AUDIO.search(messages)
@@ -73,8 +87,13 @@ def probe(path: str | os.PathLike[str]) -> MediaInfo:
         width, height = (int(size[1]), int(size[2])) if size else (0, 0)
         if _turned(messages):
             width, height = height, width
-        frames = _packets(found)
-        rate = _rate(video, frames, stated)
+        if is_gif(found):
+            drawn = gif_facts(found)
+            frames, rate = drawn.frames, _mean_rate(drawn.frames, drawn.seconds)
+            facts["metadata"] = {"comment": drawn.comment} if drawn.comment else {}
+        else:
+            frames = _packets(found)
+            rate = _rate(video) or _mean_rate(frames, stated)
         facts |= {
             "has_video": True, "width": width, "height": height, "fps": float(rate), "frames": frames,
             "duration": frames / float(rate) if rate else stated,
@@ -87,8 +106,8 @@ def _probe_folder(folder: Path) -> MediaInfo:
     rate = Fraction(*facts["fps"])
     frames = int(facts["frames"])
     return MediaInfo(
-        width=facts["width"], height=facts["height"], fps=float(rate), duration=float(frames / rate), frames=frames,
-        has_video=True, metadata={"comment": to_json(facts.get("document", {}))},
+        width=facts["width"], height=facts["height"], fps=float(rate), duration=float(frames / rate),
+        frames=frames, has_video=True, metadata={"comment": to_json(facts.get("document", {}))},
     )  # fmt: skip
 
 
@@ -103,13 +122,17 @@ def _turned(messages: str) -> bool:
     return found is not None and round(abs(float(found[1]))) % 180 == 90
 
 
-def _rate(video: str, frames: int, stated: float) -> Fraction:
-    """The rate that ffmpeg prints with two decimals, made exact; else frames over the stated duration."""
+def _mean_rate(frames: int, seconds: float) -> Fraction:
+    return Fraction(frames / seconds).limit_denominator(1001) if frames and seconds else Fraction(0)
+
+
+def _rate(video: str) -> Fraction:
+    """The rate that ffmpeg prints with two decimals, made exact; 0 when it prints none that can be true."""
     for unit in ("fps", "tbr"):
         found = re.search(rf"([\d.]+)(k?) {unit}", video)
         if found and float(found[1]) > 0 and not found[2]:
             return exact_rate(float(found[1]))
-    return Fraction(frames / stated).limit_denominator(1001) if frames and stated else Fraction(0)
+    return Fraction(0)
 
 
 def _channels(audio: str) -> int:

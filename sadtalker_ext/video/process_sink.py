@@ -21,7 +21,7 @@ class ProcessSink:
         """frame: uint8, contiguous. Raises `OutputError` when ffmpeg has stopped taking frames."""
         assert self._process is not None
         try:
-            self._process.write(memoryview(frame).cast("B"))
+            self._process.write(frame.data.cast("B"))
         except OSError as error:
             self._process.finish()
             raise _failure(self._process, self._name) from error
@@ -50,6 +50,8 @@ def convert(arguments: list[str], name: str) -> None:
 def _failure(process: Ffmpeg, name: str) -> OutputError:
     messages = process.messages().lower()
     if any(phrase in messages for phrase in FULL_DISK):
-        return OutputError(f"{name} cannot be written: the disk is full; free some space or choose another place.")
+        return OutputError(
+            f"{name} cannot be written: the disk is full; free some space or choose another place."
+        )
     reason = process.complaint() or "it stopped without a word"
     return OutputError(f"{name} cannot be written: ffmpeg says {reason!r}.")

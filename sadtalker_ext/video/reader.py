@@ -26,9 +26,9 @@ def read_frames(
 ) -> Iterator[np.ndarray]:
     """Yields the frames of a video (or of a folder of our frames) in order, uint8 (H, W, 3), turned upright.
 
-    fps: frames per second to read at, frames repeated or left out in time; None: the video's own rate, so that
-    frame i is shown at i / probe(path).fps. size: (width, height) to scale to. check: called for every frame.
-    Memory does not grow with the video. Raises `VideoError`.
+    fps: frames per second to read at, frames repeated or left out in time; None: the video's own rate, so
+    that frame i is shown at i / probe(path).fps. size: (width, height) to scale to. check: called for every
+    frame. Memory does not grow with the video. Raises `VideoError`.
     """
     folder = Path(path).expanduser()
     if folder.is_dir():

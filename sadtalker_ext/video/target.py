@@ -33,7 +33,7 @@ def exact_rate(fps: float) -> Fraction:
 
 
 def output_format(path: str | os.PathLike[str]) -> str:
-    """"mp4", "webm", "gif" or "png" by the path's ending; raises `OutputError` for any other ending."""
+    """ "mp4", "webm", "gif" or "png" by the path's ending; raises `OutputError` for any other ending."""
     suffix = Path(path).suffix.lower()
     if is_folder_name(path) or Path(path).is_dir() or not suffix:
         return PNG
@@ -58,13 +58,17 @@ def check_output(path: str | os.PathLike[str], overwrite: bool = False, *, forma
         raise OutputError(f"{os.fspath(path)!r} does not name an output file; choose {KNOWN}.")
     kind = format or output_format(path)
     if kind == PNG and format is None and not is_folder_name(path) and not target.is_dir():
-        raise OutputError(f"The output {os.fspath(path)!r} has no ending that says its format; choose {KNOWN}.")
+        raise OutputError(
+            f"The output {os.fspath(path)!r} has no ending that says its format; choose {KNOWN}."
+        )
     if kind != PNG and target.is_dir():
         raise OutputError(f"The output {target} is a folder; choose {KNOWN}.")
     if kind == PNG and target.exists():
         _check_folder(target, overwrite)
     elif target.exists() and not overwrite:
-        raise OutputError(f"{target} exists already; choose another name or allow overwriting it (--overwrite).")
+        raise OutputError(
+            f"{target} exists already; choose another name or allow overwriting it (--overwrite)."
+        )
     folder = target.parent
     if not folder.is_dir():
         raise OutputError(f"The folder {folder} for the output does not exist; create it first.")
@@ -85,10 +89,13 @@ def _check_folder(target: Path, overwrite: bool) -> None:
     if not any(target.iterdir()):
         return
     if not wrote_folder(target):
-        raise OutputError(f"The folder {target} holds files that are not frames of ours; choose another name.")
+        raise OutputError(
+            f"The folder {target} holds files that are not frames of ours; choose another name."
+        )
     if not overwrite:
         raise OutputError(
-            f"The folder {target} holds a result already; choose another name or allow overwriting it (--overwrite)."
+            f"The folder {target} holds a result already; "
+            "choose another name or allow overwriting it (--overwrite)."
         )
 
 
@@ -116,11 +123,15 @@ def move_file(made: Path, target: Path, overwrite: bool) -> None:
             claimed = True
         os.replace(made, target)
     except FileExistsError:
-        raise OutputError(f"{target} was created meanwhile; choose another name or allow overwriting it.") from None
+        raise OutputError(
+            f"{target} was created meanwhile; choose another name or allow overwriting it."
+        ) from None
     except OSError as error:
         if claimed:
             target.unlink(missing_ok=True)
-        raise OutputError(f"Cannot write {target} ({error.strerror}); choose another place for it.") from error
+        raise OutputError(
+            f"Cannot write {target} ({error.strerror}); choose another place for it."
+        ) from error
 
 
 def move_folder(made: Path, target: Path, overwrite: bool) -> None:
@@ -137,7 +148,9 @@ def move_folder(made: Path, target: Path, overwrite: bool) -> None:
         else:
             os.rename(made, target)
     except OSError as error:
-        raise OutputError(f"Cannot write the folder {target} ({error.strerror}); choose another place.") from error
+        raise OutputError(
+            f"Cannot write the folder {target} ({error.strerror}); choose another place."
+        ) from error
 
 
 def remove(path: Path) -> None:

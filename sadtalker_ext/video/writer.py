@@ -24,7 +24,8 @@ from .encoders import (
     palette_arguments,
 )
 from .folder import FolderSink
-from .metadata import append_gif_comment, write_ffmetadata
+from .gif import append_comment
+from .metadata import to_json, write_ffmetadata
 from .process_sink import ProcessSink, convert
 
 CRF_RANGE = (0, 51)
@@ -32,7 +33,7 @@ WHITE = 255  # background where the format cannot hold alpha
 
 
 class Sink(Protocol):
-    """Where frames go: all are written, then `finish`; or `abort` at any time. Both may raise `OutputError`."""
+    """Where frames go: `write` each, then `finish`; or `abort`. The first two raise `OutputError`."""
 
     def write(self, frame: np.ndarray) -> None: ...
     def finish(self) -> None: ...
@@ -108,7 +109,9 @@ class VideoWriter:
         except BaseException as error:
             self._discard()
             if isinstance(error, OSError):
-                raise OutputError(f"Cannot write a temporary file ({error.strerror}); free some space.") from error
+                raise OutputError(
+                    f"Cannot write a temporary file ({error.strerror}); free some space."
+                ) from error
             raise
         return self
 
@@ -133,12 +136,14 @@ class VideoWriter:
             self._discard()
 
     def _complete(self) -> None:
-        assert self._sink is not None and self._temporary is not None
+        assert self._sink is not None
+        assert self._temporary is not None
         if self.frames_written == 0:
             raise OutputError(f"{self.path.name} was not written: there was not a single frame.")
         if self._announced is not None and self.frames_written != self._announced:
             raise OutputError(
-                f"{self.path.name} was not written: {self.frames_written} of {self._announced} frames were made."
+                f"{self.path.name} was not written: "
+                f"{self.frames_written} of {self._announced} frames were made."
             )
         self._sink.finish()
         if self._kind == targets.PNG:
@@ -217,7 +222,7 @@ class _GifSink:
         self._stored.finish()
         convert(palette_arguments(self._frames, self._palette), self._name)
         convert(gif_arguments(self._frames, self._palette, self._encoding.rate, self._path), self._name)
-        append_gif_comment(self._path, self._metadata)
+        append_comment(self._path, to_json(self._metadata))
 
     def abort(self) -> None:
         self._stored.abort()
