@@ -134,9 +134,8 @@ def main() -> None:
     parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--memory", action="store_true", help="also measure peak memory (takes minutes)")
     given = parser.parse_args()
-    print(
-        f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
-    )
+    machine = platform.processor() or platform.machine()
+    print(f"{machine}, {os.cpu_count()} cores, Python {platform.python_version()}")
     print("seconds of work per second of video, median; ratio to encoding the same frames from memory")
     print(f"{'picture':<22}{'whole':>8}{'encode':>8}{'ratio':>7}{'× real time':>13}{'first frame':>13}")
     with tempfile.TemporaryDirectory() as name:
@@ -151,8 +150,9 @@ def main() -> None:
             )
         if given.memory:
             short, long = peak_memory(SHORT_S, folder), peak_memory(LONG_S, folder)
+            ratio = long / short
             print(
-                f"peak memory: {short:.0f} MB for {SHORT_S:g} s, {long:.0f} MB for {LONG_S:g} s: {long / short:.3f}×"
+                f"peak memory: {short:.0f} MB for {SHORT_S:g} s, {long:.0f} MB for {LONG_S:g} s: {ratio:.3f}×"
             )
 
 

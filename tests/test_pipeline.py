@@ -1,4 +1,4 @@
-"""One portrait and speech become a video: lengths, sound, metadata, seeds, cancelling, nothing left behind."""
+"""One portrait and speech become a video: lengths, sound, metadata, seeds, cancelling, leftovers."""
 
 from __future__ import annotations
 
