@@ -1,0 +1,158 @@
+"""Motion tracks into files and back: .npz, and .csv as the Live Link Face app writes it."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+
+from ..errors import OutputError, TrackError
+from ..track import ARKIT, SPACES, MotionTrack
+from .livelink import read_livelink, write_livelink
+
+FORMAT_VERSION = 1  # of our .npz
+SUFFIXES = (".npz", ".csv")
+MAX_BYTES = 2**31  # unpacked; a day of motion at 60 frames/s has 1.1 GB
+
+
+def save_track(track: MotionTrack, path: str | os.PathLike[str], overwrite: bool = False) -> Path:
+    """Write a track to .npz (exact) or .csv (Live Link Face; `arkit` tracks only); returns the path.
+
+    Written under a temporary name and renamed, so a failure leaves no file. Raises `OutputError` for another
+    ending, a place that cannot be written or, unless `overwrite`, a file that exists; `TrackError` for a .csv
+    of another space.
+    """
+    target = check_track_output(path, overwrite)
+    if target.suffix.lower() == ".csv" and track.space != ARKIT:
+        raise TrackError(f"Only arkit tracks can be written as .csv, not {track.space.name}; choose .npz.")
+    write = write_livelink if target.suffix.lower() == ".csv" else _write_npz
+    _write_whole(target, overwrite, lambda file: write(track, file))
+    return target
+
+
+def load_track(path: str | os.PathLike[str], fps: float | None = None) -> MotionTrack:
+    """Read a track from .npz or from a Live Link Face .csv.
+
+    fps: the frame rate at which a .csv was recorded, when it is known better than its timecodes say; the
+    track is not resampled. Raises `TrackError` with what is wrong with the file.
+    """
+    source = Path(path).expanduser()
+    if fps is not None and not (np.isfinite(fps) and fps > 0):
+        raise TrackError(f"A motion track needs a positive frame rate, not {fps}.")
+    suffix = source.suffix.lower()
+    if suffix not in SUFFIXES:
+        raise TrackError(f"{source.name} is not a motion track; give a .npz or a Live Link Face .csv file.")
+    if not source.exists():
+        raise TrackError(f"The motion track {source} does not exist; check its name.")
+    if not source.is_file():
+        raise TrackError(f"{source} is not a file; give a .npz or a Live Link Face .csv file.")
+    try:
+        if suffix == ".npz":
+            return _read_npz(source)
+        raw = source.read_bytes()
+    except OSError as error:
+        raise TrackError(f"Cannot read {source} ({error.strerror or error}).") from error
+    return read_livelink(raw, source.name, fps)
+
+
+def check_track_output(path: str | os.PathLike[str], overwrite: bool = False) -> Path:
+    """Refuse, before any work, a place where a track cannot be written; returns the path with `~` expanded.
+
+    Raises `OutputError`: unknown ending, missing or unwritable folder, or a file that exists.
+    """
+    target = Path(path).expanduser()
+    if target.suffix.lower() not in SUFFIXES:
+        raise OutputError(f"A motion track is written as .npz or .csv; {os.fspath(path)!r} is neither.")
+    if target.is_dir():
+        raise OutputError(f"{target} is a folder; give the name of a .npz or .csv file.")
+    if target.exists() and not overwrite:
+        raise OutputError(
+            f"{target} exists already; choose another name or allow overwriting it (--overwrite)."
+        )
+    if not target.parent.is_dir():
+        raise OutputError(f"The folder {target.parent} for the motion track does not exist; create it first.")
+    if not os.access(target.parent, os.W_OK):
+        raise OutputError(f"Cannot write into the folder {target.parent}; choose another place.")
+    return target
+
+
+def _write_whole(target: Path, overwrite: bool, write: Callable[[IO[bytes]], None]) -> None:
+    partial = target.with_name(f".{target.stem[:40]}.partial-{secrets.token_hex(6)}{target.suffix}")
+    claimed = False
+    try:
+        with partial.open("xb") as file:
+            write(file)
+        if not overwrite:
+            # Created by us or not at all: a file that appeared meanwhile is never replaced.
+            target.open("xb").close()
+            claimed = True
+        os.replace(partial, target)
+        claimed = False
+    except FileExistsError:
+        raise OutputError(
+            f"{target} was created meanwhile; choose another name or allow overwriting it (--overwrite)."
+        ) from None
+    except OSError as error:
+        raise OutputError(
+            f"Cannot write {target} ({error.strerror or error}); choose another place."
+        ) from error
+    finally:
+        partial.unlink(missing_ok=True)
+        if claimed:
+            target.unlink(missing_ok=True)
+
+
+def _write_npz(track: MotionTrack, file: IO[bytes]) -> None:
+    np.savez_compressed(
+        file,
+        version=np.int64(FORMAT_VERSION),
+        space=np.str_(track.space.name),
+        columns=np.array(track.space.columns),
+        fps=np.float64(track.fps),
+        data=track.data,
+        provenance=np.str_(json.dumps(dict(track.provenance), default=str, ensure_ascii=False)),
+    )
+
+
+def _read_npz(source: Path) -> MotionTrack:
+    name = source.name
+    try:
+        with zipfile.ZipFile(source) as archive:
+            if sum(member.file_size for member in archive.infolist()) > MAX_BYTES:
+                raise TrackError(f"{name} is too large to be a motion track.")
+        # Pickled objects could run code: they are refused.
+        with np.load(source, allow_pickle=False) as stored:
+            parts = {key: stored[key] for key in stored.files}
+    except (zipfile.BadZipFile, ValueError, EOFError, KeyError, NotImplementedError) as error:
+        raise TrackError(f"{name} is damaged or not a motion track; save it again.") from error
+    missing = {"version", "space", "columns", "fps", "data"} - set(parts)
+    if missing:
+        raise TrackError(f"{name} is not a motion track: it has no {', '.join(sorted(missing))}.")
+    try:
+        version, space_name = int(parts["version"]), str(parts["space"])
+        columns, fps = [str(column) for column in parts["columns"]], float(parts["fps"])
+        data = parts["data"].astype(np.float32)
+        provenance = json.loads(str(parts.get("provenance", "{}")))
+    except (TypeError, ValueError) as error:
+        raise TrackError(f"{name} is damaged or not a motion track; save it again.") from error
+    if version > FORMAT_VERSION:
+        raise TrackError(
+            f"{name} was written by a newer version (format {version}); update this one to read it."
+        )
+    space = SPACES.get(space_name)
+    if space is None:
+        raise TrackError(f"{name} is in the motion space {space_name!r}; known here: {', '.join(SPACES)}.")
+    if sorted(columns) != sorted(space.columns) or data.ndim != 2 or data.shape[1] != len(columns):
+        raise TrackError(f"{name} does not hold the {space.dim} columns of the {space.name} space.")
+    if not (np.isfinite(fps) and fps > 0) or len(data) == 0 or not np.isfinite(data).all():
+        raise TrackError(
+            f"{name} holds no usable motion: a rate, or numbers, that are not finite, or no rows."
+        )
+    order = [columns.index(column) for column in space.columns]
+    return MotionTrack(space, fps, data[:, order], provenance if isinstance(provenance, dict) else {})
