@@ -1,0 +1,38 @@
+"""Renderers: a portrait and a motion track become an iterator of frames."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from importlib import import_module
+from typing import TYPE_CHECKING, Protocol
+
+from ..track import MotionTrack
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from .warp.renderer import WarpRenderer
+
+__all__ = ["Renderer", "WarpRenderer"]
+
+
+class Renderer(Protocol):
+    """Turns a motion track into frames of one portrait.
+
+    accepts: names of the motion spaces it understands.
+    """
+
+    accepts: frozenset[str]
+
+    def render(self, track: MotionTrack, *, check: Callable[[], None] | None = None) -> Iterator[np.ndarray]:
+        """uint8 frames (H, W, 3), or (H, W, 4) for a portrait with alpha, one a row of the track, in order.
+
+        check: called between frames; whatever it raises ends the rendering.
+        """
+        ...
+
+
+def __getattr__(name: str) -> object:
+    if name == "WarpRenderer":
+        return import_module(".warp.renderer", __name__).WarpRenderer
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,320 @@
+"""Turns a portrait and an ARKit motion track into frames by warping the picture itself."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+from ...errors import TrackError
+from ...face import topology
+from ...track import ARKIT, MotionTrack
+from .basis import ExpressionBasis
+from .controls import Controls, read_controls, shown_gap
+from .frame import FaceFrame, measure_mouth
+from .grid import Grid, smoothstep
+from .head import HeadMotion
+from .layers import Box, LipLayers, Maps
+from .lids import Eyelids
+from .limits import measure_limits
+from .matte import person_matte
+from .mouth import MouthInterior
+from .shading import FaceShading, skin_tone
+
+if TYPE_CHECKING:
+    from ...face import Portrait
+
+HEAD_CELLS = 32  # grid cells a face width for the head's motion
+FACE_CELLS = 48  # the same for expressions
+REACH = (2.1, 2.3, 2.5)  # fw around the face's centre that are looked at: sideways, up, down
+FACE_REACH = 2.0  # outline sizes that the expression grid covers
+FACE_STILL = (1.3, 1.55)  # outline sizes between which expressions die away
+BACKGROUND_STILL = (0.06, 0.28)  # fw outside the person between which expressions die away
+LIP_MARGIN = 0.075  # fw around the lips that are painted in layers
+WINDOW_PER_WORKER = 2  # frames in flight for each thread
+
+
+class WarpRenderer:
+    """Renders one portrait; building it computes all that depends on the picture alone.
+
+    region: (x0, y0, x1, y1) px outside which every pixel of every frame equals the picture's.
+    limits: degrees of yaw, pitch, roll as asked for, and the jaw's scale 0..1, up to which this picture moves
+    without tearing; larger demands are bent to these.
+    """
+
+    accepts = frozenset({ARKIT.name})
+
+    def __init__(self, portrait: Portrait, *, workers: int | None = None) -> None:
+        """workers: threads that render frames, default one a processor."""
+        self._workers = max(1, workers or os.cpu_count() or 1)
+        self._picture = np.ascontiguousarray(portrait.image)
+        self._alpha = None if portrait.alpha is None else np.ascontiguousarray(portrait.alpha)
+        height, width = self._picture.shape[:2]
+        whole = FaceFrame.of(portrait.face.landmarks)
+        self._left, self._top, right, bottom = _surroundings(whole, width, height)
+        region = (slice(self._top, bottom), slice(self._left, right))
+        self._source = np.ascontiguousarray(self._picture[region])
+        self._source_alpha = None if self._alpha is None else np.ascontiguousarray(self._alpha[region])
+        offset = np.array([self._left, self._top, 0], np.float32)
+        frame = FaceFrame.of(portrait.face.landmarks - offset)
+        self._frame, self._mouth = frame, measure_mouth(frame)
+        rows, columns = self._source.shape[:2]
+        self._box: Box = (0, 0, columns, rows)
+
+        fw = frame.width
+        self._head_grid = Grid.over(0, 0, columns, rows, max(2, round(fw / HEAD_CELLS)))
+        matte = person_matte(self._source, frame.oval)
+        coarse = None
+        if matte is not None:
+            coarse = _shrink(matte, self._head_grid)
+        self._head = HeadMotion(frame, self._head_grid, (columns, rows), coarse)
+        low, high = _around(frame, FACE_REACH)
+        self._face_grid = Grid.over(*low, *high, max(2, round(fw / FACE_CELLS)))
+        gx, gy = self._face_grid.nodes()
+        still = self._stillness(gx, gy)
+        self._basis = ExpressionBasis(frame, self._mouth, self._face_grid, still)
+        self._lips = LipLayers(self._source, frame)
+        self._lower_share = smoothstep(self._lips.lip_line(gx, gy), -0.05, 0.05).astype(np.float32)
+        self._limits = measure_limits(self._head, self._basis, self._face_grid, self._lips.lip_line(gx, gy))
+        skin = skin_tone(self._source, frame.points)
+        self._interior = MouthInterior(self._source, frame.points, fw, skin)
+        strength = 0.0 if portrait.face.source == "points" else 1.0
+        self._lids = Eyelids(self._source, frame.points, fw, strength=strength)
+        self._shading = FaceShading(self._source, frame)
+        self._identity = self._identity_maps()
+        self.region = (self._left, self._top, right, bottom)
+        asked = {name: self._limits[name] / self._head.gain[name] for name in ("yaw", "pitch", "roll")}
+        self.limits: Mapping[str, float] = MappingProxyType({**asked, "jaw": self._limits["jaw"]})
+
+    def opening(self, track: MotionTrack) -> np.ndarray:
+        """(T,) fw of lip gap that the frames show, the picture's own opening included."""
+        return shown_gap(track, self._frame.own_gap)
+
+    def render(self, track: MotionTrack, *, check: Callable[[], None] | None = None) -> Iterator[np.ndarray]:
+        """Frames of an ARKit track: uint8 (H, W, 3), or (H, W, 4) when the portrait has alpha, in order.
+
+        Raises `TrackError` for a track of another motion space. check: called between frames.
+        """
+        if track.space.name not in self.accepts:
+            raise TrackError(
+                f"The instant renderer plays arkit motion; this track is in the {track.space.name} space."
+            )
+        return self._stream(track, check or (lambda: None))
+
+    def _stream(self, track: MotionTrack, check: Callable[[], None]) -> Iterator[np.ndarray]:
+        controls = read_controls(
+            track, self._mouth, self._frame.own_gap, self._basis.gain, self._limits, self._head.gain
+        )
+        threads = cv2.getNumThreads()
+        # Frames are rendered side by side, so OpenCV's own threads would only get in each other's way.
+        cv2.setNumThreads(1)
+        pool = ThreadPoolExecutor(self._workers, thread_name_prefix="warp")
+        waiting: deque[Future[np.ndarray]] = deque()
+        try:
+            for index in range(len(controls)):
+                check()
+                waiting.append(pool.submit(self._frame_at, controls, index))
+                if len(waiting) > self._workers * WINDOW_PER_WORKER:
+                    yield waiting.popleft().result()
+            while waiting:
+                check()
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
+            pool.shutdown(wait=True)
+            cv2.setNumThreads(threads)
+
+    def _frame_at(self, controls: Controls, index: int) -> np.ndarray:
+        moves, angles = controls.moves[index], controls.angles[index]
+        turned = bool(np.abs(angles).max() > 1e-3)
+        expressive = bool(np.abs(moves).max() > 1e-4)
+        eyes = {
+            name: (float(values[index, 0]), float(values[index, 1]))
+            for name, values in (
+                ("blink", controls.blink), ("look", controls.look),
+                ("squint", controls.squint), ("wide", controls.wide),
+            )
+        }  # fmt: skip
+        looking = any(max(abs(a), abs(b)) > 1e-3 for a, b in eyes.values())
+        if not (turned or expressive or looking):
+            return self._compose(self._source, self._source_alpha)
+        head = self._head_maps(angles) if turned else None
+        map_x, map_y = self._identity if head is None else self._enlarge_head(head, self._box)
+        lips = None
+        if expressive:
+            map_x, map_y, lips = self._express(moves, head, map_x, map_y, copy=head is None)
+        if turned or expressive:
+            out = _remap(self._source, map_x, map_y)
+        else:
+            out = self._source.copy()
+        if lips is not None:
+            self._shading.apply(out, map_x, map_y, jaw=float(controls.jaw[index]), gap=float(controls.gap[index]))
+            self._paint_lips(out, controls, index, head, lips)
+        if looking:
+            self._lids.draw(out, map_x, map_y, **eyes)
+        alpha = self._source_alpha
+        if alpha is not None and (turned or expressive):
+            alpha = _remap(alpha, map_x, map_y)
+        return self._compose(out, alpha)
+
+    def _head_maps(self, angles: np.ndarray) -> Maps:
+        """Source positions (head motion only) of the head grid's nodes."""
+        dx, dy = self._head.displacement(*(float(a) for a in angles))
+        back_x, back_y = self._head_grid.invert(dx, dy)
+        gx, gy = self._head_grid.nodes()
+        return gx + back_x, gy + back_y
+
+    def _enlarge_head(self, head: Maps | None, box: Box) -> Maps:
+        if head is None:
+            x0, y0, x1, y1 = box
+            part = (slice(y0, y1), slice(x0, x1))
+            return np.ascontiguousarray(self._identity[0][part]), np.ascontiguousarray(self._identity[1][part])
+        return self._head_grid.enlarge(head[0], box), self._head_grid.enlarge(head[1], box)
+
+    def _express(
+        self, moves: np.ndarray, head: Maps | None, map_x: np.ndarray, map_y: np.ndarray, *, copy: bool
+    ) -> tuple[np.ndarray, np.ndarray, tuple[Maps, Maps, Box]]:
+        """Add the expression to the maps; also the source positions of the two lip layers on the face grid."""
+        grid, basis = self._face_grid, self._basis
+        up = basis.combine(basis.upper, moves)
+        low = basis.combine(basis.lower, moves)
+        up_x, up_y = grid.invert(*up)
+        low_x, low_y = grid.invert(*low)
+        gx, gy = grid.nodes()
+        share, x, y = self._lower_share, up_x, up_y
+        for _ in range(2):
+            part = grid.sample(share, gx + x, gy + y)
+            x, y = up_x + (low_x - up_x) * part, up_y + (low_y - up_y) * part
+        # Where the head has taken each node of the face grid.
+        if head is None:
+            hx, hy = gx, gy
+        else:
+            hx = self._head_grid.sample(head[0], gx, gy)
+            hy = self._head_grid.sample(head[1], gx, gy)
+        layers = grid.sample(np.dstack([up_x, up_y, low_x, low_y]), hx, hy)
+        plain = grid.sample(np.dstack([x, y]), hx, hy)
+        x0, y0, x1, y1 = _inside(grid.box, self._box)
+        if copy:
+            map_x, map_y = map_x.copy(), map_y.copy()
+        part = (slice(y0, y1), slice(x0, x1))
+        map_x[part] = grid.enlarge(hx + plain[..., 0], (x0, y0, x1, y1))
+        map_y[part] = grid.enlarge(hy + plain[..., 1], (x0, y0, x1, y1))
+        upper = (hx + layers[..., 0], hy + layers[..., 1])
+        lower = (hx + layers[..., 2], hy + layers[..., 3])
+        return map_x, map_y, (upper, lower, self._lip_box(up, low, hx - gx, hy - gy))
+
+    def _lip_box(self, up: Maps, low: Maps, head_x: np.ndarray, head_y: np.ndarray) -> Box:
+        """Pixels of the working region that the moved lips may take up."""
+        grid = self._face_grid
+        moved = []
+        for (dx, dy), ring in ((up, topology.LIPS_UPPER_RINGS[0]), (low, topology.LIPS_LOWER_RINGS[0])):
+            points = self._frame.points[list(ring), :2]
+            moved.append(points + grid.sample_points(np.dstack([dx, dy]), points))
+        points = np.concatenate(moved)
+        points = points - grid.sample_points(np.dstack([head_x, head_y]), points)
+        margin = LIP_MARGIN * self._frame.width + 2
+        low_corner, high_corner = points.min(0) - margin, points.max(0) + margin
+        box = (
+            int(np.floor(low_corner[0])), int(np.floor(low_corner[1])),
+            int(np.ceil(high_corner[0])), int(np.ceil(high_corner[1])),
+        )  # fmt: skip
+        return _inside(_inside(box, grid.box), self._box)
+
+    def _paint_lips(
+        self, out: np.ndarray, controls: Controls, index: int, head: Maps | None, lips: tuple[Maps, Maps, Box]
+    ) -> None:
+        upper, lower, box = lips
+        if box[2] - box[0] < 4 or box[3] - box[1] < 4:
+            return
+        grid = self._face_grid
+        skull = self._enlarge_head(head, box)
+        down = self._frame.axes[:2, 1] * float(controls.jaw[index]) * JAW_OF_TEETH * self._frame.width
+        self._lips.paint(
+            out,
+            box,
+            (grid.enlarge(upper[0], box), grid.enlarge(upper[1], box)),
+            (grid.enlarge(lower[0], box), grid.enlarge(lower[1], box)),
+            skull,
+            (skull[0] - np.float32(down[0]), skull[1] - np.float32(down[1])),
+            self._interior,
+            seal=float(controls.seal[index]),
+            gap=float(controls.gap[index]),
+            jaw=float(controls.jaw[index]),
+            width=float(controls.spread[index]),
+            rounding=float(controls.rounding[index]),
+            teeth=float(controls.teeth[index]),
+            tongue=float(controls.tongue[index]),
+        )
+
+    def _compose(self, out: np.ndarray, alpha: np.ndarray | None) -> np.ndarray:
+        rows, columns = out.shape[:2]
+        part = (slice(self._top, self._top + rows), slice(self._left, self._left + columns))
+        if self._alpha is None or alpha is None:
+            frame = self._picture.copy()
+            frame[part] = out
+            return frame
+        frame = np.dstack([self._picture, self._alpha])
+        frame[part][..., :3] = out
+        frame[part][..., 3] = alpha
+        return frame
+
+    def _stillness(self, gx: np.ndarray, gy: np.ndarray) -> np.ndarray:
+        """1 on the face, 0 where expressions move nothing: far outside, behind the person, at the border."""
+        size = _outline_size(self._frame, gx, gy)
+        still = 1 - smoothstep(size, *FACE_STILL)
+        still *= 1 - smoothstep(self._head_grid.sample(self._head.outside, gx, gy), *BACKGROUND_STILL)
+        return (still * self._head_grid.sample(self._head.border, gx, gy)).astype(np.float32)
+
+    def _identity_maps(self) -> Maps:
+        rows, columns = self._source.shape[:2]
+        x, y = np.meshgrid(np.arange(columns, dtype=np.float32), np.arange(rows, dtype=np.float32))
+        return x, y
+
+
+JAW_OF_TEETH = 0.11  # fw that the lower teeth sink for jaw = 1
+
+
+def _remap(image: np.ndarray, map_x: np.ndarray, map_y: np.ndarray) -> np.ndarray:
+    return cv2.remap(image, map_x, map_y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+
+
+def _inside(box: Box, bounds: Box) -> Box:
+    return max(box[0], bounds[0]), max(box[1], bounds[1]), min(box[2], bounds[2]), min(box[3], bounds[3])
+
+
+def _surroundings(frame: FaceFrame, width: int, height: int) -> Box:
+    centre, fw = frame.centre, frame.width
+    side, up, down = (reach * fw for reach in REACH)
+    x0, y0 = max(0, int(centre[0] - side)), max(0, int(centre[1] - up))
+    x1, y1 = min(width, int(centre[0] + side) + 1), min(height, int(centre[1] + down) + 1)
+    return x0, y0, max(x1, x0 + 2), max(y1, y0 + 2)
+
+
+def _around(frame: FaceFrame, size: float) -> tuple[tuple[float, float], tuple[float, float]]:
+    outline = frame.centre + (frame.oval - frame.centre) * size
+    low, high = outline.min(0), outline.max(0)
+    return (float(low[0]), float(low[1])), (float(high[0]), float(high[1]))
+
+
+def _outline_size(frame: FaceFrame, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """How many times larger than the face its outline must be to pass through each position."""
+    offset = frame.oval - frame.centre
+    angle = np.arctan2(offset[:, 1], offset[:, 0])
+    order = np.argsort(angle)
+    dx, dy = x - frame.centre[0], y - frame.centre[1]
+    radius = np.interp(np.arctan2(dy, dx), angle[order], np.hypot(*offset.T)[order], period=2 * np.pi)
+    return np.hypot(dx, dy) / radius
+
+
+def _shrink(matte: np.ndarray, grid: Grid) -> np.ndarray:
+    """A pixel matte as values on the grid's nodes."""
+    gx, gy = grid.nodes()
+    soft = cv2.blur(matte, (grid.step, grid.step))
+    return cv2.remap(soft, gx, gy, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
