@@ -1,0 +1,252 @@
+"""Turns speech into ARPAbet phones with times, by the optional package pocketsphinx.
+
+Two roads, both with the English model that its wheel carries: `recognise_words` decodes words and aligns
+their phones (English only, exact closures); `decode_phones` decodes phones without words (any language).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from ..errors import DependencyError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+SAMPLE_RATE = 16000
+PHONE_RATE = 100  # the recogniser's frames per second
+PIECE_S = 18.0  # seconds of audio given to the recogniser at once, about; bounds memory and cancel latency
+CUT_SEARCH = 0.3  # share of a piece in which the quietest moment to cut is looked for
+PAUSE_WINDOW_S = 0.2  # a cut wants this long a quiet moment
+LEVEL = 0.1  # root mean square given to the recogniser
+MAX_GAIN = 20.0
+DITHER = 2e-4  # noise below hearing, so that digital silence has a finite spectrum
+SILENCE = "SIL"
+WORST_SCORE = -40.0  # of words that could not be aligned
+WORD_SETTINGS: tuple[Mapping[str, Any], ...] = ({}, {"bestpath": False}, {"fwdflat": False})
+# Phones that look or sound alike: two recognisers that understand the same speech agree on the kind.
+KINDS: tuple[str, ...] = (
+    "AA AE AY AW AH EH",
+    "EY IH IY Y",
+    "AO OW OY UH UW W",
+    "ER R",
+    "P B M",
+    "F V",
+    "TH DH T D N L",
+    "S Z SH ZH CH JH",
+    "K G NG HH",
+)
+PHONE_KINDS: Mapping[str, int] = MappingProxyType(
+    {phone: kind for kind, phones in enumerate(KINDS) for phone in phones.split()}
+)
+
+
+@dataclass(frozen=True)
+class Phone:
+    """One phone: ARPAbet name or `SIL`, and when it sounds, in seconds."""
+
+    name: str
+    start: float
+    end: float
+
+    @property
+    def duration(self) -> float:
+        return self.end - self.start
+
+
+@dataclass(frozen=True)
+class Transcript:
+    """Phones in time order, without overlaps.
+
+    text: the words understood, empty when phones were decoded without words.
+    score: mean acoustic log likelihood a frame (in the recogniser's unit) over what is not silence;
+    comparable between the two roads on the same audio only.
+    """
+
+    phones: tuple[Phone, ...]
+    text: str
+    score: float
+
+
+def available() -> bool:
+    """Whether pocketsphinx is installed."""
+    return find_spec("pocketsphinx") is not None
+
+
+def require() -> None:
+    """Raises `DependencyError` unless pocketsphinx is installed."""
+    if not available():
+        raise DependencyError(
+            "Lips by phones need the package pocketsphinx: run 'pip install pocketsphinx', "
+            "or ask for --lips visemes, which needs nothing more."
+        )
+
+
+def recognise_words(samples: np.ndarray, *, check: Callable[[], None] | None = None) -> Transcript:
+    """English words and the aligned times of their phones.
+
+    samples: float32 (N,) mono 16 kHz. The same samples always give the same result. `check` is called
+    between pieces of about `PIECE_S` seconds. Raises `DependencyError` without pocketsphinx.
+    """
+    require()
+    return _join([_words_of_piece(piece, start) for start, piece in _pieces(samples, check)])
+
+
+def decode_phones(samples: np.ndarray, *, check: Callable[[], None] | None = None) -> Transcript:
+    """Phones as they sound, without words, for any language; arguments and errors as `recognise_words`."""
+    require()
+    return _join([_phones_of_piece(piece, start) for start, piece in _pieces(samples, check)])
+
+
+def align_words(samples: np.ndarray, text: str) -> tuple[Phone, ...]:
+    """Times of the phones of a known English transcript in (at most a minute of) speech.
+
+    Raises ValueError when a word is not in the recogniser's dictionary or the text does not fit the speech.
+    """
+    require()
+    decoder, audio = _decoder(beam=1e-80, wbeam=1e-60, pbeam=1e-80), _pcm(samples)
+    try:
+        decoder.set_align_text(text)
+        _decode(decoder, audio)
+        decoder.set_alignment()
+        _decode(decoder, audio)
+    except (RuntimeError, ValueError) as error:
+        raise ValueError(f"the text cannot be aligned with the speech: {error}") from error
+    return _merged(_aligned(decoder, 0.0)[0])
+
+
+def _pieces(samples: np.ndarray, check: Callable[[], None] | None) -> Iterable[tuple[float, np.ndarray]]:
+    """(start in seconds, samples) of pieces cut at the quietest moments, each levelled alone."""
+    import numpy as np
+
+    hop = SAMPLE_RATE // PHONE_RATE
+    count = max(1, int(np.ceil(len(samples) / (PIECE_S * SAMPLE_RATE))))
+    frames = len(samples) // hop
+    energy = np.sqrt(np.mean(np.square(samples[: frames * hop].reshape(frames, hop)), axis=1))
+    window = round(PAUSE_WINDOW_S * PHONE_RATE)
+    cuts = [0]
+    for number in range(1, count):
+        middle, reach = frames * number // count, int(CUT_SEARCH * frames / count)
+        low, high = max(cuts[-1] // hop + window, middle - reach), min(frames, middle + reach)
+        quiet = np.convolve(energy[low:high], np.ones(window), "valid")
+        cuts.append((low + int(np.argmin(quiet)) + window // 2) * hop)
+    for start, end in zip(cuts, [*cuts[1:], len(samples)], strict=True):
+        if check is not None:
+            check()
+        yield start / SAMPLE_RATE, samples[start:end]
+
+
+def _decoder(**settings: Any) -> Any:
+    # A fresh decoder every time: a used one carries the last speech's channel mean, so that the same
+    # audio would get other phones.
+    from pocketsphinx import Decoder
+
+    return Decoder(loglevel="FATAL", samprate=SAMPLE_RATE, **settings)
+
+
+def _decode(decoder: Any, audio: bytes) -> None:
+    decoder.start_utt()
+    decoder.process_raw(audio, full_utt=True)
+    decoder.end_utt()
+
+
+def _pcm(samples: np.ndarray) -> bytes:
+    import numpy as np
+
+    level = float(np.sqrt(np.mean(np.square(samples)) + 1e-12))
+    noise = np.random.default_rng(0).normal(0, DITHER, len(samples))
+    levelled = samples * min(MAX_GAIN, LEVEL / level) + noise
+    return (np.clip(levelled, -1, 1) * 32767).astype("<i2").tobytes()
+
+
+def _words_of_piece(samples: np.ndarray, start: float) -> Transcript:
+    audio = _pcm(samples)
+    text, spread = "", []
+    for settings in WORD_SETTINGS:
+        decoder = _decoder(**settings)
+        _decode(decoder, audio)
+        hypothesis = decoder.hyp()
+        if hypothesis is None or not hypothesis.hypstr.strip():
+            break
+        text = text or hypothesis.hypstr
+        spread = spread or _spread(decoder, start)
+        try:
+            decoder.set_alignment()
+            _decode(decoder, audio)
+        except (
+            RuntimeError
+        ):  # a word was given fewer frames than its phones need: other settings cut elsewhere
+            continue
+        phones, score = _aligned(decoder, start)
+        return Transcript(_merged(phones), hypothesis.hypstr, score)
+    return Transcript(_merged(spread), text, WORST_SCORE)
+
+
+def _spread(decoder: Any, start: float) -> list[Phone]:
+    """Phones of the words understood, equally long within each word: a makeshift without alignment."""
+    phones: list[Phone] = []
+    for segment in decoder.seg():
+        names = (decoder.lookup_word(segment.word) or SILENCE).split()
+        first, frames = segment.start_frame, segment.end_frame + 1 - segment.start_frame
+        for number, name in enumerate(names):
+            begin, end = first + frames * number / len(names), first + frames * (number + 1) / len(names)
+            phones.append(Phone(_name(name), start + begin / PHONE_RATE, start + end / PHONE_RATE))
+    return phones
+
+
+def _aligned(decoder: Any, start: float) -> tuple[list[Phone], float]:
+    phones: list[Phone] = []
+    total = frames = 0
+    for word in decoder.get_alignment():
+        for segment in word:
+            begin = start + segment.start / PHONE_RATE
+            phones.append(Phone(_name(segment.name), begin, begin + segment.duration / PHONE_RATE))
+            if phones[-1].name != SILENCE:
+                total, frames = total + segment.score, frames + segment.duration
+    return phones, total / max(1, frames)
+
+
+def _phones_of_piece(samples: np.ndarray, start: float) -> Transcript:
+    from pathlib import Path
+
+    from pocketsphinx import get_model_path
+
+    model = Path(get_model_path()) / "en-us" / "en-us-phone.lm.bin"
+    decoder = _decoder(allphone=str(model), lw=2.0, beam=1e-20, pbeam=1e-20)
+    _decode(decoder, _pcm(samples))
+    phones: list[Phone] = []
+    total = frames = 0
+    for segment in decoder.seg():
+        begin, end = start + segment.start_frame / PHONE_RATE, start + (segment.end_frame + 1) / PHONE_RATE
+        phones.append(Phone(_name(segment.word), begin, end))
+        if phones[-1].name != SILENCE:
+            total += segment.ascore
+            frames += segment.end_frame - segment.start_frame + 1
+    return Transcript(_merged(phones), "", total / max(1, frames))
+
+
+def _name(name: str) -> str:
+    return name if name in PHONE_KINDS else SILENCE
+
+
+def _merged(phones: Iterable[Phone]) -> tuple[Phone, ...]:
+    """The same phones with neighbouring silences joined."""
+    merged: list[Phone] = []
+    for phone in phones:
+        if merged and phone.name == SILENCE and merged[-1].name == SILENCE:
+            merged[-1] = Phone(SILENCE, merged[-1].start, phone.end)
+        else:
+            merged.append(phone)
+    return tuple(merged)
+
+
+def _join(pieces: Sequence[Transcript]) -> Transcript:
+    phones = _merged(phone for piece in pieces for phone in piece.phones)
+    weights = [sum(phone.duration for phone in piece.phones if phone.name != SILENCE) for piece in pieces]
+    score = sum(weight * piece.score for weight, piece in zip(weights, pieces, strict=True))
+    text = " ".join(piece.text for piece in pieces if piece.text)
+    return Transcript(phones, text, score / max(1e-9, sum(weights)))

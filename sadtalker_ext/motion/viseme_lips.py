@@ -1,0 +1,62 @@
+"""Turns VisemeNet's tracks and those of plain signal processing into an articulation, for any language."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..audio.features import loudness, smooth
+from .articulation import (
+    CLOSURE_MAX_S,
+    CLOSURE_MIN_S,
+    RATE,
+    WIDEST_GAP,
+    WIDEST_JAW,
+    Articulation,
+    Closure,
+)
+from .dsp import analyse
+from .visemes import VISEMES, predict_visemes
+
+NET_SHARE = 0.5  # of the jaw; the rest is signal processing: measured better than either alone
+PARTED = 0.3  # share of the widest gap that lips keep while speaking
+CLOSE_FROM = 0.42  # network output from which lips count as closed
+CLOSE_SURE = 0.6  # output at which a closure is complete
+
+
+def articulate_visemes(samples: np.ndarray) -> Articulation:
+    """The mouth's movement for speech (N,) mono 16 kHz, without knowing its phones; T = 1 + N // 160 rows."""
+    net = dict(zip(VISEMES, predict_visemes(samples).T.astype(np.float64), strict=True))
+    signal = analyse(samples)
+    loud = loudness(samples)
+    speech = np.minimum(
+        np.clip(1.2 * smooth(np.maximum(net["speech"], 0), 4), 0, 1),
+        np.clip(1.6 * smooth((loud > 0.14).astype(np.float64), 8), 0, 1),
+    )
+    jaw = smooth(NET_SHARE * net["jaw"] + (1 - NET_SHARE) * signal["jaw"], 2.5)
+    spoken = jaw[speech > 0.5]
+    widest = max(float(np.percentile(spoken, 95)) if len(spoken) > 20 else 1.0, 0.25)
+    opened = np.clip(jaw / widest, 0, 1.15)
+    return Articulation(
+        gap=WIDEST_GAP * (PARTED + (1 - PARTED) * opened) * speech,
+        jaw=WIDEST_JAW * np.clip(opened - 0.05, 0, 1) * speech,
+        width=np.clip(0.75 * net["width"] + 0.25 * signal["width"], -1, 1) * speech,
+        rounding=np.clip(0.85 * net["round"] + 0.15 * signal["rounding"], 0, 1) * speech,
+        labiodental=np.clip(1.2 * net["labiodental"], 0, 1) * speech,
+        teeth=np.clip(0.6 * net["teeth"] + 0.4 * signal["teeth"], 0, 1) * speech,
+        tongue=np.clip(net["tongue"], 0, 1) * speech,
+        closures=closures_of(net["close"] * np.minimum(1, 1.5 * speech)),
+    )
+
+
+def closures_of(close: np.ndarray) -> tuple[Closure, ...]:
+    """Closures where a closure track (T,) at `RATE` rises over `CLOSE_FROM`, as firm as its peak is sure."""
+    over = np.flatnonzero(np.diff(np.concatenate([[0], (close > CLOSE_FROM).astype(int), [0]])))
+    closures: list[Closure] = []
+    for first, last in over.reshape(-1, 2):
+        peak = first + int(np.argmax(close[first:last]))
+        strength = float(np.clip((close[peak] - CLOSE_FROM) / (CLOSE_SURE - CLOSE_FROM), 0, 1)) ** 0.5
+        start, end = first / RATE, last / RATE
+        held = min(CLOSURE_MAX_S, max(CLOSURE_MIN_S, end - start))
+        middle = min(max(peak / RATE, start + held / 2), max(start + held / 2, end - held / 2))
+        closures.append(Closure(middle - held / 2, middle + held / 2, strength))
+    return tuple(closures)
