@@ -54,11 +54,10 @@ def activity(track: MotionTrack) -> np.ndarray:
     import numpy as np
 
     used = np.abs(track.data[:, ARKIT.indices(["lips"])]).max(axis=1) > ACTIVE
-    frames = len(used)
-    index = np.arange(frames)
-    far = 10.0 * frames
+    index = np.arange(len(used))
+    far = 1e9  # frames: never
     since = index - np.maximum.accumulate(np.where(used, index, -far))
-    until = np.minimum.accumulate(np.where(used, index, far + frames)[::-1])[::-1] - index
+    until = np.minimum.accumulate(np.where(used, index, far)[::-1])[::-1] - index
     ramp = np.maximum(1 - since / (RELEASE_S * track.fps), 1 - until / (ATTACK_S * track.fps))
     ramp = np.clip(ramp, 0, 1)
     return (ramp * ramp * (3 - 2 * ramp)).astype(np.float32)

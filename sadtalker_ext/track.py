@@ -119,7 +119,7 @@ class MotionTrack:
             )
         if not np.isfinite(data).all():
             raise TrackError("The motion track holds numbers that are not finite; check where it came from.")
-        if not self.fps > 0:
+        if not 0 < self.fps < float("inf"):
             raise TrackError(f"A motion track needs a positive frame rate, not {self.fps}.")
         object.__setattr__(self, "data", data)
         object.__setattr__(self, "provenance", dict(self.provenance))
@@ -176,7 +176,7 @@ class MotionTrack:
 
         if fps == self.fps:
             return self
-        if not fps > 0:
+        if not 0 < fps < float("inf"):
             raise TrackError(f"A motion track needs a positive frame rate, not {fps}.")
         frames = max(1, round(len(self.data) * fps / self.fps))
         position = np.clip(np.arange(frames) * (self.fps / fps), 0, len(self.data) - 1)
