@@ -1,0 +1,265 @@
+"""Turns written sentences into shards of synthetic speech with exact phone times (16 kHz int16 + phones)."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import multiprocessing
+import pickle
+import re
+import time
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from training.visemenet import texts
+from training.visemenet.espeak import espeak
+from training.visemenet.targets import place_stops
+
+SAMPLE_RATE = 16000
+LONGEST_SECONDS = 16.0  # longer utterances are dropped: they are readings of numbers or of letters
+SHORTEST_SECONDS = 0.8
+
+# Variants of the library's voices (timbre, formants, breath). The test ones are never trained on.
+TRAIN_VARIANTS = [
+    "",
+    "f1",
+    "f2",
+    "f3",
+    "f5",
+    "m1",
+    "m2",
+    "m3",
+    "m4",
+    "m6",
+    "m7",
+    "m8",
+    "klatt",
+    "klatt2",
+    "klatt3",
+    "klatt5",
+    "klatt6",
+    "croak",
+    "whisper",
+    "whisperf",
+    "Andy",
+    "Annie",
+    "Denis",
+    "Gene",
+    "Lee",
+    "Marco",
+    "Mario",
+    "Michael",
+    "Mike",
+    "Hugo",
+    "Jacky",
+    "Diogo",
+    "Henrique",
+    "Andrea",
+    "adam",
+    "anika",
+    "antonio",
+    "aunty",
+    "benjamin",
+    "boris",
+    "caleb",
+    "david",
+    "ed",
+    "edward",
+    "gustave",
+    "iven",
+    "john",
+    "linda",
+    "max",
+    "michel",
+    "miguel",
+    "norbert",
+    "pablo",
+    "paul",
+    "pedro",
+    "quincy",
+    "rob",
+    "robert",
+    "sandro",
+    "shelby",
+    "steph",
+    "steph3",
+    "travis",
+    "victor",
+    "grandpa",
+    "kaukovalta",
+]
+TEST_VARIANTS = ["f4", "m5", "klatt4", "Alicia", "belinda", "zac"]
+ACCENTS = {
+    "en": ("en-us", "en-us", "en-gb", "en-gb-scotland", "en-gb-x-rp", "en-us-nyc"),
+    "es": ("es", "es-419"),
+    "pt-br": ("pt-br", "pt"),
+    "fr": ("fr-fr", "fr-be"),
+}
+SYLLABIC = ("cmn", "ko")  # scripts where one character is a syllable: pseudo-words are random characters
+MOST_ATTEMPTS = 5
+PAUSES = (",", ",", ".", ";", "?", "!")
+
+
+@dataclass(frozen=True)
+class Utterance:
+    """One synthetic utterance: int16 samples at 16 kHz, (start in seconds, IPA) of phones, who speaks."""
+
+    samples: np.ndarray
+    phones: tuple[tuple[float, str], ...]
+    language: str
+    variant: str
+
+
+class Babbler:
+    """Says things in one language: sentences, shuffled words, pseudo-words of the language's letters."""
+
+    def __init__(self, language: str, sentences: list[str]) -> None:
+        self.sentences = sentences
+        self.words = [w for s in sentences for w in re.sub(r"[,.;?!।？。]", " ", s).split()]
+        self.syllabic = language in SYLLABIC
+        self.spaced = language != "cmn"
+        self.next: dict[str, list[str]] = {}
+        for word in self.words:
+            chars = "^^" + word.lower() + "$"
+            for i in range(2, len(chars)):
+                self.next.setdefault(chars[i - 2 : i], []).append(chars[i])
+        self.letters = sorted({c for w in self.words for c in w})
+
+    def pseudo_word(self, rng: np.random.Generator) -> str:
+        if self.syllabic:
+            return "".join(rng.choice(self.letters, rng.integers(1, 4)))
+        word = ""
+        for _ in range(20):
+            state, word = "^^", ""
+            while len(word) < 12:
+                char = str(rng.choice(self.next[state]))
+                if char == "$":
+                    break
+                word += char
+                state = state[1] + char
+            if len(word) >= 2:
+                return word
+        return word or self.words[0]
+
+    def text(self, rng: np.random.Generator) -> str:
+        kind = rng.random()
+        if kind < 0.3:
+            return str(rng.choice(self.sentences))
+        pseudo_share = 0.15 if kind < 0.65 else 0.9
+        words = []
+        for _ in range(int(rng.integers(3, 13))):
+            word = self.pseudo_word(rng) if rng.random() < pseudo_share else str(rng.choice(self.words))
+            words.append(word + (str(rng.choice(PAUSES)) if rng.random() < 0.12 else ""))
+        return " ".join(words) + "."
+
+
+def _utterance(rng: np.random.Generator, babbler: Babbler, language: str, variant: str) -> Utterance | None:
+    accent = str(rng.choice(ACCENTS.get(language, (language,))))
+    voice = accent + ("+" + variant if variant else "")
+    rate, pitch, pitch_range = (
+        int(rng.integers(105, 280)),
+        int(rng.integers(10, 90)),
+        int(rng.integers(15, 90)),
+    )
+    spoken = espeak().speak(voice, babbler.text(rng), rate, pitch, pitch_range)
+    if spoken is None:
+        return None
+    import soxr
+
+    samples = soxr.resample(spoken.samples, spoken.rate, SAMPLE_RATE)
+    seconds = len(samples) / SAMPLE_RATE
+    if not SHORTEST_SECONDS <= seconds <= LONGEST_SECONDS:
+        return None
+    return Utterance(samples.astype(np.int16), spoken.phones, language, variant)
+
+
+def make_shard(
+    seed: int, hours: float, languages: tuple[str, ...], variants: list[str], testing: bool
+) -> list[Utterance]:
+    """`hours` of speech by random `languages` and `variants`; the same seed says the same."""
+    rng = np.random.default_rng(seed)
+    pick = texts.test_sentences if testing else texts.training_sentences
+    babblers = {language: Babbler(language, pick(language)) for language in languages}
+    weights = np.array([3.0 if language == "en" else 1.0 for language in languages])
+    shard: list[Utterance] = []
+    seconds = 0.0
+    while seconds < hours * 3600:
+        language = str(rng.choice(languages, p=weights / weights.sum()))
+        utterance = _utterance(rng, babblers[language], language, str(rng.choice(variants)))
+        if utterance is not None:
+            shard.append(utterance)
+            seconds += len(utterance.samples) / SAMPLE_RATE
+    return shard
+
+
+def _write_shard(
+    path: Path, seed: int, hours: float, languages: tuple[str, ...], variants: list[str], testing: bool
+) -> None:
+    began = time.time()
+    shard = make_shard(seed, hours, languages, variants, testing)
+    unfinished = path.with_suffix(".tmp")
+    with open(unfinished, "wb") as file:
+        pickle.dump([(u.samples, u.phones, u.language, u.variant) for u in shard], file)
+    unfinished.rename(path)
+    who = Counter(u.language for u in shard), len({u.variant for u in shard})
+    logging.info(
+        "%s: %d utterances, languages %s, %d variants, %.0f s",
+        path.stem,
+        len(shard),
+        *who,
+        time.time() - began,
+    )
+
+
+def load_shard(path: Path) -> list[Utterance]:
+    """The utterances of one shard that `main` wrote, their stops placed where the mouth makes them."""
+    with open(path, "rb") as file:
+        shard = pickle.load(file)
+    return [Utterance(samples, place_stops(samples, phones), *who) for samples, phones, *who in shard]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--hours", type=float, default=24.0, help="hours of training speech")
+    parser.add_argument("--shard-hours", type=float, default=1.0)
+    parser.add_argument("--test-hours", type=float, default=0.6, help="hours of each of the two test sets")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--out", type=Path, required=True, help="folder for the shards (*.pkl)")
+    args = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    args.out.mkdir(parents=True, exist_ok=True)
+    train = tuple(x for x in texts.SENTENCES if x not in texts.TEST_LANGUAGES)
+    jobs = [
+        ("test_voices", args.seed * 1000 + 901, args.test_hours, train, TEST_VARIANTS, True),
+        (
+            "test_languages",
+            args.seed * 1000 + 902,
+            args.test_hours,
+            texts.TEST_LANGUAGES,
+            TRAIN_VARIANTS,
+            True,
+        ),
+    ]
+    jobs += [
+        (f"train_{i:03d}", args.seed * 1000 + i, args.shard_hours, train, TRAIN_VARIANTS, False)
+        for i in range(round(args.hours / args.shard_hours))
+    ]
+    for name, seed, *rest in jobs:
+        for attempt in range(MOST_ATTEMPTS):
+            # A process a shard: espeak-ng 1.51 crashes on a few odd words; the shard then gets another seed.
+            arguments = (args.out / f"{name}.pkl", seed + attempt * 1_000_000, *rest)
+            child = multiprocessing.get_context("fork").Process(target=_write_shard, args=arguments)
+            child.start()
+            child.join()
+            if child.exitcode == 0:
+                break
+            logging.warning("%s: espeak-ng died (%s); trying another seed", name, child.exitcode)
+        else:
+            raise SystemExit(f"Shard {name} could not be made in {MOST_ATTEMPTS} attempts.")
+
+
+if __name__ == "__main__":
+    main()
