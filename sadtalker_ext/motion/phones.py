@@ -26,7 +26,7 @@ LEVEL = 0.1  # root mean square given to the recogniser
 MAX_GAIN = 20.0
 DITHER = 2e-4  # noise below hearing, so that digital silence has a finite spectrum
 SILENCE = "SIL"
-WORST_SCORE = -40.0  # of words that could not be aligned
+UNALIGNED_SCORE = -25.0  # of words that could not be aligned
 WORD_SETTINGS: tuple[Mapping[str, Any], ...] = ({}, {"bestpath": False}, {"fwdflat": False})
 # Phones that look or sound alike: two recognisers that understand the same speech agree on the kind.
 KINDS: tuple[str, ...] = (
@@ -47,11 +47,17 @@ PHONE_KINDS: Mapping[str, int] = MappingProxyType(
 
 @dataclass(frozen=True)
 class Phone:
-    """One phone: ARPAbet name or `SIL`, and when it sounds, in seconds."""
+    """One phone: ARPAbet name or `SIL`, and when it sounds, in seconds.
+
+    posterior: how sure the recogniser is of the word it belongs to, 0..1. score: how well the sound fits it,
+    acoustic log likelihood a frame in the recogniser's unit: about −15 for words understood, −40 for others.
+    """
 
     name: str
     start: float
     end: float
+    posterior: float = 1.0
+    score: float = 0.0
 
     @property
     def duration(self) -> float:
@@ -60,16 +66,10 @@ class Phone:
 
 @dataclass(frozen=True)
 class Transcript:
-    """Phones in time order, without overlaps.
-
-    text: the words understood, empty when phones were decoded without words.
-    score: mean acoustic log likelihood a frame (in the recogniser's unit) over what is not silence;
-    comparable between the two roads on the same audio only.
-    """
+    """Phones in time order, without overlaps, and the words understood (none where phones were decoded)."""
 
     phones: tuple[Phone, ...]
     text: str
-    score: float
 
 
 def available() -> bool:
@@ -116,7 +116,7 @@ def align_words(samples: np.ndarray, text: str) -> tuple[Phone, ...]:
         _decode(decoder, audio)
     except (RuntimeError, ValueError) as error:
         raise ValueError(f"the text cannot be aligned with the speech: {error}") from error
-    return _merged(_aligned(decoder, 0.0)[0])
+    return _merged(_aligned(decoder, 0.0, ()))
 
 
 def _pieces(samples: np.ndarray, check: Callable[[], None] | None) -> Iterable[tuple[float, np.ndarray]]:
@@ -174,16 +174,14 @@ def _words_of_piece(samples: np.ndarray, start: float) -> Transcript:
             break
         text = text or hypothesis.hypstr
         spread = spread or _spread(decoder, start)
+        posteriors = [segment.prob for segment in decoder.seg()]
         try:
             decoder.set_alignment()
             _decode(decoder, audio)
-        except (
-            RuntimeError
-        ):  # a word was given fewer frames than its phones need: other settings cut elsewhere
+        except RuntimeError:  # a word got fewer frames than its phones need: other settings cut elsewhere
             continue
-        phones, score = _aligned(decoder, start)
-        return Transcript(_merged(phones), hypothesis.hypstr, score)
-    return Transcript(_merged(spread), text, WORST_SCORE)
+        return Transcript(_merged(_aligned(decoder, start, posteriors)), hypothesis.hypstr)
+    return Transcript(_merged(spread), text)
 
 
 def _spread(decoder: Any, start: float) -> list[Phone]:
@@ -194,20 +192,19 @@ def _spread(decoder: Any, start: float) -> list[Phone]:
         first, frames = segment.start_frame, segment.end_frame + 1 - segment.start_frame
         for number, name in enumerate(names):
             begin, end = first + frames * number / len(names), first + frames * (number + 1) / len(names)
-            phones.append(Phone(_name(name), start + begin / PHONE_RATE, start + end / PHONE_RATE))
+            phones.append(_phone(name, start, begin, end, segment.prob, UNALIGNED_SCORE))
     return phones
 
 
-def _aligned(decoder: Any, start: float) -> tuple[list[Phone], float]:
+def _aligned(decoder: Any, start: float, posteriors: Sequence[float]) -> list[Phone]:
     phones: list[Phone] = []
-    total = frames = 0
-    for word in decoder.get_alignment():
+    # A word's entry is only valid until the next is asked for, so nothing may be collected and read later.
+    for number, word in enumerate(decoder.get_alignment()):
+        sure = posteriors[number] if number < len(posteriors) else 1.0
         for segment in word:
-            begin = start + segment.start / PHONE_RATE
-            phones.append(Phone(_name(segment.name), begin, begin + segment.duration / PHONE_RATE))
-            if phones[-1].name != SILENCE:
-                total, frames = total + segment.score, frames + segment.duration
-    return phones, total / max(1, frames)
+            end, score = segment.start + segment.duration, segment.score / max(1, segment.duration)
+            phones.append(_phone(segment.name, start, segment.start, end, sure, score))
+    return phones
 
 
 def _phones_of_piece(samples: np.ndarray, start: float) -> Transcript:
@@ -218,19 +215,16 @@ def _phones_of_piece(samples: np.ndarray, start: float) -> Transcript:
     model = Path(get_model_path()) / "en-us" / "en-us-phone.lm.bin"
     decoder = _decoder(allphone=str(model), lw=2.0, beam=1e-20, pbeam=1e-20)
     _decode(decoder, _pcm(samples))
-    phones: list[Phone] = []
-    total = frames = 0
-    for segment in decoder.seg():
-        begin, end = start + segment.start_frame / PHONE_RATE, start + (segment.end_frame + 1) / PHONE_RATE
-        phones.append(Phone(_name(segment.word), begin, end))
-        if phones[-1].name != SILENCE:
-            total += segment.ascore
-            frames += segment.end_frame - segment.start_frame + 1
-    return Transcript(_merged(phones), "", total / max(1, frames))
+    phones = [_phone(item.word, start, item.start_frame, item.end_frame + 1) for item in decoder.seg()]
+    return Transcript(_merged(phones), "")
 
 
-def _name(name: str) -> str:
-    return name if name in PHONE_KINDS else SILENCE
+def _phone(
+    name: str, offset: float, first: float, end: float, posterior: float = 1.0, score: float = 0.0
+) -> Phone:
+    """A phone from the recogniser's name (noises become silence) and frames."""
+    known = name if name in PHONE_KINDS else SILENCE
+    return Phone(known, offset + first / PHONE_RATE, offset + end / PHONE_RATE, min(1.0, posterior), score)
 
 
 def _merged(phones: Iterable[Phone]) -> tuple[Phone, ...]:
@@ -246,7 +240,4 @@ def _merged(phones: Iterable[Phone]) -> tuple[Phone, ...]:
 
 def _join(pieces: Sequence[Transcript]) -> Transcript:
     phones = _merged(phone for piece in pieces for phone in piece.phones)
-    weights = [sum(phone.duration for phone in piece.phones if phone.name != SILENCE) for piece in pieces]
-    score = sum(weight * piece.score for weight, piece in zip(weights, pieces, strict=True))
-    text = " ".join(piece.text for piece in pieces if piece.text)
-    return Transcript(phones, text, score / max(1e-9, sum(weights)))
+    return Transcript(phones, " ".join(piece.text for piece in pieces if piece.text))
