@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from .mouth_art import Art, lower_teeth, tongue, upper_teeth
+from .mouth_own import own_mouth
 from .mouth_tone import INNER_LOWER, INNER_UPPER, mouth_tone
 
 USUAL_HALF_WIDTH = 0.172  # fw, half a relaxed mouth, for which the teeth are drawn
@@ -13,14 +14,15 @@ DENSITY_LIMITS = (48.0, 900.0)  # pixels per fw of the teeth's pictures
 SAMPLES_PER_PIXEL = 1.15
 
 # Heights in fw for a mouth of usual size.
-UPPER_SHOWN = 0.0125  # upper teeth below the upper lip
-UPPER_SHOWN_TEETH = 0.0105  # more of them at teeth = 1
-UPPER_SHOWN_GAP = 0.09  # and per opening
-LOWER_SHOWN = 0.0065
-LOWER_SHOWN_TEETH = 0.0070
-TONGUE_REST = 0.36  # share of the opening that the tongue fills at rest
-TONGUE_RAISED = 0.80  # and at the teeth
+UPPER_SHOWN = 0.0150  # upper teeth below where the relaxed upper lip ends
+UPPER_SHOWN_TEETH = 0.0060  # more of them at teeth = 1
+UPPER_SHOWN_GAP = 0.05  # and per opening
+LOWER_SHOWN = 0.0085  # lower teeth above where the relaxed lower lip ends
+LOWER_SHOWN_TEETH = 0.0050
+TONGUE_REST = 0.36  # share of the way from the lower teeth to the upper that the tongue lies high at rest
+TONGUE_RAISED = 0.95  # and when it is at the teeth
 LIT_GAP = 0.055  # opening at which all light gets in
+SHADOW_RGB = np.array([0.96, 1.03, 1.06], np.float32)  # light in there has been reflected by red
 
 
 class MouthInterior:
@@ -50,6 +52,11 @@ class MouthInterior:
         self._upper_lip = self._lip_curve(points, INNER_UPPER, self._upper_origin)
         self._lower_lip = self._lip_curve(points, INNER_LOWER, self._lower_origin)
         self._tone = mouth_tone(image, points, face_width, skin_rgb)
+        self._image = np.ascontiguousarray(image)
+        self._own = own_mouth(self._image, points, face_width, self._tone.own_teeth)
+        if self._own is not None and self._tone.own_teeth is not None:
+            # Lips that are parted by a smile say nothing of the jaw: the teeth rest on each other.
+            self._lower_origin = points[13] + (points[14] - points[13]) * self._own.teeth_end
         density = float(np.clip(SAMPLES_PER_PIXEL * face_width * self._scale, *DENSITY_LIMITS))
         self._upper = self._styled(upper_teeth(density), 1.0)
         self._lower = self._styled(lower_teeth(density), 0.82)
@@ -84,23 +91,28 @@ class MouthInterior:
         fw, scale, flat = self._face_width, self._scale, self._tone.flat
         upper_u, upper_v = self._local(upper_x, upper_y, self._upper_origin)
         lower_u, lower_v = self._local(lower_x, lower_y, self._lower_origin)
+        middle = (upper_v.shape[0] // 2, upper_v.shape[1] // 2)
+        sunk = max(float(upper_v[middle] - lower_v[middle]), 0.0)  # fw from the upper origin to the lower
         opening = max(gap, 0.0)
-        light = 0.62 + 0.38 * min(1.0, opening / (LIT_GAP * scale))
+        light = 0.70 + 0.30 * min(1.0, opening / (LIT_GAP * scale))
         shown = UPPER_SHOWN + UPPER_SHOWN_TEETH * teeth + UPPER_SHOWN_GAP * min(opening, 0.1) / scale
         upper_edge = scale * shown * (1 - 0.6 * rounding)
         lower_edge = scale * (LOWER_SHOWN + LOWER_SHOWN_TEETH * teeth) * (1 - 0.7 * rounding)
         filled = TONGUE_REST + (TONGUE_RAISED - TONGUE_REST) * tongue
-        tongue_top = opening * filled + 0.004 * scale
+        tongue_top = sunk * filled + 0.006 * scale
 
         deep = np.clip((upper_v - upper_edge) * np.float32(1 / (0.10 * scale)), 0, 1)
         depth = (0.34 + 0.66 * deep) * (1 - flat) + flat
         out = depth[..., None] * self._tone.cavity
-        self._lay(out, self._tongue, self._tone.tongue, lower_u, lower_v + tongue_top, 0.80 * light)
+        self._lay(out, self._tongue, self._tone.tongue, lower_u, lower_v + tongue_top, 0.95 * light)
         behind = 1.0 - 0.85 * _step(tongue, 0.45, 0.95)
         lower_light = (0.50 + 0.32 * min(1.0, opening / (0.05 * scale))) * light
         self._lay(out, self._lower, self._tone.teeth, lower_u, lower_v + lower_edge, lower_light, behind)
         self._lay(out, self._upper, self._tone.teeth, upper_u, upper_v - upper_edge, light)
-        out *= self._lip_shadow(upper_u, upper_v, lower_u, lower_v, rounding)[..., None]
+        if self._own is not None:
+            self._lay_own(out, upper_x, upper_y, opening)
+        shadow = self._lip_shadow(upper_u, upper_v, lower_u, lower_v, rounding)
+        out *= 1 - (1 - shadow)[..., None] * SHADOW_RGB
         return np.clip(out, 0, 255).astype(np.float32)
 
     def _lip_curve(self, points: np.ndarray, indices: tuple[int, ...], origin: np.ndarray) -> np.ndarray:
@@ -141,6 +153,15 @@ class MouthInterior:
         drawn = cv2.remap(art.pixels, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
         out *= 1 - drawn[..., 3:] * np.float32(strength)
         out += drawn[..., :3] * (colour * np.float32(light * strength))
+
+    def _lay_own(self, out: np.ndarray, x: np.ndarray, y: np.ndarray, gap: float) -> None:
+        """Lay over `out` in place what the picture itself shows between its lips."""
+        import cv2
+
+        assert self._own is not None
+        opacity = self._own.opacity(x, y, gap)[..., None]
+        seen = cv2.remap(self._image, x, y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+        out += (seen - out) * opacity
 
     def _styled(self, art: Art, opacity: float) -> Art:
         """Towards one tone where the portrait itself is drawn in flat tones."""

@@ -73,7 +73,7 @@ def _row(x: np.ndarray, teeth: tuple[tuple[float, float, float], ...]) -> tuple[
     across = np.clip((np.abs(x) - bounds[number] - half) / half, -1, 1)
     side = (1 - np.abs(across)) * half
     point = table[number, 2]
-    lost = table[number, 1] + (1 - point) * 0.0055 * np.abs(across) ** 5 + point * 0.010 * np.abs(across) ** 1.6
+    lost = table[number, 1] + (1 - point) * 0.0080 * np.abs(across) ** 4.5 + point * 0.010 * np.abs(across) ** 1.6
     return across, side, lost, number
 
 

@@ -13,11 +13,12 @@ CHEEKS = (50, 280, 205, 425, 101, 330)
 EYES = ((33, 160, 158, 133, 153, 144), (263, 387, 385, 362, 380, 373))
 
 ENAMEL = np.array([0.97, 0.93, 0.85])  # of the light that falls on it
-TONGUE = np.array([0.72, 0.38, 0.37])
+TONGUE = np.array([0.78, 0.36, 0.35])
 CAVITY = np.array([0.20, 0.062, 0.055])
 SKIN_ALBEDO = 0.74  # of bright skin; darker skin is told from a dark scene by the whites of the eyes
 TEETH_LIMIT = 238.0  # grey levels: never pure white
 OWN_GAP = 0.012  # fw of open lips above which the picture may show its own teeth
+GREYER = 0.72  # teeth have at most this share of the lips' colour
 FLAT_RANGE = (3.0, 7.0)  # grey levels within a cheek: drawn in one tone … shaded
 
 
@@ -29,6 +30,7 @@ class MouthTone:
     tongue: np.ndarray
     cavity: np.ndarray
     flat: float
+    own_teeth: np.ndarray | None  # colour of the teeth that the picture itself shows
 
 
 def mouth_tone(image: np.ndarray, landmarks: np.ndarray, face_width: float, skin_rgb: np.ndarray) -> MouthTone:
@@ -51,7 +53,9 @@ def mouth_tone(image: np.ndarray, landmarks: np.ndarray, face_width: float, skin
     teeth = ENAMEL * light * cast * (0.90 + 0.10 * flat)
     own = _own_teeth(image, points, face_width)
     if own is not None:
-        teeth = own
+        # What is seen of them may lie in shade or be mixed with lip; teeth further out match it anyhow.
+        trust = float(np.clip(own.mean() / teeth.mean() / 0.8, 0.5, 1.0))
+        teeth = own * trust + teeth * (1 - trust)
     teeth = teeth * min(1.0, TEETH_LIMIT / float(teeth.max()))
     lips = np.median([_patch(image, points[i], 0.008 * face_width).mean(0) for i in LIP_POINTS], axis=0)
     lip_hue = lips / max(float(lips.mean()), 1.0)
@@ -61,7 +65,7 @@ def mouth_tone(image: np.ndarray, landmarks: np.ndarray, face_width: float, skin
         drawn = lip_hue * np.array([1.15, 0.75, 0.75]) * 0.30 * light
         cavity = cavity * (1 - flat) + drawn * flat
         tongue = tongue * (1 - flat) + drawn * 1.9 * flat
-    return MouthTone(*(np.clip(c, 3, TEETH_LIMIT).astype(np.float32) for c in (teeth, tongue, cavity)), flat)
+    return MouthTone(*(np.clip(c, 3, TEETH_LIMIT).astype(np.float32) for c in (teeth, tongue, cavity)), flat, own)
 
 
 def _patch(image: np.ndarray, point: np.ndarray, radius: float) -> np.ndarray:
@@ -104,14 +108,21 @@ def _own_teeth(image: np.ndarray, points: np.ndarray, face_width: float) -> np.n
     pixels = _inside(image, points[list(INNER_UPPER) + list(INNER_LOWER[-2:0:-1])])
     if len(pixels) < 12:
         return None
-    lum = pixels.mean(1)
-    bright = pixels[lum >= np.percentile(lum, 70)].mean(0)
     lips = np.median([_patch(image, points[i], 0.006 * face_width).mean(0) for i in LIP_POINTS], axis=0)
-    colourful = (bright.max() - bright.min()) / max(bright.max(), 1.0)
-    lip_colourful = (lips.max() - lips.min()) / max(lips.max(), 1.0)
-    if bright.mean() < 1.12 * lips.mean() or colourful > 0.85 * lip_colourful:
+    lit = pixels[pixels.mean(1) > 0.55 * lips.mean()]
+    if len(lit) < 6:
         return None
-    return bright
+    # The mesh's lip line may run through a lip, so teeth are told by being the greyest there.
+    grey = lit[_colourful(lit) <= np.percentile(_colourful(lit), 35)]
+    teeth = grey[grey.mean(1) >= np.percentile(grey.mean(1), 40)].mean(0)
+    if float(_colourful(teeth[None])[0]) > GREYER * float(_colourful(lips[None])[0]):
+        return None
+    return teeth
+
+
+def _colourful(pixels: np.ndarray) -> np.ndarray:
+    """0 for grey … 1 for a pure colour, (n,)."""
+    return (pixels.max(1) - pixels.min(1)) / np.maximum(pixels.max(1), 1.0)
 
 
 def _flatness(image: np.ndarray, points: np.ndarray, face_width: float) -> float:
