@@ -76,7 +76,8 @@ def _moves(frame: FaceFrame, mouth: MouthMeasures) -> np.ndarray:
     # Sealing takes the picture's own opening away, column by column, whatever its shape.
     inner_x = x[list(topology.LIPS_INNER_UPPER)]
     own = local[list(topology.LIPS_INNER_LOWER), 1] - local[list(topology.LIPS_INNER_UPPER), 1]
-    own = np.interp(x, inner_x, np.maximum(own, 0), left=0, right=0) if frame.own_gap else np.zeros(NODES)
+    own = np.maximum(own, 0) + 2 * frame.rim * np.clip((1 - np.abs(inner_x)) / 0.25, 0, 1)
+    own = np.interp(x, inner_x, own, left=0, right=0) if frame.own_gap else np.zeros(NODES)
     for rings, share, sign in (
         (topology.LIPS_UPPER_RINGS, SEAL_UPPER_SHARE, 1),
         (topology.LIPS_LOWER_RINGS, 1 - SEAL_UPPER_SHARE, -1),

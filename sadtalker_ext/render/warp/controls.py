@@ -72,13 +72,14 @@ def read_controls(
     track: MotionTrack,
     mouth: MouthMeasures,
     own_gap: float,
+    rim: float,
     lip_gain: Mapping[str, float],
     limits: Mapping[str, float],
     gain: Mapping[str, float],
 ) -> Controls:
     """The demands of every frame of an ARKit track on one picture.
 
-    lip_gain: fw of lip gap per unit of each movement. limits: degrees for yaw, pitch, roll, a scale of 0..1
+    own_gap, rim: fw, see `FaceFrame`. lip_gain: fw of lip gap per unit of each movement. limits: degrees for yaw, pitch, roll, a scale of 0..1
     for jaw. gain: factor by which yaw, pitch, roll are enlarged.
     """
     column = track.column
@@ -124,7 +125,7 @@ def read_controls(
     put("shrug", (column("mouthShrugLower") + column("mouthShrugUpper")) / 2)
     put("puff", column("cheekPuff"))
 
-    _open_lips(moves, gap, own_gap, seal, labiodental, track, lip_gain)
+    _open_lips(moves, gap, own_gap, rim, seal, labiodental, track, lip_gain)
     angles = np.stack(
         [
             soft_limit(column(f"head{axis.capitalize()}") * gain[axis], limits[axis])
@@ -154,6 +155,7 @@ def _open_lips(
     moves: np.ndarray,
     gap: np.ndarray,
     own_gap: float,
+    rim: float,
     seal: np.ndarray,
     labiodental: np.ndarray,
     track: MotionTrack,
@@ -163,7 +165,7 @@ def _open_lips(
     upper = LABIODENTAL_LIFT * labiodental
     others = sum(lip_gain[name] * moves[:, i] for name, i in MOVE_INDEX.items() if name not in ("upper", "lower"))
     shut = OVERLAP * seal * np.clip(1 - gap / OVERLAP, 0, 1)
-    missing = gap - shut - own_gap - others - lip_gain["upper"] * upper
+    missing = gap - shut - 2 * rim * seal - own_gap - others - lip_gain["upper"] * upper
     by_upper = lips.GAP_PER_UPPER * (column_mean(track, "mouthUpperUp"))
     by_lower = lips.GAP_PER_LOWER * (column_mean(track, "mouthLowerDown"))
     opening_share = 1 - (by_upper + 1e-4) / (by_upper + by_lower + 3e-4)

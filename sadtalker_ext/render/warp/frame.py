@@ -10,6 +10,7 @@ from ...face import topology
 
 NODES = topology.SKIN_POINTS  # mesh points that carry the skin; the irises are the eyelids' business
 CLOSED_GAP = 0.012  # fw; below it the mesh cannot tell parted lips from closed ones
+TEETH_RIM = 0.013  # fw, see FaceFrame.rim
 LIP_PAIRS = ((13, 14), (82, 87), (312, 317))  # upper and lower inner lip over the middle of the mouth
 
 
@@ -71,6 +72,11 @@ class FaceFrame:
     def centre(self) -> np.ndarray:
         """Middle of the face's outline, 2-D pixels."""
         return self.oval.mean(0)
+
+    @property
+    def rim(self) -> float:
+        """fw of each lip's edge that mixes with the picture's own teeth and is left out once it moves."""
+        return max(0.8 / self.width, TEETH_RIM) if self.own_gap else 0.0
 
     @property
     def chin_drop(self) -> float:

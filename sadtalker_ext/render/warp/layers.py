@@ -12,7 +12,6 @@ from .frame import FaceFrame
 
 EDGE = 0.004  # fw, half width of a lip's soft edge
 FADE = 0.05  # fw from the box's border within which the layers give way to the plain warp
-TEETH_RIM = 0.010  # fw of a lip's edge that is left out where it borders on the picture's own teeth
 CONTACT_SHADE = 0.5  # how much darker the inside is where a lip touches it
 CONTACT_WIDTH = 0.012  # fw
 LIP_LINE_SHADE = 0.34  # how dark the line is between shut lips that were apart in the picture
@@ -119,7 +118,7 @@ class LipLayers:
         moved = float(np.clip(abs(gap - own) / 0.01, 0, 1)) if own else 0.0
         rim = 0.0
         if own:
-            rim = moved * max(0.8, TEETH_RIM * fw)
+            rim = seal * self._frame.rim * fw
             edge_low = edge_low - rim * self._at(self._inner, lower)
             edge_up = edge_up - rim * self._at(self._inner, upper)
         in_low = np.clip(edge_low / (2 * soft_low) + 0.5, 0, 1)

@@ -23,6 +23,7 @@ from .head import HeadMotion
 from .layers import Box, LipLayers, Maps
 from .lids import Eyelids
 from .limits import measure_limits
+from .lipline import refine_lips
 from .matte import person_matte
 from .mouth import MouthInterior
 from .shading import FaceShading, skin_tone
@@ -62,7 +63,7 @@ class WarpRenderer:
         self._source = np.ascontiguousarray(self._picture[region])
         self._source_alpha = None if self._alpha is None else np.ascontiguousarray(self._alpha[region])
         offset = np.array([self._left, self._top, 0], np.float32)
-        frame = FaceFrame.of(portrait.face.landmarks - offset)
+        frame = FaceFrame.of(refine_lips(self._source, portrait.face.landmarks - offset))
         self._frame, self._mouth = frame, measure_mouth(frame)
         rows, columns = self._source.shape[:2]
         self._box: Box = (0, 0, columns, rows)
@@ -109,7 +110,7 @@ class WarpRenderer:
 
     def _stream(self, track: MotionTrack, check: Callable[[], None]) -> Iterator[np.ndarray]:
         controls = read_controls(
-            track, self._mouth, self._frame.own_gap, self._basis.gain, self._limits, self._head.gain
+            track, self._mouth, self._frame.own_gap, self._frame.rim, self._basis.gain, self._limits, self._head.gain
         )
         threads = cv2.getNumThreads()
         # Frames are rendered side by side, so OpenCV's own threads would only get in each other's way.
