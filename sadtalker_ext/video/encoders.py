@@ -18,6 +18,8 @@ LAYOUTS = "mono|stereo|3.0|quad|5.0|5.1|6.1|7.1"  # that both encoders take
 SURROUND = 8  # more channels than this are mixed down to two
 VP9_CRF_OFFSET = 12  # VP9's scale reaches 63 where x264's reaches 51
 GIF_MAX_FPS = 50  # shorter delays than 2/100 s are shown as 10/100 s by most viewers
+# Five small pictures a second hold every colour that stays long enough to be seen.
+PALETTE_FROM = "fps=5:round=up,scale=w=min(iw\\,480):h=-1:flags=neighbor,palettegen=stats_mode=full"
 # The browser's colours: what is not tagged is guessed from the picture's height, wrongly for portraits.
 BT709 = ("-colorspace", "bt709", "-color_primaries", "bt709", "-color_trc", "bt709", "-color_range", "tv")
 TO_BT709 = (
@@ -103,17 +105,17 @@ def _audio(kind: str, soundtrack: Soundtrack) -> list[str]:
 
 def lossless_arguments(encoding: Encoding, target: Path) -> list[str]:
     """Arguments that store piped frames as they are, for a second pass."""
-    pixels = "bgra" if encoding.alpha else "bgr0"
+    pixels = "bgra" if encoding.alpha else "rgb24"
     return [
         "-loglevel", "warning", "-nostats", *frames_input(encoding),
-        "-c:v", "ffv1", "-level", "3", "-pix_fmt", pixels, "-f", "matroska", "-y", file_url(target),
+        "-c:v", "huffyuv", "-pix_fmt", pixels, "-f", "matroska", "-y", file_url(target),
     ]  # fmt: skip
 
 
 def palette_arguments(frames: Path, palette: Path) -> list[str]:
-    """Arguments that choose one palette for a whole gif, weighted to what moves."""
+    """Arguments that choose one palette for a whole gif from a sample of its pixels."""
     return [
-        "-loglevel", "warning", "-nostats", "-i", file_url(frames), "-vf", "palettegen=stats_mode=full",
+        "-loglevel", "warning", "-nostats", "-i", file_url(frames), "-vf", PALETTE_FROM,
         "-frames:v", "1", "-update", "1", "-f", "image2", "-c:v", "png", "-y", file_url(palette),
     ]  # fmt: skip
 
