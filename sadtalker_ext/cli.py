@@ -81,7 +81,7 @@ def build_parser() -> argparse.ArgumentParser:
 
     animate = command("animate", _animate, "make a talking-head video from a portrait and speech")
     _add_inputs(animate)
-    _add_output(animate, "video to write: .mp4, .webm, .gif, or a folder for PNG frames")
+    _add_output(animate, "video to write: .mp4, .webm, .gif, or a folder name ending in / for PNG frames")
     animate.add_argument(
         "--preview-face", metavar="PNG", help="write a picture of the faces found (without AUDIO: only that)"
     )
@@ -106,7 +106,7 @@ def build_parser() -> argparse.ArgumentParser:
     render.add_argument(
         "--track-fps", type=float, metavar="FPS", help="frame rate of a .csv without usable times"
     )
-    _add_output(render, "video to write: .mp4, .webm, .gif, or a folder for PNG frames")
+    _add_output(render, "video to write: .mp4, .webm, .gif, or a folder name ending in / for PNG frames")
     add_arguments(render, only=RENDER_KNOBS)
 
     inspect = command("inspect", _inspect, "tell what made a video, from its metadata")

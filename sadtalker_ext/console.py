@@ -59,6 +59,7 @@ class ProgressBar:
                     unit=" frames",
                     file=sys.stderr,
                     dynamic_ncols=True,
+                    mininterval=0.1 if sys.stderr.isatty() else 10.0,
                 )
             self._bar.update(progress.done - self._bar.n)
 

@@ -273,6 +273,7 @@ class _Run:
         from .evaluation.trace import encode_opening
 
         options = self.options.to_dict()
+        del options["overwrite"]
         for name in ("ref_pose", "ref_blink"):
             options[name] = options[name] and Path(options[name]).name
         return {

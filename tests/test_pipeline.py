@@ -75,22 +75,22 @@ def digest(folder: Path) -> str:
 
 def test_same_seed_same_frames_other_seed_other_frames(face, voice, tmp_path):
     options = Options(end=1.5, points=FIVE, seed=1)
-    one = animate(face, voice, tmp_path / "one/", options).path
-    again = animate(face, voice, tmp_path / "again/", options).path
-    other = animate(face, voice, tmp_path / "other/", Options(end=1.5, points=FIVE, seed=2)).path
+    one = animate(face, voice, f"{tmp_path}/one/", options).path
+    again = animate(face, voice, f"{tmp_path}/again/", options).path
+    other = animate(face, voice, f"{tmp_path}/other/", Options(end=1.5, points=FIVE, seed=2)).path
     assert digest(one) == digest(again) != digest(other)
 
 
 def test_first_frame_is_the_picture(face, voice, tmp_path):
-    out = animate(face, voice, tmp_path / "frames/", SHORT).path
+    out = animate(face, voice, f"{tmp_path}/frames/", SHORT).path
     first = np.asarray(Image.open(sorted(out.glob("*.png"))[0]).convert("RGB"))
     assert np.array_equal(first, np.asarray(Image.open(face).convert("RGB")))
 
 
 def test_motion_then_render_equals_animate(face, voice, tmp_path):
     track = make_motion(voice, SHORT)
-    direct = animate(face, voice, tmp_path / "direct/", SHORT).path
-    later = render_track(face, track, tmp_path / "later/", SHORT, speech=voice).path
+    direct = animate(face, voice, f"{tmp_path}/direct/", SHORT).path
+    later = render_track(face, track, f"{tmp_path}/later/", SHORT, speech=voice).path
     assert digest(direct) == digest(later)
 
 
@@ -122,8 +122,9 @@ def test_explicit_angles_are_followed(voice):
     assert np.allclose(track.column("headRoll"), 3)
 
 
-def test_expression_scale_spares_closures(voice):
-    plain, strong = make_motion(voice, Options()), make_motion(voice, Options(expression_scale=1.5))
+def test_expression_scale_spares_closures(demo_speech):
+    plain = make_motion(demo_speech, Options(end=3, lips="visemes"))
+    strong = make_motion(demo_speech, Options(end=3, lips="visemes", expression_scale=1.5))
     assert np.array_equal(plain.column("mouthPressLeft"), strong.column("mouthPressLeft"))
     assert strong.column("jawOpen").max() > plain.column("jawOpen").max()
 
