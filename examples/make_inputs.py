@@ -38,7 +38,9 @@ def speak(text: str) -> np.ndarray:
         subprocess.run(["flite", "-voice", VOICE, "--setf", stretch, "-t", text, "-o", str(path)], check=True)
         with wave.open(str(path)) as file:
             if file.getframerate() != SAMPLE_RATE or file.getnchannels() != 1:
-                raise SystemExit(f"flite spoke at {file.getframerate()} Hz; {SAMPLE_RATE} Hz mono was expected.")
+                raise SystemExit(
+                    f"flite spoke at {file.getframerate()} Hz; {SAMPLE_RATE} Hz mono was expected."
+                )
             samples = np.frombuffer(file.readframes(file.getnframes()), "<i2") / 32768
     loud = np.flatnonzero(np.abs(samples) > QUIET)
     samples = samples[loud[0] : loud[-1] + 1]

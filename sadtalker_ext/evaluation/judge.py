@@ -1,0 +1,201 @@
+"""Turns a finished talking-head video, ours or another tool's, into a `Report`, by tracking it again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..errors import DependencyError, VideoError
+from .articulation import Articulation, articulation
+from .background import Watcher
+from .blinks import blinks
+from .head import beat_alignment, head_motion
+from .lip_sync import agreement, closed_below, closures_per_second, in_silence
+from .observe import Observation, observe
+from .report import Lips, Report, Timing
+from .sound import Sound, listen
+from .trace import decode_opening
+
+if TYPE_CHECKING:
+    from os import PathLike
+
+    from ..face import Picture
+    from ..motion.phones import Phone
+    from ..track import MotionTrack
+    from ..video import MediaInfo
+
+    Check = Callable[[], None]
+
+PHONES_LIMIT_S = 180.0  # of speech in which phones are looked for: recognition takes a while
+ENGLISH_AGREEMENT = 0.5  # share of speech in which words and phones decoded freely must agree in kind
+REST_ACTIVITY = 0.05  # below this the picture's own mouth is seen
+
+
+def evaluate(
+    video: str | PathLike[str],
+    *,
+    track: MotionTrack | None = None,
+    picture: str | PathLike[str] | None = None,
+    phones: bool | Sequence[Phone] = True,
+    check: Check | None = None,
+) -> Report:
+    """Measure how well the lips of a video follow its speech, how eyes and head move, what stays still.
+
+    video: any video file, or a folder of PNG frames written by this package. track: the motion that was
+    commanded; None takes the lip opening that this package stores in a video's metadata. picture: what the
+    video was made from, compared with what is outside the face (None: the first frame). phones: whether
+    to recognise the phones of the speech (English, needs pocketsphinx), or the phones when they are known.
+    Frames are read once and not kept. Raises `VideoError` when the file cannot be read or shows no face.
+    """
+    from ..video import probe, read_metadata
+
+    path = Path(video)
+    info = probe(path)
+    if not info.has_video or not info.fps:
+        raise VideoError(f"{path.name} holds no video; give a video file with a face in it.")
+    metadata = read_metadata(path)
+    notices: list[str] = []
+    source = None if picture is None else _picture(picture)
+    watcher = Watcher(None if source is None else source.image, lossless=path.is_dir())
+    seen = _observe(path, float(info.fps), watcher, check)
+    if not seen.found.any():
+        raise VideoError(f"No face was found in any frame of {path.name}, so there is nothing to measure.")
+    samples, sound, timing = _sound(path, info, len(seen), check)
+    if sound is None:
+        notices.append("The video has no sound; what compares lips with speech is left out.")
+    commanded = _commanded(track, metadata, seen, notices)
+    found = _phones(phones, samples, check, notices)
+    if watcher.notice:
+        notices.append(watcher.notice)
+    region = metadata.get("region")
+    known = tuple(map(float, region)) if isinstance(region, (list, tuple)) and len(region) == 4 else None
+    return Report(
+        video=path.name,
+        width=info.width,
+        height=info.height,
+        fps=float(info.fps),
+        frames=len(seen),
+        seen=float(seen.found.mean()),
+        maker=_maker(metadata),
+        timing=timing,
+        lips=_lips(seen, commanded, sound, found),
+        blinks=blinks(seen.eyes, seen.fps),
+        head=head_motion(seen.pose, seen.fps),
+        beats=None if sound is None else beat_alignment(seen.speed, seen.fps, sound),
+        background=watcher.result(known, seen.box),
+        notices=tuple(notices),
+    )
+
+
+def _picture(path: str | PathLike[str]) -> Picture:
+    from ..face import load_picture
+
+    return load_picture(Path(path))
+
+
+def _observe(path: Path, fps: float, watcher: Watcher, check: Check | None) -> Observation:
+    from ..face import FaceTracker
+    from ..video import read_frames
+
+    def frames() -> Iterator[np.ndarray]:
+        for frame in read_frames(path, check=check):
+            watcher.watch(frame)
+            yield frame
+
+    return observe(frames(), fps, FaceTracker().track)
+
+
+def _sound(
+    path: Path, info: MediaInfo, frames: int, check: Check | None
+) -> tuple[np.ndarray | None, Sound | None, Timing | None]:
+    if not info.has_audio or not info.fps:
+        return None, None, None
+    from ..audio import load_speech
+
+    speech = load_speech(path, check=check)
+    video_s = frames / float(info.fps)
+    difference = video_s - info.audio_duration
+    timing = Timing(video_s, info.audio_duration, difference, difference * float(info.fps))
+    return speech.samples, listen(speech.samples), timing
+
+
+def _commanded(
+    track: MotionTrack | None, metadata: Mapping[str, object], seen: Observation, notices: list[str]
+) -> np.ndarray | None:
+    """Commanded lip opening at the video's frames, (T,) in face widths, NaN past its end."""
+    if track is None:
+        trace = decode_opening(metadata.get("lips"))
+        if trace is None:
+            notices.append("What was commanded is not known; give the motion track to compare with.")
+            return None
+        opening, fps = trace
+    else:
+        opening, fps = _shown(track, seen), track.fps
+    at = np.arange(len(seen)) / seen.fps
+    return np.interp(at, np.arange(len(opening)) / fps, opening, right=np.nan)
+
+
+def _shown(track: MotionTrack, seen: Observation) -> np.ndarray:
+    """Opening that a track asks for, with the picture's own mouth while the lips are at rest."""
+    from .. import lips
+
+    activity = lips.activity(track)
+    at = np.clip(np.round(np.arange(len(track)) * seen.fps / track.fps).astype(int), 0, len(seen) - 1)
+    resting = (activity < REST_ACTIVITY) & seen.found[at]
+    own = float(np.median(seen.gap[at][resting])) if resting.any() else 0.0
+    return own * (1 - activity) * (1 - lips.closure(track)) + lips.opening(track)
+
+
+def _phones(
+    given: bool | Sequence[Phone], samples: np.ndarray | None, check: Check | None, notices: list[str]
+) -> tuple[Sequence[Phone], str] | None:
+    if samples is None or given is False:
+        return None
+    if given is not True:
+        return given, "given"
+    from ..motion.phones import SAMPLE_RATE, available, recognise_words
+
+    if not available():
+        notices.append("pocketsphinx is not installed; the lips at single phones were not measured.")
+        return None
+    try:
+        heard = recognise_words(samples[: round(PHONES_LIMIT_S * SAMPLE_RATE)], check=check)
+    except DependencyError as error:
+        notices.append(str(error))
+        return None
+    if not heard.text:
+        notices.append("No English words were understood; the lips at single phones were not measured.")
+        return None
+    return heard.phones, "recognised"
+
+
+def _lips(
+    seen: Observation,
+    commanded: np.ndarray | None,
+    sound: Sound | None,
+    phones: tuple[Sequence[Phone], str] | None,
+) -> Lips:
+    gap, times = seen.gap, seen.times
+    shown = gap[seen.found]
+    articulated: Articulation | None = None
+    if sound is not None and phones is not None:
+        articulated = articulation(gap, seen.fps, phones[0], sound, phones[1])
+    heard = None if sound is None or sound.is_silent else sound
+    return Lips(
+        closed_below=closed_below(gap),
+        opening_mean=float(shown.mean()),
+        opening_p95=float(np.percentile(shown, 95)),
+        command=None if commanded is None else agreement(gap, commanded, seen.fps),
+        loudness=None if heard is None else agreement(gap, heard.loudness(times), seen.fps),
+        silence=None if sound is None else in_silence(gap, times, sound),
+        closures_per_second=None if sound is None else closures_per_second(gap, times, sound),
+        phones=articulated,
+    )
+
+
+def _maker(metadata: Mapping[str, object]) -> str | None:
+    parts = [str(metadata[key]) for key in ("software", "version", "engine") if metadata.get(key)]
+    return " ".join(parts) or None
