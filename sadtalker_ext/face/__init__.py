@@ -8,14 +8,18 @@ from .geometry import eye_aperture, face_width, head_pose, lip_gap, mouth_width
 from .picture import Picture, load_picture
 from .points import face_from_points
 from .portrait import Portrait, load_portrait
+from .preview import draw_faces, save_picture, save_preview
 from .template import template
+from .tracker import FaceTracker
 
 __all__ = [
     "DETECTORS",
     "Face",
+    "FaceTracker",
     "LandmarkDetector",
     "Picture",
     "Portrait",
+    "draw_faces",
     "eye_aperture",
     "face_from_points",
     "face_width",
@@ -25,5 +29,7 @@ __all__ = [
     "load_picture",
     "load_portrait",
     "mouth_width",
+    "save_picture",
+    "save_preview",
     "template",
 ]
