@@ -1,13 +1,20 @@
-"""Turns the picture around one eye into what a blink needs: lid curves, a closed-lid picture, and its lashes."""
+"""Turns the picture around one eye into what a blink needs: lid curves, a closed lid, and its lashes."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 
-UPPER = {"right": (33, 246, 161, 160, 159, 158, 157, 173, 133), "left": (263, 466, 388, 387, 386, 385, 384, 398, 362)}
-LOWER = {"right": (33, 7, 163, 144, 145, 153, 154, 155, 133), "left": (263, 249, 390, 373, 374, 380, 381, 382, 362)}
+UPPER = {
+    "right": (33, 246, 161, 160, 159, 158, 157, 173, 133),
+    "left": (263, 466, 388, 387, 386, 385, 384, 398, 362),
+}
+LOWER = {
+    "right": (33, 7, 163, 144, 145, 153, 154, 155, 133),
+    "left": (263, 249, 390, 373, 374, 380, 381, 382, 362),
+}
 BROW = {"right": (46, 53, 52, 65, 55), "left": (276, 283, 282, 295, 285)}
 IRIS = {"right": (468, 469, 470, 471, 472), "left": (473, 474, 475, 476, 477)}
 FOREHEAD, CHIN = 10, 152
@@ -16,6 +23,7 @@ FOREHEAD, CHIN = 10, 152
 SIDE = 0.32  # how far the patch reaches beyond the eye's corners
 ABOVE = 0.62  # and above the upper lid
 BELOW = 0.5  # and below the lower lid
+PULLED = 0.34  # how far from a lid's edge the skin goes with it
 LIFT = 0.34  # height above the upper lid within which lashes and crease are replaced
 LIFT_OF_BROW = 0.72  # at most this share of the way from the lid to the brow
 MEETING = 0.86  # where between the open lids they meet (0 upper, 1 lower)
@@ -43,20 +51,22 @@ class EyeFrame:
 class EyePatch:
     """Everything about one eye that depends on the picture alone, over the pixels of `box`.
 
-    `geometry` holds four planes, in px where not said: how far the pixel lies below the open upper lid,
-    how far that lid travels in its column until the lids meet, how far above it the picture is
-    replaced, and the share (0..1) in which this column takes part.
+    `geometry` holds four planes: how far (px) the pixel lies below the open upper lid, how far (px) that lid
+    travels in its column until the lids meet, how far above it (px) the picture is replaced, and the share
+    (0..1) in which this column takes part. `follow` holds four more: px that the pixel goes up with the
+    lower lid and with a widened upper one, how much lid there is in its column (0..1), and the share (0..1)
+    in which it follows the iris.
     """
 
     frame: EyeFrame
     box: tuple[int, int, int, int]  # x0, y0, x1, y1
+    iris_box: tuple[int, int, int, int]  # where anything follows the iris
     geometry: np.ndarray  # float32 (h, w, 4)
+    follow: np.ndarray  # float32 (h, w, 4)
     closed: np.ndarray  # uint8 (h, w, 3): smooth lid skin down to where the lids meet
     lashes: np.ndarray  # uint8 (h, w): opacity of the upper lashes as the picture has them
-    gaze: np.ndarray  # float32 (h, w): share in which a pixel follows the iris
     lash_rgb: np.ndarray  # float32 (3,)
     line: float  # px, thickness of the lash line
-    travel: float  # px, the longest way of the upper lid
     reach: tuple[float, float]  # px, how far the iris may move across and down
 
 
@@ -84,17 +94,47 @@ def make_patch(image: np.ndarray, landmarks: np.ndarray, side: str) -> EyePatch 
     if (lower - upper).max() < max(2.0, 0.07 * frame.width):
         return None
     yu, yl, up = (np.interp(u, knots, c).astype(np.float32) for c in (upper, lower, lift))
-    below_upper = v - yu
+    below_upper, below_lower = v - yu, v - yl
     travel = np.maximum(yl - yu, 0) * MEETING
-    width = frame.width
+    width, most = frame.width, float(travel.max())
     part = smoothstep(u, -0.3 * width, -0.08 * width) * (1 - smoothstep(u, 1.08 * width, 1.3 * width))
-    geometry = np.ascontiguousarray(np.stack([below_upper, travel, up, part], -1), np.float32)
     crop = image[y0:y1, x0:x1].astype(np.float32)
-    skin = _lid_skin(crop, below_upper, v - yl, up, u, width)
+    skin = _lid_skin(crop, below_upper, below_lower, up, u, width)
     dark, line, lashes = _lashes(crop, skin, below_upper, u, width)
-    closed = _shade(skin, crop, below_upper, v - yl, travel, up, u, width)
-    gaze, reach = _gaze(points, side, frame, u, v, below_upper, yl - v)
-    return EyePatch(frame, box, geometry, closed, lashes, gaze, dark, line, float(travel.max()), reach)
+    closed = _shade(skin, crop, below_upper, below_lower, travel, up, u, width)
+    gaze, reach = _gaze(points, side, frame, u, v, below_upper, -below_lower)
+    above_lower = np.maximum(-below_lower, 0) / (0.75 * most + 1)
+    with_lower = _bump(np.maximum(below_lower, 0) / (PULLED * width) + above_lower)
+    with_lower = with_lower * most * part * np.minimum(2 * travel / most, 1)
+    with_upper = travel * part * _bump(below_upper / (PULLED * width))
+    planes = [
+        np.ascontiguousarray(np.stack(four, -1), np.float32)
+        for four in (
+            (below_upper, travel, up, part),
+            (with_lower, with_upper, np.sqrt(travel / most), gaze),
+        )
+    ]
+    rows, columns, box = _bounds((part > 0) & (below_upper > -up) & (below_lower < PULLED * width), x0, y0)
+    iris_box = _bounds(gaze > 0, x0, y0)[2]
+    geometry, follow, closed, lashes = (
+        np.ascontiguousarray(plane[rows, columns]) for plane in (*planes, closed, lashes)
+    )
+    return EyePatch(frame, box, iris_box, geometry, follow, closed, lashes, dark, line, reach)
+
+
+def _bump(x: np.ndarray) -> np.ndarray:
+    """1 at 0, smoothly 0 from 1 on."""
+    t = np.clip(1 - x * x, 0, 1)
+    return t * t
+
+
+def _bounds(mask: np.ndarray, x0: int, y0: int) -> tuple[slice, slice, tuple[int, int, int, int]]:
+    """Rows and columns of a mask that hold anything, and the same as a box in the picture."""
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    if not len(rows):
+        return slice(0, 0), slice(0, 0), (x0, y0, x0, y0)
+    top, bottom, left, right = int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1
+    return slice(top, bottom), slice(left, right), (x0 + left, y0 + top, x0 + right, y0 + bottom)
 
 
 def _eye_frame(points: np.ndarray, side: str) -> EyeFrame | None:
@@ -145,11 +185,14 @@ def _curves(points: np.ndarray, side: str, frame: EyeFrame) -> tuple[np.ndarray,
 
 
 def _lid_skin(
-    crop: np.ndarray, below_upper: np.ndarray, below_lower: np.ndarray, lift: np.ndarray, u: np.ndarray, width: float
+    crop: np.ndarray,
+    below_upper: np.ndarray,
+    below_lower: np.ndarray,
+    lift: np.ndarray,
+    u: np.ndarray,
+    width: float,
 ) -> np.ndarray:
     """Skin without eye, lashes and liner: what is around it, carried inwards smoothly; float32 (h, w, 3)."""
-    import cv2
-
     lum = crop.mean(-1)
     # Thin dark things (lashes, liner, drawn creases) are what a grey closing fills.
     size = int(0.09 * width) * 2 + 1
@@ -178,8 +221,6 @@ def _lid_skin(
 
 def _fill(values: np.ndarray, weight: np.ndarray) -> np.ndarray:
     """Push-pull interpolation: where `weight` is 0 the values come from coarser and coarser scales."""
-    import cv2
-
     num, den = values * weight[..., None], weight
     stack = [(num, den)]
     while min(num.shape[:2]) > 2:
@@ -218,8 +259,6 @@ def _shade(
 
 def _grain(crop: np.ndarray, below_lower: np.ndarray, width: float) -> np.ndarray:
     """Fine noise as strong as that of the skin just below the eye; float32 (h, w, 1)."""
-    import cv2
-
     detail = crop - cv2.GaussianBlur(crop, (0, 0), max(1.0, 0.03 * width))
     under = (below_lower > 0.2 * width) & (below_lower < 0.45 * width)
     spread = float(np.median(np.abs(detail[under]))) * 1.48 if under.any() else 0.0
@@ -243,8 +282,10 @@ def _lashes(
     reference = float(np.median(base[strip]))
     dark = dark * min(1.0, 0.42 * reference / max(float(dark.mean()), 1e-3))
     contrast = np.clip((base - lum) / np.maximum(base - dark.mean(), 8.0), 0, 1)
-    fade = smoothstep(below_upper, -0.20 * width, -0.03 * width) * (1 - smoothstep(below_upper, 0.0, 0.03 * width))
-    fade = fade * smoothstep(u, -0.18 * width, -0.02 * width) * (1 - smoothstep(u, 1.02 * width, 1.18 * width))
+    fade = smoothstep(below_upper, -0.20 * width, -0.03 * width)
+    fade = fade * (1 - smoothstep(below_upper, 0.0, 0.03 * width))
+    fade = fade * smoothstep(u, -0.18 * width, -0.02 * width)
+    fade = fade * (1 - smoothstep(u, 1.02 * width, 1.18 * width))
     opacity = smoothstep(contrast, 0.35, 0.8) * fade
     core = inside & (below_upper > -0.14 * width) & (below_upper < 0.03 * width)
     covered = float((contrast[core] > 0.55).mean()) if core.any() else 0.2
@@ -266,7 +307,7 @@ def _gaze(
     height = float((from_upper + from_lower).max())
     if len(points) >= 478:
         iris = points[list(IRIS[side])]
-        centre_u, centre_v = frame.coordinates(iris[0, 0], iris[0, 1])
+        centre_u, _ = frame.coordinates(iris[0, 0], iris[0, 1])
         radius = float(np.hypot(*(iris[1:] - iris[0]).T).mean())
     else:
         centre_u, radius = 0.5 * width, 0.2 * width

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
+import cv2
 import numpy as np
 
-from .lid_plate import EyePatch, make_patch, smoothstep
+from .lid_plate import MEETING, EyePatch, make_patch, smoothstep
+
+Look = tuple[float, float]
 
 SIDES = ("left", "right")  # of the person, as in ARKit: the person's left eye is at the picture's right
 LEAST = 0.004  # coefficient below which nothing is drawn
@@ -13,7 +18,10 @@ SQUINT_UPPER = 0.16  # share of its travel by which the upper lid sinks at full 
 SQUINT_LOWER = 0.22
 WIDE_UPPER = 0.16  # share of its travel by which the upper lid goes up at full wide
 EYEBALL_SHADE = 0.34  # how much darker the eyeball is just under a moving lid
-PAD = 4  # px around the moved eye that are looked at
+SHADE_REACH = 0.13  # eye widths below the lid in which it shades the eyeball
+RIGID_LID = 0.06  # eye widths above the lid's edge that are carried without stretching
+LINE_OPACITY = 0.85
+GROWTH, PAD = 1.06, 3  # factor and px by which a moved eye may be larger than at rest
 
 
 class Eyelids:
@@ -67,10 +75,24 @@ class Eyelids:
             upper = min(1.0, close + SQUINT_UPPER * narrow * (1 - close)) - WIDE_UPPER * open_
             lower = LOWER_RISE * close + SQUINT_LOWER * narrow * (1 - close)
             move = (float(np.clip(look[0], -1, 1)), float(np.clip(look[1], -1, 1)))
-            if max(abs(upper), lower, abs(move[0]), abs(move[1])) > LEAST:
-                self._draw_eye(eye, out, map_x, map_y, upper, lower, move)
+            if max(abs(upper), lower) > LEAST:
+                self._move_lids(eye, out, map_x, map_y, upper, lower, move)
+            elif max(abs(move[0]), abs(move[1])) > LEAST:
+                self._move_iris(eye, out, map_x, map_y, move)
 
-    def _draw_eye(
+    def _move_iris(
+        self, eye: EyePatch, out: np.ndarray, map_x: np.ndarray, map_y: np.ndarray, look: Look
+    ) -> None:
+        place = _where(eye.iris_box, map_x, map_y)
+        if place is None:
+            return
+        x, y = map_x[place], map_y[place]
+        follow = np.ascontiguousarray(_sample(eye.follow, x - eye.box[0], y - eye.box[1])[..., 3])
+        shift_x, shift_y = _iris_shift(eye, look)
+        seen = _picture(self._image, x - follow * shift_x, y - follow * shift_y)
+        np.copyto(out[place], seen, where=(follow > 0)[..., None])
+
+    def _move_lids(
         self,
         eye: EyePatch,
         out: np.ndarray,
@@ -78,82 +100,111 @@ class Eyelids:
         map_y: np.ndarray,
         upper: float,
         lower: float,
-        look: tuple[float, float],
+        look: Look,
     ) -> None:
-        import cv2
-
-        place = _where(eye, map_x, map_y)
+        place = _where(eye.box, map_x, map_y)
         if place is None:
             return
-        rows, columns = place
-        qx, qy = map_x[rows, columns], map_y[rows, columns]
-        px, py = qx - eye.box[0], qy - eye.box[1]
-        constant = {"borderMode": cv2.BORDER_CONSTANT, "borderValue": (0, 0, 0, 0)}
-        below, travel, lift, part = cv2.split(
-            cv2.remap(eye.geometry, px, py, cv2.INTER_LINEAR, **constant)
-        )
-        width = eye.frame.width
-        down_x, down_y = (float(c) for c in eye.frame.down)
-        across_x, across_y = (float(c) for c in eye.frame.across)
-        source = out[rows, columns]
+        x, y = map_x[place], map_y[place]
+        px, py = x - np.float32(eye.box[0]), y - np.float32(eye.box[1])
+        below, travel, lift, part = cv2.split(_sample(eye.geometry, px, py))
+        with_lower, with_upper, lid_share, follow = cv2.split(_sample(eye.follow, px, py))
+        down_x, down_y = (np.float32(c) for c in eye.frame.down)
 
-        def sample(picture: np.ndarray, shift: np.ndarray, ox: float = 0.0, oy: float = 0.0) -> np.ndarray:
-            return cv2.remap(
-                picture, qx - ox + shift * down_x, qy - oy + shift * down_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
-            )
-
-        # The eyeball and the lower lid: the source, moved a little.
-        sunk = travel * upper  # how far the upper lid's edge has sunk in this column
-        under = below - travel / 0.86  # below the lower lid
-        spread = np.where(under > 0, np.float32(0.22 * width), np.float32(0.4 * eye.travel + 1))
-        rise = lower * eye.travel * np.exp(-((under / spread) ** 2))
-        rise *= part * np.minimum(travel / (0.5 * eye.travel), 1)
+        # The eyeball and the skin around it: the picture, moved a little.
+        shift = with_lower * np.float32(lower)
         if upper < 0:
-            rise = rise - sunk * np.exp(-((below / (0.22 * width)) ** 2))
-        ball_x, ball_y = qx + rise * down_x, qy + rise * down_y
-        if look != (0.0, 0.0):
-            follow = cv2.remap(eye.gaze, px, py, cv2.INTER_LINEAR, **constant)
-            shift_u, shift_v = look[0] * eye.reach[0], look[1] * eye.reach[1]
-            ball_x = ball_x - follow * (shift_u * across_x + shift_v * down_x)
-            ball_y = ball_y - follow * (shift_u * across_y + shift_v * down_y)
-        colour = cv2.remap(self._image, ball_x, ball_y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE).astype(np.float32)
+            shift -= with_upper * np.float32(upper)
+        shift_x, shift_y = _iris_shift(eye, look)
+        colour = _picture(
+            self._image, x + shift * down_x - follow * shift_x, y + shift * down_y - follow * shift_y
+        ).astype(np.float32)
         if upper > LEAST:
-            edge = below - sunk  # below the moving lid's edge
-            shade = EYEBALL_SHADE * min(1.0, upper * 4) * np.exp(-np.maximum(edge, 0) / (0.07 * width))
-            shade *= np.minimum(travel / (0.3 * eye.travel), 1) * (under < 0)
-            colour *= (1 - shade)[..., None]
-            # The picture's own lid carried down, giving way to smooth lid skin.
-            lash_zone = np.minimum(0.06 * width, 0.5 * lift)
-            stretched = (below + lift) * (lift - lash_zone) / np.maximum(lift + sunk - lash_zone, 1e-3) - lift
-            carried = np.where(edge < -lash_zone, stretched, edge)
-            carried = np.where(below < -lift, below, carried)
-            lid = sample(self._image, carried - below).astype(np.float32)
-            flat = (below + lift) * (lift + travel) / np.maximum(lift + sunk, 1e-3) - lift
-            flat = np.where(below < -lift, below, flat)
-            skin = sample(eye.closed, flat - below, eye.box[0], eye.box[1]).astype(np.float32)
-            fresh = _step(upper, 0.05, 0.45) * part * smoothstep(below / np.maximum(lift, 1e-3), -1.0, -0.5)
-            lid += (skin - lid) * fresh[..., None]
-            cover = np.clip(0.5 - edge, 0, 1)
-            colour += (lid - colour) * cover[..., None]
-            colour += (eye.lash_rgb - colour) * self._lash_line(eye, sample, below, edge, travel, part, upper)[..., None]
-        zone = part * (below > -lift)
-        out[rows, columns] = np.clip(source + (colour - source) * zone[..., None] + 0.5, 0, 255).astype(np.uint8)
+            pose = _LidPose(below, travel, lift, part, lid_share, upper, px, py, down_x, down_y)
+            self._lay_lid(eye, pose, colour)
+        colour -= out[place]
+        colour *= (part * (below > -lift))[..., None]
+        colour += out[place]
+        colour += np.float32(0.5)
+        out[place] = np.clip(colour, 0, 255, out=colour).astype(np.uint8)
+
+    def _lay_lid(self, eye: EyePatch, pose: _LidPose, colour: np.ndarray) -> None:
+        """Lay the upper lid, its shade and its lashes over `colour` in place."""
+        below, lift = pose.below, pose.lift
+        width = np.float32(eye.frame.width)
+        sunk = pose.travel * np.float32(pose.upper)  # px that the lid's edge has sunk in each column
+        edge = below - sunk  # px below that edge
+        shade = np.clip(1 - edge / (SHADE_REACH * width), 0, 1)
+        shade *= shade * pose.lid_share * np.float32(EYEBALL_SHADE * min(1.0, pose.upper * 4))
+        shade *= below < pose.travel / MEETING
+        colour *= (1 - shade)[..., None]
+        # The picture's own lid carried down, stretched above the lashes, gives way to smooth lid skin.
+        rigid = np.minimum(RIGID_LID * width, lift * np.float32(0.5))
+        height = np.maximum(below + lift, 0)  # px below the zone's upper end
+        stretched = height * (lift - rigid) / np.maximum(lift + sunk - rigid, 1e-3) - height
+        carried = np.where(edge < -rigid, stretched, -sunk)
+        carried *= below > -lift
+        x0, y0 = np.float32(eye.box[0]), np.float32(eye.box[1])
+        lid_x, lid_y = pose.px + x0 + carried * pose.down_x, pose.py + y0 + carried * pose.down_y
+        lid = cv2.remap(self._image, lid_x, lid_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        fresh = smoothstep(height / np.maximum(lift, 1e-3), 0.0, 0.5)
+        fresh *= pose.part * np.float32(_step(pose.upper, 0.05, 0.45))
+        unrolled = height * ((lift + pose.travel) / np.maximum(lift + sunk, 1e-3) - 1)
+        skin = cv2.remap(
+            eye.closed, pose.px + unrolled * pose.down_x, pose.py + unrolled * pose.down_y, cv2.INTER_LINEAR,
+            borderMode=cv2.BORDER_REPLICATE,
+        )  # fmt: skip
+        lid = cv2.blendLinear(lid, skin, 1 - fresh, fresh)
+        cover = np.clip(0.5 - edge, 0, 1)
+        colour += (lid - colour) * cover[..., None]
+        colour += (eye.lash_rgb - colour) * self._lash_opacity(eye, pose, edge)[..., None]
 
     @staticmethod
-    def _lash_line(eye, sample, below, edge, travel, part, upper):
-        """Opacity of the lash line along the moving edge: the picture's own lashes, at last turned down."""
-        width = eye.frame.width
-        taper = np.sqrt(np.clip(travel / max(eye.travel, 1e-3), 0, 1))
-        thick = eye.line * (0.2 + 0.65 * taper)
+    def _lash_opacity(eye: EyePatch, pose: _LidPose, edge: np.ndarray) -> np.ndarray:
+        """Opacity of the lashes along the moving edge: the picture's own, turned down at last; a line."""
+        thick = (0.2 + 0.65 * pose.lid_share) * np.float32(eye.line)
         soft = 0.5 + 0.35 * thick
-        drawn = np.clip((thick * 0.5 - np.abs(edge + 0.2 * thick)) / soft + 0.5, 0, 1) * np.minimum(thick, 1)
-        drawn *= smoothstep(taper, 0.15, 0.6) * _step(upper, 0.1, 0.5)
-        turned = _step(upper, 0.45, 0.9)
-        upright = sample(eye.lashes, edge - below, eye.box[0], eye.box[1]) * np.float32(1 / 255)
-        hanging = sample(eye.lashes, -1.5 * edge - below, eye.box[0], eye.box[1]) * np.float32(1 / 255)
-        hanging = np.where(edge > -1, hanging, 0)
-        own = upright * (1 - turned) + hanging * turned * 0.8
-        return np.maximum(drawn * 0.85, own * _step(upper, 0.02, 0.3)) * part
+        line = np.clip((thick * 0.5 - np.abs(edge + 0.2 * thick)) / soft + 0.5, 0, 1) * np.minimum(thick, 1)
+        line *= smoothstep(pose.lid_share, 0.15, 0.6) * np.float32(LINE_OPACITY * _step(pose.upper, 0.1, 0.5))
+        turned = _step(pose.upper, 0.45, 0.9)
+        own = np.zeros_like(line)
+        mirrored = np.where(edge > -1, -1.5 * edge, np.float32(1e4))
+        for share, source in ((1 - turned, edge), (0.8 * turned, mirrored)):
+            if share > 0:
+                shift = source - pose.below
+                lashes = _sample(eye.lashes, pose.px + shift * pose.down_x, pose.py + shift * pose.down_y)
+                own += lashes * np.float32(share * _step(pose.upper, 0.02, 0.3) / 255)
+        return np.maximum(line, own) * pose.part
+
+
+@dataclass(frozen=True)
+class _LidPose:
+    """One frame's geometry of a lid, planes in px over the pixels painted."""
+
+    below: np.ndarray
+    travel: np.ndarray
+    lift: np.ndarray
+    part: np.ndarray
+    lid_share: np.ndarray
+    upper: float  # 0 open … 1 shut
+    px: np.ndarray  # source positions within the eye's patch
+    py: np.ndarray
+    down_x: np.floating
+    down_y: np.floating
+
+
+def _sample(planes: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    return cv2.remap(planes, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
+
+
+def _picture(image: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    return cv2.remap(image, x, y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+
+
+def _iris_shift(eye: EyePatch, look: Look) -> tuple[np.float32, np.float32]:
+    across, down = look[0] * eye.reach[0], look[1] * eye.reach[1]
+    shift = across * eye.frame.across + down * eye.frame.down
+    return np.float32(shift[0]), np.float32(shift[1])
 
 
 def _step(x: float, low: float, high: float) -> float:
@@ -161,17 +212,21 @@ def _step(x: float, low: float, high: float) -> float:
     return t * t * (3 - 2 * t)
 
 
-def _where(eye: EyePatch, map_x: np.ndarray, map_y: np.ndarray) -> tuple[slice, slice] | None:
-    """Rows and columns of the output in which the moved eye lies."""
+def _where(
+    box: tuple[int, int, int, int], map_x: np.ndarray, map_y: np.ndarray
+) -> tuple[slice, slice] | None:
+    """Rows and columns of the output in which a box of the source lies after the head has moved."""
     height, width = map_x.shape
-    x0, y0, x1, y1 = eye.box
-    centre = np.array([(x0 + x1) / 2, (y0 + y1) / 2])
-    at = centre.copy()
+    x0, y0, x1, y1 = box
+    if x1 <= x0 or y1 <= y0:
+        return None
+    source = np.array([(x0 + x1) / 2, (y0 + y1) / 2])
+    at = source.copy()
     for _ in range(4):
         column = int(np.clip(at[0], 0, width - 1))
         row = int(np.clip(at[1], 0, height - 1))
-        at = at + centre - (map_x[row, column], map_y[row, column])
-    half = np.array([x1 - x0, y1 - y0]) / 2 * 1.08 + PAD
+        at = at + source - (map_x[row, column], map_y[row, column])
+    half = np.array([x1 - x0, y1 - y0]) / 2 * GROWTH + PAD
     low = np.maximum(np.floor(at - half), 0).astype(int)
     high = np.minimum(np.ceil(at + half), [width, height]).astype(int)
     if (high <= low).any():

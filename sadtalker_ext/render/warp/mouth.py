@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 
 from .mouth_art import Art, lower_teeth, tongue, upper_teeth
@@ -88,7 +89,7 @@ class MouthInterior:
         jaw, rounding, teeth (how much of them shows), tongue (1: its tip at the upper teeth): 0..1.
         width: −1..1.
         """
-        fw, scale, flat = self._face_width, self._scale, self._tone.flat
+        scale, flat = self._scale, self._tone.flat
         upper_u, upper_v = self._local(upper_x, upper_y, self._upper_origin)
         lower_u, lower_v = self._local(lower_x, lower_y, self._lower_origin)
         middle = (upper_v.shape[0] // 2, upper_v.shape[1] // 2)
@@ -142,8 +143,6 @@ class MouthInterior:
         strength: float = 1.0,
     ) -> None:
         """Lay a picture over `out` in place."""
-        import cv2
-
         k = np.float32(art.density / self._scale)
         x = u * (1 + np.float32(self._bend) * u) * k - np.float32(art.left * art.density)
         y = v * k - np.float32(art.top * art.density)
@@ -156,8 +155,6 @@ class MouthInterior:
 
     def _lay_own(self, out: np.ndarray, x: np.ndarray, y: np.ndarray, gap: float) -> None:
         """Lay over `out` in place what the picture itself shows between its lips."""
-        import cv2
-
         assert self._own is not None
         opacity = self._own.opacity(x, y, gap)[..., None]
         seen = cv2.remap(self._image, x, y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
@@ -174,7 +171,12 @@ class MouthInterior:
         return Art(np.concatenate([light, alpha], -1), art.left, art.top, art.density)
 
     def _lip_shadow(
-        self, upper_u: np.ndarray, upper_v: np.ndarray, lower_u: np.ndarray, lower_v: np.ndarray, rounding: float
+        self,
+        upper_u: np.ndarray,
+        upper_v: np.ndarray,
+        lower_u: np.ndarray,
+        lower_v: np.ndarray,
+        rounding: float,
     ) -> np.ndarray:
         """Factor 0..1: dark just behind the lips and in the mouth's corners."""
         strength = 1 - 0.85 * self._tone.flat

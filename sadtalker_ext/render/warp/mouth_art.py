@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 
 # Half an arch from the middle outwards, as seen from the front: (width, how much shorter than the
@@ -30,7 +31,7 @@ GROOVE = 0.0022  # fw, half width of the shadow between two teeth
 
 @dataclass(frozen=True)
 class Art:
-    """A picture in face widths: `pixels` float32 (h, w, 4), light and opacity, light already multiplied by it.
+    """A picture in face widths: `pixels` float32 (h, w, 4), light (already times opacity) and opacity.
 
     Light is a factor of the tissue's own colour. `left`, `top`: fw coordinates of the first pixel's
     centre; `density`: pixels per fw.
@@ -42,21 +43,26 @@ class Art:
     density: float
 
 
-def _grid(left: float, right: float, top: float, bottom: float, density: float) -> tuple[np.ndarray, np.ndarray]:
+def _grid(
+    left: float, right: float, top: float, bottom: float, density: float
+) -> tuple[np.ndarray, np.ndarray]:
     step = 1 / (density * SUPERSAMPLING)
-    columns = int(round((right - left) * density)) * SUPERSAMPLING
-    rows = int(round((bottom - top) * density)) * SUPERSAMPLING
+    columns = round((right - left) * density) * SUPERSAMPLING
+    rows = round((bottom - top) * density) * SUPERSAMPLING
     x = left + (np.arange(columns, dtype=np.float32) + 0.5) * step
     y = top + (np.arange(rows, dtype=np.float32) + 0.5) * step
     return x[None, :], y[:, None]
 
 
 def _art(light: np.ndarray, opacity: np.ndarray, left: float, top: float, density: float) -> Art:
-    import cv2
-
     full = np.concatenate([light * opacity[..., None], opacity[..., None]], -1).astype(np.float32)
     size = full.shape[1] // SUPERSAMPLING, full.shape[0] // SUPERSAMPLING
-    return Art(cv2.resize(full, size, interpolation=cv2.INTER_AREA), left + 0.5 / density, top + 0.5 / density, density)
+    return Art(
+        cv2.resize(full, size, interpolation=cv2.INTER_AREA),
+        left + 0.5 / density,
+        top + 0.5 / density,
+        density,
+    )
 
 
 def _smoothstep(x: np.ndarray, low: float, high: float) -> np.ndarray:
@@ -73,7 +79,11 @@ def _row(x: np.ndarray, teeth: tuple[tuple[float, float, float], ...]) -> tuple[
     across = np.clip((np.abs(x) - bounds[number] - half) / half, -1, 1)
     side = (1 - np.abs(across)) * half
     point = table[number, 2]
-    lost = table[number, 1] + (1 - point) * 0.0080 * np.abs(across) ** 4.5 + point * 0.010 * np.abs(across) ** 1.6
+    lost = (
+        table[number, 1]
+        + (1 - point) * 0.0080 * np.abs(across) ** 4.5
+        + point * 0.010 * np.abs(across) ** 1.6
+    )
     return across, side, lost, number
 
 
@@ -113,13 +123,13 @@ def lower_teeth(density: float) -> Art:
     light = light * (1 - 0.45 * _smoothstep(depth, 0.008, 0.045))
     light = light * (1 - 0.80 * _smoothstep(np.abs(x), 0.060, 0.150))
     opacity = opacity * (1 - _smoothstep(np.abs(x), 0.140, 0.163))
-    return _art(np.stack([light, light**1.07, light**1.18], -1).astype(np.float32), opacity, left, top, density)
+    return _art(
+        np.stack([light, light**1.07, light**1.18], -1).astype(np.float32), opacity, left, top, density
+    )
 
 
 def tongue(density: float) -> Art:
     """The tongue seen from the front: y = 0 is its highest point, its tip lies lower and nearer."""
-    import cv2
-
     left, right, top, bottom = -0.170, 0.170, -0.015, 0.160
     x, y = _grid(left, right, top, bottom, density)
     depth = y - 0.050 * (np.abs(x) / 0.13) ** 2.4

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 
 from .mouth_tone import INNER_LOWER, INNER_UPPER, LIP_POINTS, OWN_GAP
@@ -31,8 +32,6 @@ class OwnMouth:
 
     def opacity(self, x: np.ndarray, y: np.ndarray, gap: float) -> np.ndarray:
         """Share 0..1, float32 (h, w), in which the picture's own pixels show at source positions x, y."""
-        import cv2
-
         planes = cv2.remap(
             self.mattes, x - np.float32(self.box[0]), y - np.float32(self.box[1]), cv2.INTER_LINEAR,
             borderMode=cv2.BORDER_CONSTANT,
@@ -52,8 +51,6 @@ def own_mouth(
     image: uint8 (H, W, 3). landmarks: (≥468, ≥2) px. face_width: px. teeth: (3,) RGB of teeth seen there,
     None where none are.
     """
-    import cv2
-
     points = np.asarray(landmarks, np.float64)[:, :2]
     gap = float(np.hypot(*(points[14] - points[13]))) / face_width
     if gap < OWN_GAP:
@@ -78,8 +75,6 @@ def own_mouth(
 
 
 def _filled(polygon: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    import cv2
-
     shift = 4  # fractional bits
     mask = np.zeros(size, np.uint8)
     cv2.fillPoly(mask, [np.round(polygon * 2**shift).astype(np.int32)], 255, cv2.LINE_AA, shift)
@@ -105,8 +100,6 @@ def _lower_edge(
 
     Also its height in the middle as a share of the mesh's opening.
     """
-    import cv2
-
     top, bottom = _resampled(upper), _resampled(lower)
     share = np.linspace(0.0, 1 + MARGIN, ROWS)
     grid = top[None] + (bottom - top)[None] * share[:, None, None]
@@ -130,6 +123,7 @@ def _lower_edge(
     cut = np.clip(cut, 0.45, 1 + MARGIN * 0.6)
     across = np.linspace(-1, 1, COLUMNS)
     inner = np.abs(across) < 0.85
+    curve = cut
     for _ in range(3):
         curve = np.polyval(np.polyfit(across[inner], cut[inner], BOUNDARY_DEGREE), across)
         cut = np.clip(cut, curve - 0.08, curve + 0.08)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 
 INNER_UPPER = (78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308)
@@ -33,7 +34,9 @@ class MouthTone:
     own_teeth: np.ndarray | None  # colour of the teeth that the picture itself shows
 
 
-def mouth_tone(image: np.ndarray, landmarks: np.ndarray, face_width: float, skin_rgb: np.ndarray) -> MouthTone:
+def mouth_tone(
+    image: np.ndarray, landmarks: np.ndarray, face_width: float, skin_rgb: np.ndarray
+) -> MouthTone:
     """Colours for the mouth of one face.
 
     image: uint8 (H, W, 3). landmarks: (≥468, ≥2) px. face_width: px. skin_rgb: (3,) 0..255.
@@ -65,7 +68,8 @@ def mouth_tone(image: np.ndarray, landmarks: np.ndarray, face_width: float, skin
         drawn = lip_hue * np.array([1.15, 0.75, 0.75]) * 0.30 * light
         cavity = cavity * (1 - flat) + drawn * flat
         tongue = tongue * (1 - flat) + drawn * 1.9 * flat
-    return MouthTone(*(np.clip(c, 3, TEETH_LIMIT).astype(np.float32) for c in (teeth, tongue, cavity)), flat, own)
+    teeth, tongue, cavity = (np.clip(c, 3, TEETH_LIMIT).astype(np.float32) for c in (teeth, tongue, cavity))
+    return MouthTone(teeth, tongue, cavity, flat, own)
 
 
 def _patch(image: np.ndarray, point: np.ndarray, radius: float) -> np.ndarray:
@@ -78,8 +82,6 @@ def _patch(image: np.ndarray, point: np.ndarray, radius: float) -> np.ndarray:
 
 def _inside(image: np.ndarray, polygon: np.ndarray) -> np.ndarray:
     """Pixels (n, 3) of the picture inside a polygon."""
-    import cv2
-
     low = np.maximum(np.floor(polygon.min(0)).astype(int), 0)
     high = np.minimum(np.ceil(polygon.max(0)).astype(int) + 1, [image.shape[1], image.shape[0]])
     if (high <= low).any():
