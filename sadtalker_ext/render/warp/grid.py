@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+Box = tuple[int, int, int, int]  # x0, y0, x1, y1 in pixels
+
 INVERSION_STEPS = 6  # fixed-point iterations; the residual is below .1 px for |gradient| < .6
 RBF_CHUNK = 4096  # grid nodes evaluated at once, bounds the memory of the distance matrix
 
@@ -37,7 +39,7 @@ class Grid:
         return self.ny + 2, self.nx + 2
 
     @property
-    def box(self) -> tuple[int, int, int, int]:
+    def box(self) -> Box:
         """Pixels covered: x0, y0, x1, y1."""
         return self.x0, self.y0, self.x0 + self.nx * self.step, self.y0 + self.ny * self.step
 
@@ -66,7 +68,7 @@ class Grid:
         values = self.sample(field, xy[..., 0].copy(), xy[..., 1].copy())
         return values.reshape(len(points), -1)
 
-    def enlarge(self, field: np.ndarray, box: tuple[int, int, int, int]) -> np.ndarray:
+    def enlarge(self, field: np.ndarray, box: Box) -> np.ndarray:
         """One-channel node field as a float32 pixel map of `box` (inside the grid's own box)."""
         s = self.step
         x0, y0, x1, y1 = box

@@ -9,6 +9,7 @@ import numpy as np
 
 from ...face import topology
 from .frame import FaceFrame
+from .grid import Box
 
 EDGE = 0.004  # fw, half width of a lip's soft edge
 FADE = 0.05  # fw from the box's border within which the layers give way to the plain warp
@@ -17,7 +18,6 @@ CONTACT_WIDTH = 0.012  # fw
 LIP_LINE_SHADE = 0.34  # how dark the line is between shut lips that were apart in the picture
 LIP_LINE_WIDTH = 0.007  # fw
 
-Box = tuple[int, int, int, int]
 Maps = tuple[np.ndarray, np.ndarray]
 
 

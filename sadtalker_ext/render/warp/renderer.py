@@ -18,9 +18,9 @@ from ...track import ARKIT, MotionTrack
 from .basis import ExpressionBasis
 from .controls import Controls, read_controls, shown_gap
 from .frame import FaceFrame, measure_mouth
-from .grid import Grid, smoothstep
+from .grid import Box, Grid, smoothstep
 from .head import HeadMotion
-from .layers import Box, LipLayers, Maps
+from .layers import LipLayers, Maps
 from .lids import Eyelids
 from .limits import measure_limits
 from .lipline import refine_lips
@@ -57,24 +57,12 @@ class WarpRenderer:
         self._picture = np.ascontiguousarray(portrait.image)
         self._alpha = None if portrait.alpha is None else np.ascontiguousarray(portrait.alpha)
         height, width = self._picture.shape[:2]
-        whole = FaceFrame.of(portrait.face.landmarks)
-        self._left, self._top, right, bottom = _surroundings(whole, width, height)
-        region = (slice(self._top, bottom), slice(self._left, right))
-        self._source = np.ascontiguousarray(self._picture[region])
-        self._source_alpha = None if self._alpha is None else np.ascontiguousarray(self._alpha[region])
-        offset = np.array([self._left, self._top, 0], np.float32)
-        frame = FaceFrame.of(refine_lips(self._source, portrait.face.landmarks - offset))
-        self._frame, self._mouth = frame, measure_mouth(frame)
+        self._locate(portrait.face.landmarks, width, height)
+        frame = self._frame
+        self._mouth = measure_mouth(frame)
         rows, columns = self._source.shape[:2]
         self._box: Box = (0, 0, columns, rows)
-
         fw = frame.width
-        self._head_grid = Grid.over(0, 0, columns, rows, max(2, round(fw / HEAD_CELLS)))
-        matte = person_matte(self._source, frame.oval)
-        coarse = None
-        if matte is not None:
-            coarse = _shrink(matte, self._head_grid)
-        self._head = HeadMotion(frame, self._head_grid, (columns, rows), coarse)
         low, high = _around(frame, FACE_REACH)
         self._face_grid = Grid.over(*low, *high, max(2, round(fw / FACE_CELLS)))
         gx, gy = self._face_grid.nodes()
@@ -89,9 +77,30 @@ class WarpRenderer:
         self._lids = Eyelids(self._source, frame.points, fw, strength=strength)
         self._shading = FaceShading(self._source, frame)
         self._identity = self._identity_maps()
-        self.region = (self._left, self._top, right, bottom)
+        self.region: Box = (self._left, self._top, self._left + columns, self._top + rows)
         asked = {name: self._limits[name] / self._head.gain[name] for name in ("yaw", "pitch", "roll")}
         self.limits: Mapping[str, float] = MappingProxyType({**asked, "jaw": self._limits["jaw"]})
+
+    def _locate(self, landmarks: np.ndarray, width: int, height: int) -> None:
+        """Find what may move: the head's motion, the working region around it, and the face within."""
+        x0, y0, x1, y1 = _surroundings(FaceFrame.of(landmarks), width, height)
+        source = np.ascontiguousarray(self._picture[y0:y1, x0:x1])
+        origin = np.array([x0, y0, 0], np.float32)
+        frame = FaceFrame.of(refine_lips(source, landmarks - origin))
+        grid = Grid.over(0, 0, x1 - x0, y1 - y0, max(2, round(frame.width / HEAD_CELLS)))
+        matte = person_matte(source, frame.oval)
+        head = HeadMotion(frame, grid, (x1 - x0, y1 - y0), None if matte is None else _shrink(matte, grid))
+        face = frame.centre + (frame.oval - frame.centre) * FACE_STILL[1]
+        low = np.minimum(np.floor(face.min(0)).astype(int), head.moving[:2])
+        high = np.maximum(np.ceil(face.max(0)).astype(int), head.moving[2:])
+        left, top, right, bottom = _inside((*low.tolist(), *high.tolist()), (0, 0, x1 - x0, y1 - y0))
+        head.shifted(left, top)
+        self._head, self._head_grid = head, head.grid
+        self._frame = FaceFrame.of(frame.points - np.array([left, top, 0], np.float32))
+        self._left, self._top = x0 + left, y0 + top
+        part = (slice(self._top, y0 + bottom), slice(self._left, x0 + right))
+        self._source = np.ascontiguousarray(self._picture[part])
+        self._source_alpha = None if self._alpha is None else np.ascontiguousarray(self._alpha[part])
 
     def opening(self, track: MotionTrack) -> np.ndarray:
         """(T,) fw of lip gap that the frames show, the picture's own opening included."""
