@@ -16,7 +16,7 @@ OPUS_RATE = 48_000  # Hz, the only one that every player takes
 OPUS_BITS = 64_000  # bits a second and channel
 LAYOUTS = "mono|stereo|3.0|quad|5.0|5.1|6.1|7.1"  # that both encoders take
 SURROUND = 8  # more channels than this are mixed down to two
-VP9_CRF_OFFSET = 12  # VP9's scale reaches 63 where x264's reaches 51
+VP9_CRF_OFFSET = 10  # VP9's scale reaches 63 where x264's reaches 51
 GIF_MAX_FPS = 50  # shorter delays than 2/100 s are shown as 10/100 s by most viewers
 # Five small pictures a second hold every colour that stays long enough to be seen.
 PALETTE_FROM = "fps=5:round=up,scale=w=min(iw\\,480):h=-1:flags=neighbor,palettegen=stats_mode=full"
