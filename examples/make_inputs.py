@@ -1,7 +1,7 @@
 """Writes the demo's inputs: a portrait that scikit-image ships and a speech clip spoken by flite.
 
 Run once by a developer who has `flite` (a Debian package) and `scikit-image`; the results,
-`astronaut.png` and `speech.wav`, are kept in the repository so that nobody else needs either.
+`portrait.png` and `speech.wav`, are kept in the repository so that nobody else needs either.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+DEMO = Path(__file__).parents[1] / "sadtalker_ext" / "assets" / "demo"
 SAMPLE_RATE = 16000  # Hz, what flite's voices speak at
 VOICE = "slt"
 SENTENCES = (
@@ -78,9 +79,9 @@ def write_portrait(path: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("folder", type=Path, nargs="?", default=Path(__file__).parent, help="where to write")
+    parser.add_argument("folder", type=Path, nargs="?", default=DEMO, help="where to write")
     folder: Path = parser.parse_args().folder
-    write_portrait(folder / "astronaut.png")
+    write_portrait(folder / "portrait.png")
     write_speech(folder / "speech.wav")
 
 
