@@ -75,7 +75,7 @@ class WarpRenderer:
         self._interior = MouthInterior(self._source, frame.points, fw, skin)
         strength = 0.0 if portrait.face.source == "points" else 1.0
         self._lids = Eyelids(self._source, frame.points, fw, strength=strength)
-        self._shading = FaceShading(self._source, frame)
+        self._shading = FaceShading(self._source, frame, self._mouth, self._face_grid)
         self._identity = self._identity_maps()
         self.region: Box = (self._left, self._top, self._left + columns, self._top + rows)
         asked = {name: self._limits[name] / self._head.gain[name] for name in ("yaw", "pitch", "roll")}
@@ -157,15 +157,15 @@ class WarpRenderer:
             return self._compose(self._source, self._source_alpha)
         head = self._head_maps(angles) if turned else None
         map_x, map_y = self._identity if head is None else self._enlarge_head(head, self._box)
-        lips = None
+        nodes = lips = None
         if expressive:
-            map_x, map_y, lips = self._express(moves, head, map_x, map_y, copy=head is None)
+            map_x, map_y, nodes, lips = self._express(moves, head, map_x, map_y)
         if turned or expressive:
             out = _remap(self._source, map_x, map_y)
         else:
             out = self._source.copy()
-        if lips is not None:
-            self._shading.apply(out, map_x, map_y, jaw=float(controls.jaw[index]), gap=float(controls.gap[index]))
+        if nodes is not None and lips is not None:
+            self._shading.apply(out, *nodes, jaw=float(controls.jaw[index]))
             self._paint_lips(out, controls, index, head, lips)
         if looking:
             self._lids.draw(out, map_x, map_y, **eyes)
@@ -189,9 +189,10 @@ class WarpRenderer:
         return self._head_grid.enlarge(head[0], box), self._head_grid.enlarge(head[1], box)
 
     def _express(
-        self, moves: np.ndarray, head: Maps | None, map_x: np.ndarray, map_y: np.ndarray, *, copy: bool
-    ) -> tuple[np.ndarray, np.ndarray, tuple[Maps, Maps, Box]]:
-        """Add the expression to the maps; also the source positions of the two lip layers on the face grid."""
+        self, moves: np.ndarray, head: Maps | None, map_x: np.ndarray, map_y: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, Maps, tuple[Maps, Maps, Box]]:
+        """The maps with the expression added, and on the face grid's nodes: source positions of the whole
+        picture and of the two lip layers, and the pixels that the lips may take up."""
         grid, basis = self._face_grid, self._basis
         up = basis.combine(basis.upper, moves)
         low = basis.combine(basis.lower, moves)
@@ -211,14 +212,15 @@ class WarpRenderer:
         layers = grid.sample(np.dstack([up_x, up_y, low_x, low_y]), hx, hy)
         plain = grid.sample(np.dstack([x, y]), hx, hy)
         x0, y0, x1, y1 = _inside(grid.box, self._box)
-        if copy:
+        if head is None:
             map_x, map_y = map_x.copy(), map_y.copy()
         part = (slice(y0, y1), slice(x0, x1))
-        map_x[part] = grid.enlarge(hx + plain[..., 0], (x0, y0, x1, y1))
-        map_y[part] = grid.enlarge(hy + plain[..., 1], (x0, y0, x1, y1))
+        nodes = (hx + plain[..., 0], hy + plain[..., 1])
+        map_x[part] = grid.enlarge(nodes[0], (x0, y0, x1, y1))
+        map_y[part] = grid.enlarge(nodes[1], (x0, y0, x1, y1))
         upper = (hx + layers[..., 0], hy + layers[..., 1])
         lower = (hx + layers[..., 2], hy + layers[..., 3])
-        return map_x, map_y, (upper, lower, self._lip_box(up, low, hx - gx, hy - gy))
+        return map_x, map_y, nodes, (upper, lower, self._lip_box(up, low, hx - gx, hy - gy))
 
     def _lip_box(self, up: Maps, low: Maps, head_x: np.ndarray, head_y: np.ndarray) -> Box:
         """Pixels of the working region that the moved lips may take up."""
