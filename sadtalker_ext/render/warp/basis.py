@@ -18,10 +18,10 @@ RIDGE = 2e-3  # fw, see ScatteredField
 STILL_RINGS = (1.45, 1.9)  # outlines around the face, in its own size, where nothing moves
 SEAL_UPPER_SHARE = 0.45  # of an open mouth's gap that the upper lip crosses when the lips close
 
-# Coefficients are fw for `upper`, `lower`, `frown` and `shift`, shares of 1 for all others.
+# Coefficients are fw for `upper`, `lower`, `round`, `frown` and `shift`, shares of 1 for all others.
 MOVES = (
     "jaw", "jaw_side", "lower", "upper", "seal", "wide_left", "wide_right", "pout", "shift",
-    "smile_left", "smile_right", "frown_left", "frown_right", "roll_lower", "roll_upper", "press",
+    "round", "smile_left", "smile_right", "frown_left", "frown_right", "roll_lower", "roll_upper", "press",
     "shrug", "puff", "cheek_left", "cheek_right", "sneer_left", "sneer_right",
     "brow_inner", "brow_left", "brow_right", "knit_left", "knit_right",
 )  # fmt: skip
@@ -113,7 +113,10 @@ def _moves(frame: FaceFrame, mouth: MouthMeasures) -> np.ndarray:
         for ring, amount in zip(rings, (1.0, 0.66, 0.33, 0.0), strict=True):
             outer[list(ring[1:-1])] = amount
     lip_sign = np.where(is_upper, -1.0, np.where(is_lower, 1.0, 0.0))
-    put("pout", 1, lip_sign * outer * profile * 0.016)
+    broad = np.clip(1 - np.abs(x) ** 5, 0, 1)
+    put("pout", 1, lip_sign * outer * broad * 0.010)
+    # A round opening is wide open close to its corners too.
+    put("round", 1, lip_sign * (broad - profile) * np.where(is_upper, 0.4, 0.6))
     put("pout", 2, (is_upper | is_lower) * profile * -0.05)
     put("press", 1, -lip_sign * outer * profile * 0.010)
     put("roll_lower", 1, is_lower * outer * profile * -0.022)

@@ -15,6 +15,7 @@ from .frame import MouthMeasures
 NARROW_PUCKER = 0.36  # share of the mouth's width that a full pucker takes away
 NARROW_FUNNEL = 0.16
 NARROW_JAW = 0.06  # a dropping jaw pulls the corners in
+ROUND_OPENING = 0.9  # fw of opening beside the corners for each fw in the middle, lips fully rounded
 WIDEN_STRETCH = 0.17
 WIDEN_SMILE = 0.08
 WIDEN_DIMPLE = 0.06
@@ -117,7 +118,8 @@ def read_controls(
         put(f"brow_{side}", column(f"browOuterUp{name}"))
         put(f"knit_{side}", column(f"browDown{name}"))
     put("brow_inner", column("browInnerUp"))
-    put("pout", np.clip(pucker + 0.6 * funnel, 0, 1))
+    put("pout", np.clip(pucker + 0.6 * funnel, 0, 1) * (1 - 0.7 * lips.closure(track)))
+    put("round", ROUND_OPENING * gap * np.clip(pucker + funnel, 0, 1))
     put("press", lips.closure(track))
     labiodental = np.clip(column("mouthRollLower"), 0, 1)
     put("roll_lower", labiodental)
