@@ -312,6 +312,27 @@ def test_bad_npz_is_a_sentence(tmp_path: Path, kind: str) -> None:
     assert str(caught.value).endswith(".")
 
 
+class Trap:
+    """Code that runs when it is unpickled."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (Path.touch, (self.path,))
+
+
+def test_code_in_a_track_never_runs(tmp_path: Path) -> None:
+    path = save_track(random_track(4), tmp_path / "t.npz")
+    with np.load(path) as stored:
+        parts = dict(stored)
+    parts["provenance"] = np.array([Trap(tmp_path / "ran")], dtype=object)
+    np.savez(path, **parts)
+    with pytest.raises(TrackError):
+        load_track(path)
+    assert not (tmp_path / "ran").exists()
+
+
 def test_missing_folder_and_unknown_files(tmp_path: Path) -> None:
     with pytest.raises(TrackError, match="does not exist"):
         load_track(tmp_path / "none.npz")

@@ -113,6 +113,14 @@ def test_quieter_while_nobody_speaks() -> None:
     assert 0.3 < listening.std() / pose(made(1)).std() < 0.65
 
 
+def test_slower_while_nobody_speaks() -> None:
+    def pace(speech: Speech) -> float:
+        yaw = np.stack([made(seed, speech=speech).column("headYaw")[25:-25] for seed in range(8)])
+        return float(np.abs(np.diff(yaw, axis=1)).mean() / yaw.std())
+
+    assert pace(silent(20.0)) < 0.7 * pace(SPEECH)
+
+
 def test_head_goes_down_at_stressed_onsets() -> None:
     stresses = analyse(SPEECH.samples, 20.0).stress_times
     strong = (1.3, 3.1, 5.2, 8.4, 10.3, 12.1, 15.0, 17.2)
