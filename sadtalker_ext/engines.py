@@ -105,14 +105,23 @@ def instant_motion(speech: Speech, frames: int, options: Options, check: Check) 
         track = motion.generate_lips(speech, fps=fps, frames=frames, method=options.lips, check=check)
     else:
         track = MotionTrack.rest(frames, fps)
-    head = motion.generate_head(
-        speech,
-        fps=fps,
-        frames=frames,
-        seed=options.seed,
-        head_motion=options.head_motion,
-        still=options.still,
-        check=check,
+    made_by = {"lips": track.provenance}
+    if options.ref_pose is None:
+        pose = motion.generate_head(
+            speech,
+            fps=fps,
+            frames=frames,
+            seed=options.seed,
+            head_motion=options.head_motion,
+            still=options.still,
+            check=check,
+        )
+    else:
+        pose = motion.track_reference(options.ref_pose, fps=fps, channels="pose", frames=frames, check=check)
+    made_by["pose"] = pose.provenance
+    ramps = {"headYaw": options.yaw, "headPitch": options.pitch, "headRoll": options.roll}
+    pose = pose.with_columns(
+        {name: motion.ramp(values, frames) for name, values in ramps.items() if values is not None}
     )
     eyes = motion.generate_eyes(
         speech,
@@ -122,20 +131,18 @@ def instant_motion(speech: Speech, frames: int, options: Options, check: Check) 
         blink_rate=options.blink_rate,
         gaze=options.gaze,
         still=options.still,
+        head=pose,
+        check=check,
     )
-    made_by = {"lips": track.provenance, "pose": head.provenance, "eyes": eyes.provenance}
+    made_by["eyes"] = eyes.provenance
+    track = track.with_channels(pose, ["pose"])
     track = track.with_channels(eyes, ["blink", "gaze", "eyes", "brows", "cheeks"])
-    track = track.with_channels(head, ["pose"])
-    if options.ref_pose is not None:
-        reference = motion.track_reference(options.ref_pose, fps=fps, channels="pose", check=check)
-        track, made_by["pose"] = track.with_channels(reference, ["pose"]), reference.provenance
     if options.ref_blink is not None:
-        reference = motion.track_reference(options.ref_blink, fps=fps, channels="blink", check=check)
-        track, made_by["eyes"] = track.with_channels(reference, ["blink"]), reference.provenance
-    ramps = {"headYaw": options.yaw, "headPitch": options.pitch, "headRoll": options.roll}
-    track = track.with_columns(
-        {name: motion.ramp(values, frames) for name, values in ramps.items() if values is not None}
-    )
+        blinks = motion.track_reference(
+            options.ref_blink, fps=fps, channels="blink", frames=frames, check=check
+        )
+        made_by["blinks"] = blinks.provenance
+        track = track.with_channels(blinks, ["blink"])
     if options.expression_scale != 1.0:
         track = _scaled(track, options.expression_scale)
     provenance = {part: dict(value) for part, value in made_by.items()}
