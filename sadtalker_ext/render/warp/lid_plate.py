@@ -7,44 +7,18 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-UPPER = {
-    "right": (33, 246, 161, 160, 159, 158, 157, 173, 133),
-    "left": (263, 466, 388, 387, 386, 385, 384, 398, 362),
-}
-LOWER = {
-    "right": (33, 7, 163, 144, 145, 153, 154, 155, 133),
-    "left": (263, 249, 390, 373, 374, 380, 381, 382, 362),
-}
-BROW = {"right": (46, 53, 52, 65, 55), "left": (276, 283, 282, 295, 285)}
-IRIS = {"right": (468, 469, 470, 471, 472), "left": (473, 474, 475, 476, 477)}
-FOREHEAD, CHIN = 10, 152
+from .lid_shape import EyeFrame, EyeShape, eye_shape
 
 # Lengths below are in eye widths (corner to corner) unless a name says otherwise.
 SIDE = 0.32  # how far the patch reaches beyond the eye's corners
-ABOVE = 0.62  # and above the upper lid
+ABOVE = 0.42  # and above the upper lid
 BELOW = 0.5  # and below the lower lid
 PULLED = 0.34  # how far from a lid's edge the skin goes with it
-LIFT = 0.34  # height above the upper lid within which lashes and crease are replaced
-LIFT_OF_BROW = 0.72  # at most this share of the way from the lid to the brow
 MEETING = 0.86  # where between the open lids they meet (0 upper, 1 lower)
-CURVE_SMOOTHING = 0.035
-CURVE_SAMPLES = 161
+TALL_MEETING = 0.72  # the same in eyes as tall as those of comics, which shut to an arc
+TALL = (0.5, 0.9)  # eye heights from which … at which an eye is such
+LINE_OPACITY = 0.85  # of the lash line in pictures that are shaded
 GRAIN_LIMIT = 3.0  # grey levels; wrinkles are stronger and are no grain
-
-
-@dataclass(frozen=True)
-class EyeFrame:
-    """Where an eye is: U runs along `across` from corner to corner, V along `down`, both in pixels."""
-
-    origin: np.ndarray  # (2,) px, the corner where U = 0
-    across: np.ndarray  # (2,) unit vector
-    down: np.ndarray  # (2,) unit vector, towards the chin
-    width: float  # px from corner to corner
-
-    def coordinates(self, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """(U, V) in px of picture coordinates of any shape."""
-        dx, dy = x - self.origin[0], y - self.origin[1]
-        return dx * self.across[0] + dy * self.across[1], dx * self.down[0] + dy * self.down[1]
 
 
 @dataclass(frozen=True)
@@ -67,6 +41,7 @@ class EyePatch:
     lashes: np.ndarray  # uint8 (h, w): opacity of the upper lashes as the picture has them
     lash_rgb: np.ndarray  # float32 (3,)
     line: float  # px, thickness of the lash line
+    line_opacity: float
     reach: tuple[float, float]  # px, how far the iris may move across and down
 
 
@@ -75,37 +50,42 @@ def smoothstep(x: np.ndarray, low: float, high: float) -> np.ndarray:
     return t * t * (3 - 2 * t)
 
 
-def make_patch(image: np.ndarray, landmarks: np.ndarray, side: str) -> EyePatch | None:
+def make_patch(
+    image: np.ndarray, landmarks: np.ndarray, side: str, *, flat: float, skin: np.ndarray
+) -> EyePatch | None:
     """The patch of one eye ("left" or "right" of the person), or None where there is no open eye to close.
 
-    image: uint8 (H, W, 3). landmarks: (478, 3) or (468, 3) px.
+    image: uint8 (H, W, 3). landmarks: (478, 3) or (468, 3) px. flat: how flatly the picture is drawn, 0..1.
+    skin: (3,) RGB of the face.
     """
     points = np.asarray(landmarks, np.float64)[:, :2]
-    frame = _eye_frame(points, side)
-    if frame is None:
+    shape = eye_shape(image, points, side, flat, skin)
+    box = _box(shape, image.shape) if shape is not None else None
+    if shape is None or box is None:
         return None
-    box = _box(frame, image.shape)
-    if box is None:
-        return None
+    frame = shape.frame
     x0, y0, x1, y1 = box
     ys, xs = np.mgrid[y0:y1, x0:x1].astype(np.float32)
     u, v = frame.coordinates(xs, ys)
-    knots, upper, lower, lift = _curves(points, side, frame)
-    if (lower - upper).max() < max(2.0, 0.07 * frame.width):
-        return None
-    yu, yl, up = (np.interp(u, knots, c).astype(np.float32) for c in (upper, lower, lift))
+    yu, yl, up = (
+        np.interp(u, shape.knots, c).astype(np.float32) for c in (shape.upper, shape.lower, shape.lift)
+    )
     below_upper, below_lower = v - yu, v - yl
-    travel = np.maximum(yl - yu, 0) * MEETING
-    width, most = frame.width, float(travel.max())
+    width = frame.width
+    meeting, tall = _meeting(shape)
+    travel = np.clip(np.interp(u, shape.knots, meeting).astype(np.float32) - yu, 0, None)
+    most = float(travel.max())
     part = smoothstep(u, -0.3 * width, -0.08 * width) * (1 - smoothstep(u, 1.08 * width, 1.3 * width))
     crop = image[y0:y1, x0:x1].astype(np.float32)
-    skin = _lid_skin(crop, below_upper, below_lower, up, u, width)
-    dark, line, lashes = _lashes(crop, skin, below_upper, u, width)
-    closed = _shade(skin, crop, below_upper, below_lower, travel, up, u, width)
-    gaze, reach = _gaze(points, side, frame, u, v, below_upper, -below_lower)
-    above_lower = np.maximum(-below_lower, 0) / (0.75 * most + 1)
-    with_lower = _bump(np.maximum(below_lower, 0) / (PULLED * width) + above_lower)
-    with_lower = with_lower * most * part * np.minimum(2 * travel / most, 1)
+    lid = _lid_skin(crop, below_upper, below_lower, up, u, width)
+    dark, line, lashes = _lashes(crop, lid, below_upper, u, width)
+    line, line_opacity = max(line, 1.25 * shape.lash), LINE_OPACITY + (1 - LINE_OPACITY) * flat
+    closed = _shade(lid, crop, below_upper, below_lower, travel, up, u, width, flat)
+    gaze, reach = _gaze(shape, u, below_upper, -below_lower)
+    pulled = PULLED * width * (1 + 0.7 * tall)
+    below_meeting = below_upper - travel
+    with_lower = _bump(below_meeting / np.where(below_meeting > 0, pulled, 0.75 * most + 1))
+    with_lower = with_lower * part * np.maximum(yl - yu - travel, 0)
     with_upper = travel * part * _bump(below_upper / (PULLED * width))
     planes = [
         np.ascontiguousarray(np.stack(four, -1), np.float32)
@@ -114,12 +94,27 @@ def make_patch(image: np.ndarray, landmarks: np.ndarray, side: str) -> EyePatch 
             (with_lower, with_upper, np.sqrt(travel / most), gaze),
         )
     ]
-    rows, columns, box = _bounds((part > 0) & (below_upper > -up) & (below_lower < PULLED * width), x0, y0)
+    rows, columns, box = _bounds((part > 0) & (below_upper > -up) & (below_lower < pulled), x0, y0)
     iris_box = _bounds(gaze > 0, x0, y0)[2]
     geometry, follow, closed, lashes = (
         np.ascontiguousarray(plane[rows, columns]) for plane in (*planes, closed, lashes)
     )
-    return EyePatch(frame, box, iris_box, geometry, follow, closed, lashes, dark, line, reach)
+    return EyePatch(frame, box, iris_box, geometry, follow, closed, lashes, dark, line, line_opacity, reach)
+
+
+def _meeting(shape: EyeShape) -> tuple[np.ndarray, float]:
+    """Where the lids meet, V px at the shape's knots, and how far (0..1) the eye is one of a comic."""
+    width, height = shape.frame.width, shape.lower - shape.upper
+    tall = float(smoothstep(np.array(height.max() / width), *TALL))
+    meeting = shape.upper + height * MEETING
+    if tall > 0:
+        u = np.clip(shape.knots / width, 0, 1)
+        start, middle, end = np.interp(
+            [0.04 * width, 0.5 * width, 0.96 * width], shape.knots, shape.upper + height * TALL_MEETING
+        )
+        arc = start + (end - start) * u + 4 * (middle - (start + end) / 2) * u * (1 - u)
+        meeting += (np.clip(arc, shape.upper, shape.lower) - meeting) * tall
+    return meeting, tall
 
 
 def _bump(x: np.ndarray) -> np.ndarray:
@@ -137,51 +132,19 @@ def _bounds(mask: np.ndarray, x0: int, y0: int) -> tuple[slice, slice, tuple[int
     return slice(top, bottom), slice(left, right), (x0 + left, y0 + top, x0 + right, y0 + bottom)
 
 
-def _eye_frame(points: np.ndarray, side: str) -> EyeFrame | None:
-    face_down = points[CHIN] - points[FOREHEAD]
-    a, b = points[UPPER[side][0]], points[UPPER[side][-1]]
-    across = b - a
-    if across[0] * face_down[1] - across[1] * face_down[0] < 0:
-        a, across = b, -across
-    width = float(np.hypot(*across))
-    if width < 6.0:
-        return None
-    across = across / width
-    return EyeFrame(a, across, np.array([-across[1], across[0]]), width)
-
-
-def _box(frame: EyeFrame, shape: tuple[int, ...]) -> tuple[int, int, int, int] | None:
+def _box(shape: EyeShape, size: tuple[int, ...]) -> tuple[int, int, int, int] | None:
+    """The part of the picture that is looked at, x0, y0, x1, y1."""
+    frame = shape.frame
     corners = [
-        frame.origin + frame.across * frame.width * s + frame.down * frame.width * t
-        for s in (-SIDE, 1 + SIDE)
-        for t in (-ABOVE, BELOW + 0.2)
+        frame.origin + frame.across * frame.width * side + frame.down * height
+        for side in (-SIDE, 1 + SIDE)
+        for height in (shape.upper.min() - ABOVE * frame.width, shape.lower.max() + BELOW * frame.width)
     ]
     low = np.maximum(np.floor(np.min(corners, 0)), 0).astype(int)
-    high = np.minimum(np.ceil(np.max(corners, 0)), [shape[1], shape[0]]).astype(int)
+    high = np.minimum(np.ceil(np.max(corners, 0)), [size[1], size[0]]).astype(int)
     if (high - low).min() < 8:
         return None
     return int(low[0]), int(low[1]), int(high[0]), int(high[1])
-
-
-def _curves(points: np.ndarray, side: str, frame: EyeFrame) -> tuple[np.ndarray, ...]:
-    """Knots along U and there the heights of the upper and lower lid and of the zone above, px."""
-    width = frame.width
-    knots = np.linspace(-0.5, 1.5, CURVE_SAMPLES) * width
-    kernel_radius = int(3 * CURVE_SMOOTHING / (2.0 / (CURVE_SAMPLES - 1))) + 1
-    kernel = np.exp(-0.5 * (np.arange(-kernel_radius, kernel_radius + 1) / (kernel_radius / 3)) ** 2)
-    kernel /= kernel.sum()
-
-    def curve(indices: tuple[int, ...]) -> np.ndarray:
-        u, v = frame.coordinates(points[list(indices), 0], points[list(indices), 1])
-        order = np.argsort(u)
-        values = np.interp(knots, u[order], v[order])
-        return np.convolve(np.pad(values, kernel_radius, "edge"), kernel, "valid")
-
-    upper, lower = curve(UPPER[side]), curve(LOWER[side])
-    lower = np.maximum(lower, upper)
-    brow = curve(BROW[side])
-    lift = np.clip((upper - brow) * LIFT_OF_BROW, 0.06 * width, LIFT * width)
-    return knots, upper, lower, lift
 
 
 def _lid_skin(
@@ -246,14 +209,15 @@ def _shade(
     lift: np.ndarray,
     u: np.ndarray,
     width: float,
+    flat: float,
 ) -> np.ndarray:
     """The closed lid: the skin bulging over the eyeball, with the picture's own grain; uint8 (h, w, 3)."""
     down = np.clip((below_upper + lift) / np.maximum(lift + travel, 1e-3), 0, 1)
     middle = np.exp(-(((u / width - 0.5) / 0.32) ** 2))
     bulge = np.exp(-(((down - 0.55) / 0.24) ** 2)) * middle
-    edge = smoothstep(down, 0.72, 1.0)
+    edge = smoothstep(down, 0.72, 1.0) * np.minimum(2 * travel / max(float(travel.max()), 1e-3), 1)
     fold = np.exp(-(((down - 0.20) / 0.10) ** 2)) * (0.4 + 0.6 * middle)
-    shade = 1 + 0.075 * bulge - 0.10 * edge - 0.085 * fold
+    shade = 1 + (0.075 * bulge - 0.10 * edge - 0.085 * fold) * (1 - 0.8 * flat)
     return np.clip(skin * shade[..., None] + _grain(crop, below_lower, width), 0, 255).astype(np.uint8)
 
 
@@ -294,29 +258,18 @@ def _lashes(
 
 
 def _gaze(
-    points: np.ndarray,
-    side: str,
-    frame: EyeFrame,
-    u: np.ndarray,
-    v: np.ndarray,
-    from_upper: np.ndarray,
-    from_lower: np.ndarray,
+    shape: EyeShape, u: np.ndarray, from_upper: np.ndarray, from_lower: np.ndarray
 ) -> tuple[np.ndarray, tuple[float, float]]:
     """How far each pixel follows the iris (0..1), and how far the iris may go across and down, px."""
-    width = frame.width
-    height = float((from_upper + from_lower).max())
-    if len(points) >= 478:
-        iris = points[list(IRIS[side])]
-        centre_u, _ = frame.coordinates(iris[0, 0], iris[0, 1])
-        radius = float(np.hypot(*(iris[1:] - iris[0]).T).mean())
-    else:
-        centre_u, radius = 0.5 * width, 0.2 * width
-    radius = float(np.clip(radius, 0.10 * width, 0.30 * width))
-    centre_u = float(np.clip(centre_u, 0.3 * width, 0.7 * width))
-    room = max(min(centre_u, width - centre_u) - radius, 0.02 * width)
-    band = 0.10 * height
-    vertical = smoothstep(np.minimum(from_upper, from_lower), 0.0, band)
-    left = smoothstep(u, 0.02 * width, centre_u - radius * 0.9)
-    right = 1 - smoothstep(u, centre_u + radius * 0.9, 0.98 * width)
+    width = shape.frame.width
+    height = float((shape.lower - shape.upper).max())
+    radius = float(np.clip(shape.iris[1], 0.10 * width, 0.34 * width))
+    centre = float(np.clip(shape.iris[0], 0.3 * width, 0.7 * width))
+    room = max(min(centre, width - centre) - radius, 0.02 * width)
+    vertical = smoothstep(np.minimum(from_upper, from_lower), 0.0, 0.10 * height)
+    # The ends of a drawn lash line reach into the eye.
+    rim = 0.02 * width + 1.6 * shape.lash
+    left = smoothstep(u, min(rim, centre - radius), centre - radius * 0.9)
+    right = 1 - smoothstep(u, centre + radius * 0.9, max(width - rim, centre + radius))
     weight = vertical * np.minimum(left, right)
     return weight.astype(np.float32), (min(0.12 * width, 0.5 * room), min(0.05 * width, 0.09 * height))

@@ -8,19 +8,18 @@ import cv2
 import numpy as np
 
 from .lid_plate import MEETING, EyePatch, make_patch, smoothstep
+from .style import flatness, skin_rgb
 
 Look = tuple[float, float]
 
 SIDES = ("left", "right")  # of the person, as in ARKit: the person's left eye is at the picture's right
 LEAST = 0.004  # coefficient below which nothing is drawn
-LOWER_RISE = 0.16  # share of the upper lid's travel by which the lower lid comes up at full blink
 SQUINT_UPPER = 0.16  # share of its travel by which the upper lid sinks at full squint
-SQUINT_LOWER = 0.22
+SQUINT_LOWER = 1.3  # of the way that the lower lid comes up in a blink, by which it does at full squint
 WIDE_UPPER = 0.16  # share of its travel by which the upper lid goes up at full wide
 EYEBALL_SHADE = 0.34  # how much darker the eyeball is just under a moving lid
 SHADE_REACH = 0.13  # eye widths below the lid in which it shades the eyeball
 RIGID_LID = 0.06  # eye widths above the lid's edge that are carried without stretching
-LINE_OPACITY = 0.85
 GROWTH, PAD = 1.06, 3  # factor and px by which a moved eye may be larger than at rest
 
 
@@ -37,8 +36,13 @@ class Eyelids:
         self._image = np.ascontiguousarray(image)
         self._strength = strength
         self._eyes: dict[str, EyePatch] = {}
+        if strength <= 0:
+            return
+        points = np.asarray(landmarks, np.float64)[:, :2]
+        flat = flatness(self._image, points, face_width)
+        skin = skin_rgb(self._image, points, face_width)
         for side in SIDES:
-            patch = make_patch(self._image, landmarks, side) if strength > 0 else None
+            patch = make_patch(self._image, landmarks, side, flat=flat, skin=skin)
             # An eye far smaller than the face is a mesh gone wrong (or one turned out of sight).
             if patch is not None and patch.frame.width > 0.05 * face_width:
                 self._eyes[side] = patch
@@ -73,7 +77,7 @@ class Eyelids:
             narrow = float(np.clip(squint[index], 0, 1)) * self._strength
             open_ = float(np.clip(wide[index], 0, 1)) * self._strength * (1 - close)
             upper = min(1.0, close + SQUINT_UPPER * narrow * (1 - close)) - WIDE_UPPER * open_
-            lower = LOWER_RISE * close + SQUINT_LOWER * narrow * (1 - close)
+            lower = close + SQUINT_LOWER * narrow * (1 - close)
             move = (float(np.clip(look[0], -1, 1)), float(np.clip(look[1], -1, 1)))
             if max(abs(upper), lower) > LEAST:
                 self._move_lids(eye, out, map_x, map_y, upper, lower, move)
@@ -165,7 +169,9 @@ class Eyelids:
         thick = (0.2 + 0.65 * pose.lid_share) * np.float32(eye.line)
         soft = 0.5 + 0.35 * thick
         line = np.clip((thick * 0.5 - np.abs(edge + 0.2 * thick)) / soft + 0.5, 0, 1) * np.minimum(thick, 1)
-        line *= smoothstep(pose.lid_share, 0.15, 0.6) * np.float32(LINE_OPACITY * _step(pose.upper, 0.1, 0.5))
+        line *= smoothstep(pose.lid_share, 0.15, 0.6) * np.float32(
+            eye.line_opacity * _step(pose.upper, 0.1, 0.5)
+        )
         turned = _step(pose.upper, 0.45, 0.9)
         own = np.zeros_like(line)
         mirrored = np.where(edge > -1, -1.5 * edge, np.float32(1e4))

@@ -96,6 +96,7 @@ class MouthInterior:
         sunk = max(float(upper_v[middle] - lower_v[middle]), 0.0)  # fw from the upper origin to the lower
         opening = max(gap, 0.0)
         light = 0.70 + 0.30 * min(1.0, opening / (LIT_GAP * scale))
+        light += (1 - light) * flat
         shown = UPPER_SHOWN + UPPER_SHOWN_TEETH * teeth + UPPER_SHOWN_GAP * min(opening, 0.1) / scale
         upper_edge = scale * shown * (1 - 0.6 * rounding)
         lower_edge = scale * (LOWER_SHOWN + LOWER_SHOWN_TEETH * teeth) * (1 - 0.7 * rounding)
@@ -106,7 +107,7 @@ class MouthInterior:
         depth = (0.34 + 0.66 * deep) * (1 - flat) + flat
         out = depth[..., None] * self._tone.cavity
         self._lay(out, self._tongue, self._tone.tongue, lower_u, lower_v + tongue_top, 0.95 * light)
-        behind = 1.0 - 0.85 * _step(tongue, 0.45, 0.95)
+        behind = (1.0 - 0.85 * _step(tongue, 0.45, 0.95)) * (1 - flat)
         lower_light = (0.50 + 0.32 * min(1.0, opening / (0.05 * scale))) * light
         self._lay(out, self._lower, self._tone.teeth, lower_u, lower_v + lower_edge, lower_light, behind)
         self._lay(out, self._upper, self._tone.teeth, upper_u, upper_v - upper_edge, light)
@@ -179,7 +180,7 @@ class MouthInterior:
         rounding: float,
     ) -> np.ndarray:
         """Factor 0..1: dark just behind the lips and in the mouth's corners."""
-        strength = 1 - 0.85 * self._tone.flat
+        strength = 1 - self._tone.flat
         bend, tilt = self._upper_lip
         below = (upper_v - (bend * upper_u + tilt) * upper_u) * np.float32(1 / self._scale)
         bend, tilt = self._lower_lip

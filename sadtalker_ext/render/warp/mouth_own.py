@@ -77,7 +77,7 @@ def own_mouth(
 def _filled(polygon: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     shift = 4  # fractional bits
     mask = np.zeros(size, np.uint8)
-    cv2.fillPoly(mask, [np.round(polygon * 2**shift).astype(np.int32)], 255, cv2.LINE_AA, shift)
+    cv2.fillPoly(mask, [np.round(polygon * 2**shift).astype(np.int32)], (255,), cv2.LINE_AA, shift)
     return mask
 
 

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from .style import flatness, pixels_around
+
 INNER_UPPER = (78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308)
 INNER_LOWER = (78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308)
 LIP_POINTS = (17, 16, 0, 11, 84, 314, 37, 267)
-CHEEKS = (50, 280, 205, 425, 101, 330)
 EYES = ((33, 160, 158, 133, 153, 144), (263, 387, 385, 362, 380, 373))
 
 ENAMEL = np.array([0.97, 0.93, 0.85])  # of the light that falls on it
@@ -20,7 +21,6 @@ SKIN_ALBEDO = 0.74  # of bright skin; darker skin is told from a dark scene by t
 TEETH_LIMIT = 238.0  # grey levels: never pure white
 OWN_GAP = 0.012  # fw of open lips above which the picture may show its own teeth
 GREYER = 0.72  # teeth have at most this share of the lips' colour
-FLAT_RANGE = (3.0, 7.0)  # grey levels within a cheek: drawn in one tone … shaded
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ def mouth_tone(
     """
     points = np.asarray(landmarks, np.float64)[:, :2]
     skin = np.maximum(np.asarray(skin_rgb, np.float64), 4.0)
-    flat = _flatness(image, points, face_width)
+    flat = flatness(image, points, face_width)
     white = _eye_white(image, points, face_width)
     light = skin.mean() / SKIN_ALBEDO
     if white is not None:
@@ -60,7 +60,9 @@ def mouth_tone(
         trust = float(np.clip(own.mean() / teeth.mean() / 0.8, 0.5, 1.0))
         teeth = own * trust + teeth * (1 - trust)
     teeth = teeth * min(1.0, TEETH_LIMIT / float(teeth.max()))
-    lips = np.median([_patch(image, points[i], 0.008 * face_width).mean(0) for i in LIP_POINTS], axis=0)
+    lips = np.median(
+        [pixels_around(image, points[i], 0.008 * face_width).mean(0) for i in LIP_POINTS], axis=0
+    )
     lip_hue = lips / max(float(lips.mean()), 1.0)
     tongue = TONGUE * light * cast * 0.6 + 0.4 * lip_hue * (TONGUE.mean() * light)
     cavity = CAVITY * light * cast
@@ -72,14 +74,6 @@ def mouth_tone(
     return MouthTone(teeth, tongue, cavity, flat, own)
 
 
-def _patch(image: np.ndarray, point: np.ndarray, radius: float) -> np.ndarray:
-    """Pixels (n, 3) around a point, at least one."""
-    r = max(1, int(radius))
-    x = int(np.clip(point[0], r, image.shape[1] - 1 - r))
-    y = int(np.clip(point[1], r, image.shape[0] - 1 - r))
-    return image[max(0, y - r) : y + r + 1, max(0, x - r) : x + r + 1].reshape(-1, 3).astype(np.float64)
-
-
 def _inside(image: np.ndarray, polygon: np.ndarray) -> np.ndarray:
     """Pixels (n, 3) of the picture inside a polygon."""
     low = np.maximum(np.floor(polygon.min(0)).astype(int), 0)
@@ -87,7 +81,7 @@ def _inside(image: np.ndarray, polygon: np.ndarray) -> np.ndarray:
     if (high <= low).any():
         return np.zeros((0, 3))
     mask = np.zeros((high[1] - low[1], high[0] - low[0]), np.uint8)
-    cv2.fillPoly(mask, [np.round(polygon - low).astype(np.int32)], 1)
+    cv2.fillPoly(mask, [np.round(polygon - low).astype(np.int32)], (1,))
     return image[low[1] : high[1], low[0] : high[0]][mask > 0].astype(np.float64)
 
 
@@ -110,7 +104,9 @@ def _own_teeth(image: np.ndarray, points: np.ndarray, face_width: float) -> np.n
     pixels = _inside(image, points[list(INNER_UPPER) + list(INNER_LOWER[-2:0:-1])])
     if len(pixels) < 12:
         return None
-    lips = np.median([_patch(image, points[i], 0.006 * face_width).mean(0) for i in LIP_POINTS], axis=0)
+    lips = np.median(
+        [pixels_around(image, points[i], 0.006 * face_width).mean(0) for i in LIP_POINTS], axis=0
+    )
     lit = pixels[pixels.mean(1) > 0.55 * lips.mean()]
     if len(lit) < 6:
         return None
@@ -125,14 +121,3 @@ def _own_teeth(image: np.ndarray, points: np.ndarray, face_width: float) -> np.n
 def _colourful(pixels: np.ndarray) -> np.ndarray:
     """0 for grey … 1 for a pure colour, (n,)."""
     return (pixels.max(1) - pixels.min(1)) / np.maximum(pixels.max(1), 1.0)
-
-
-def _flatness(image: np.ndarray, points: np.ndarray, face_width: float) -> float:
-    """1 where cheeks are filled with one tone, 0 where they are shaded."""
-    ranges = []
-    for index in CHEEKS:
-        lum = _patch(image, points[index], 0.07 * face_width).mean(1)
-        ranges.append(float(np.subtract(*np.percentile(lum, [92, 8]))))
-    low, high = FLAT_RANGE
-    t = float(np.clip((float(np.median(ranges)) - low) / (high - low), 0, 1))
-    return 1 - t * t * (3 - 2 * t)
