@@ -13,7 +13,7 @@ WINDOW = 400  # samples, 25 ms
 N_FFT = 512
 N_BINS = N_FFT // 2 + 1
 PRE_EMPHASIS = 0.95
-POWER_FLOOR = 1e-10  # keeps log-mel finite in digital silence: ln(1e-10) = -23
+POWER_FLOOR = 1e-12  # keeps log-mel finite in digital silence: ln(1e-12) = -28
 BLOCK = 1000  # frames computed at a time, 10 s: memory does not grow with the recording
 
 QUIETEST_ENERGY = 1e-10  # mean square below which a frame (-100 dBFS) counts as digital silence

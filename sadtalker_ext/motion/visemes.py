@@ -20,7 +20,7 @@ WEIGHTS = Path(__file__).parent.parent / "assets" / "visemenet.safetensors"
 
 # How a recording's level and colour are taken out. Energies are natural logarithms, averaged over mel bands.
 BIN = 0.05  # width of the energy classes in which frames are counted
-LOWEST, HIGHEST = -24.0, 16.0  # energies that have a class of their own
+LOWEST, HIGHEST = -28.0, 16.0  # energies that have a class of their own
 PEAK_SHARE = 0.005  # share of the frames that are louder than the peak: a click does not set the level
 SPEECH_RANGE = 5.0  # frames this far (22 dB) under the peak still count as speech
 QUIETEST_PEAK = -19.5  # recordings below this (noise at about -90 dBFS) are silence

@@ -18,13 +18,21 @@ CHANNELS = 128
 DILATIONS = (1, 2, 4, 8, 4, 2)  # in strides
 
 
+class Conv(nn.Conv1d):
+    """A 1-D convolution over (B, C, 1, T): as a 2-D one in channels-last order CPUs do it a third faster."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        padding, dilation = (0, int(self.padding[0])), (1, self.dilation[0])
+        return nn.functional.conv2d(input, self.weight[:, :, None], self.bias, 1, padding, dilation)
+
+
 class ResidualBlock(nn.Module):
     """A dilated convolution and a mixing one, added to their input."""
 
     def __init__(self, channels: int, dilation: int) -> None:
         super().__init__()
-        self.look = nn.Conv1d(channels, channels, KERNEL, padding=dilation, dilation=dilation)
-        self.mix = nn.Conv1d(channels, channels, 1)
+        self.look = Conv(channels, channels, KERNEL, padding=dilation, dilation=dilation)
+        self.mix = Conv(channels, channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
         return x + self.mix(torch.relu(self.look(x)))
@@ -46,9 +54,9 @@ class VisemeNet(nn.Module):
         super().__init__()
         self.register_buffer("filterbank", torch.zeros(N_MELS, N_BINS))
         self.register_buffer("spectrum", torch.zeros(N_MELS))
-        self.read = nn.Conv1d(STRIDE * N_MELS, channels, KERNEL, padding=KERNEL // 2)
+        self.read = Conv(STRIDE * N_MELS, channels, KERNEL, padding=KERNEL // 2)
         self.blocks = nn.ModuleList(ResidualBlock(channels, d) for d in dilations)
-        self.write = nn.Conv1d(channels, STRIDE * N_TRACKS, 1)
+        self.write = Conv(channels, STRIDE * N_TRACKS, 1)
 
     def logits(self, mel: Tensor) -> Tensor:
         """The tracks before their squashing functions, (B, N_TRACKS, T)."""
@@ -56,11 +64,12 @@ class VisemeNet(nn.Module):
         if frames % STRIDE:
             mel = torch.cat([mel, mel[..., -1:]], dim=2)
         x = mel.reshape(batch, N_MELS, -1, STRIDE).transpose(2, 3).reshape(batch, N_MELS * STRIDE, -1)
+        x = x[:, :, None].contiguous(memory_format=torch.channels_last)
         x = torch.relu(self.read(x))
         for block in self.blocks:
             x = block(x)
-        y = self.write(x).reshape(batch, N_TRACKS, STRIDE, -1).transpose(2, 3).reshape(batch, N_TRACKS, -1)
-        return y[..., :frames]
+        y = self.write(x)[:, :, 0].reshape(batch, N_TRACKS, STRIDE, -1)
+        return y.transpose(2, 3).reshape(batch, N_TRACKS, -1)[..., :frames]
 
     def forward(self, mel: Tensor) -> Tensor:
         y = self.logits(mel)
@@ -68,6 +77,5 @@ class VisemeNet(nn.Module):
         return torch.cat([torch.sigmoid(before), torch.tanh(width), torch.sigmoid(after)], dim=1)
 
 
-CONTEXT = (
-    STRIDE * (KERNEL // 2) * (1 + sum(DILATIONS)) + STRIDE - 1
-)  # frames an output depends on, either side
+# Frames on either side that an output depends on.
+CONTEXT = STRIDE * (KERNEL // 2) * (1 + sum(DILATIONS)) + STRIDE - 1

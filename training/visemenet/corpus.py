@@ -8,13 +8,15 @@ import multiprocessing
 import pickle
 import re
 import time
+import unicodedata
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from training.visemenet import texts
+from training.visemenet import flite, texts
 from training.visemenet.espeak import espeak
 from training.visemenet.targets import place_stops
 
@@ -98,6 +100,10 @@ ACCENTS = {
     "pt-br": ("pt-br", "pt"),
     "fr": ("fr-fr", "fr-be"),
 }
+FLITE_PREFIX = "train_flite"  # of shards whose stops flite has placed already
+# Texts that flite reads, all of them as if they were English: foreign ones make up for its few words.
+FLITE_TEXTS = ("en", "de", "es", "id", "fi", "sw", "nl", "sv")
+ENGLISH_SHARE = 0.5
 SYLLABIC = ("cmn", "ko")  # scripts where one character is a syllable: pseudo-words are random characters
 MOST_ATTEMPTS = 5
 PAUSES = (",", ",", ".", ";", "?", "!")
@@ -176,6 +182,34 @@ def _utterance(rng: np.random.Generator, babbler: Babbler, language: str, varian
     return Utterance(samples.astype(np.int16), spoken.phones, language, variant)
 
 
+def _flite_utterance(rng: np.random.Generator, babbler: Babbler) -> Utterance | None:
+    voice = str(rng.choice(flite.TRAIN_VOICES))
+    stretch, pitch = float(rng.uniform(0.7, 1.35)), float(rng.uniform(80, 220))
+    samples, rate, phones = flite.speak(voice, babbler.text(rng), stretch, pitch)
+    if rate != SAMPLE_RATE or not SHORTEST_SECONDS <= len(samples) / SAMPLE_RATE <= LONGEST_SECONDS:
+        return None
+    return Utterance(samples, phones, "en", voice)
+
+
+def _ascii(sentences: list[str]) -> list[str]:
+    return [unicodedata.normalize("NFKD", s).encode("ascii", "ignore").decode() for s in sentences]
+
+
+def make_flite_shard(seed: int, hours: float) -> list[Utterance]:
+    """`hours` of English, and of others read as English, by flite's training voices; seeded too."""
+    rng = np.random.default_rng(seed)
+    babblers = [Babbler(language, _ascii(texts.training_sentences(language))) for language in FLITE_TEXTS]
+    shard: list[Utterance] = []
+    seconds = 0.0
+    while seconds < hours * 3600:
+        babbler = babblers[0] if rng.random() < ENGLISH_SHARE else babblers[rng.integers(1, len(babblers))]
+        utterance = _flite_utterance(rng, babbler)
+        if utterance is not None:
+            shard.append(utterance)
+            seconds += len(utterance.samples) / SAMPLE_RATE
+    return shard
+
+
 def make_shard(
     seed: int, hours: float, languages: tuple[str, ...], variants: list[str], testing: bool
 ) -> list[Utterance]:
@@ -195,11 +229,9 @@ def make_shard(
     return shard
 
 
-def _write_shard(
-    path: Path, seed: int, hours: float, languages: tuple[str, ...], variants: list[str], testing: bool
-) -> None:
+def _write_shard(path: Path, make: Callable[..., list[Utterance]], seed: int, *how: object) -> None:
     began = time.time()
-    shard = make_shard(seed, hours, languages, variants, testing)
+    shard = make(seed, *how)
     unfinished = path.with_suffix(".tmp")
     with open(unfinished, "wb") as file:
         pickle.dump([(u.samples, u.phones, u.language, u.variant) for u in shard], file)
@@ -218,12 +250,15 @@ def load_shard(path: Path) -> list[Utterance]:
     """The utterances of one shard that `main` wrote, their stops placed where the mouth makes them."""
     with open(path, "rb") as file:
         shard = pickle.load(file)
+    if path.stem.startswith(FLITE_PREFIX):
+        return [Utterance(*fields) for fields in shard]
     return [Utterance(samples, place_stops(samples, phones), *who) for samples, phones, *who in shard]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--hours", type=float, default=24.0, help="hours of training speech")
+    parser.add_argument("--hours", type=float, default=24.0, help="hours of training speech by espeak-ng")
+    parser.add_argument("--flite-hours", type=float, default=6.0, help="hours of training speech by flite")
     parser.add_argument("--shard-hours", type=float, default=1.0)
     parser.add_argument("--test-hours", type=float, default=0.6, help="hours of each of the two test sets")
     parser.add_argument("--seed", type=int, default=1)
@@ -232,10 +267,11 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     args.out.mkdir(parents=True, exist_ok=True)
     train = tuple(x for x in texts.SENTENCES if x not in texts.TEST_LANGUAGES)
-    jobs = [
-        ("test_voices", args.seed * 1000 + 901, args.test_hours, train, TEST_VARIANTS, True),
+    jobs: list[tuple] = [
+        ("test_voices", make_shard, args.seed * 1000 + 901, args.test_hours, train, TEST_VARIANTS, True),
         (
             "test_languages",
+            make_shard,
             args.seed * 1000 + 902,
             args.test_hours,
             texts.TEST_LANGUAGES,
@@ -244,13 +280,19 @@ def main() -> None:
         ),
     ]
     jobs += [
-        (f"train_{i:03d}", args.seed * 1000 + i, args.shard_hours, train, TRAIN_VARIANTS, False)
+        (f"train_{i:03d}", make_shard, args.seed * 1000 + i, args.shard_hours, train, TRAIN_VARIANTS, False)
         for i in range(round(args.hours / args.shard_hours))
     ]
-    for name, seed, *rest in jobs:
+    jobs += [
+        (f"{FLITE_PREFIX}_{i:03d}", make_flite_shard, args.seed * 1000 + 500 + i, args.shard_hours)
+        for i in range(round(args.flite_hours / args.shard_hours))
+    ]
+    for name, make, seed, *how in jobs:
+        if (args.out / f"{name}.pkl").exists():
+            continue
         for attempt in range(MOST_ATTEMPTS):
             # A process a shard: espeak-ng 1.51 crashes on a few odd words; the shard then gets another seed.
-            arguments = (args.out / f"{name}.pkl", seed + attempt * 1_000_000, *rest)
+            arguments = (args.out / f"{name}.pkl", make, seed + attempt * 1_000_000, *how)
             child = multiprocessing.get_context("fork").Process(target=_write_shard, args=arguments)
             child.start()
             child.join()

@@ -12,7 +12,7 @@ import numpy as np
 
 from sadtalker_ext.audio.features import FEATURE_RATE, POWER_FLOOR, power_spectrum
 from training.visemenet.augment import augmented, filterbank, noise_only
-from training.visemenet.corpus import Utterance, load_shard
+from training.visemenet.corpus import FLITE_PREFIX, Utterance, load_shard
 from training.visemenet.targets import mouth_tracks
 
 NOISE_ONLY_SHARE = 0.025  # of the recordings nobody speaks in
@@ -63,6 +63,7 @@ def main() -> None:
     parser.add_argument(
         "--copies", type=int, default=2, help="readings of every utterance, each augmented anew"
     )
+    parser.add_argument("--flite-copies", type=int, default=4, help="the same, of the fewer hours by flite")
     parser.add_argument("--shards", type=int, default=None, help="only the first so many shards")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--jobs", type=int, default=1)
@@ -76,8 +77,8 @@ def main() -> None:
         np.save(args.out / SPECTRUM_FILE, mean_spectrum(load_shard(shards[0])[:400]))
     spectrum = np.load(args.out / SPECTRUM_FILE)
     jobs = []
-    for copy in range(args.copies):
-        for number, shard in enumerate(shards):
+    for number, shard in enumerate(shards):
+        for copy in range(args.flite_copies if shard.stem.startswith(FLITE_PREFIX) else args.copies):
             out = args.out / f"{shard.stem}_{copy}.npz"
             if not out.exists():
                 jobs.append((shard, out, args.seed * 100_000 + copy * 1000 + number, spectrum))

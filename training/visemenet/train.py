@@ -16,10 +16,12 @@ from torch import Tensor, nn
 from sadtalker_ext.motion.visemes import VISEMES
 from sadtalker_ext.networks.visemenet import N_MELS, N_TRACKS, STRIDE, VisemeNet
 from training.visemenet.augment import filterbank
+from training.visemenet.corpus import FLITE_PREFIX
 from training.visemenet.dataset import SPECTRUM_FILE
 from training.visemenet.evaluate import CLOSE, matches, middles, predict
 
 BATCH = 32
+FLITE_SHARE = 0.3  # of the crops
 CROP = 400  # frames, 4 s
 PEAK_RATE = 2e-3
 LAST_RATE = 2e-5
@@ -37,18 +39,41 @@ VELOCITY_WEIGHT = 1.0
 WIDTH_TRACK = VISEMES.index("width")
 
 
+def _by_flite(file: Path) -> bool:
+    return file.stem.startswith(FLITE_PREFIX)
+
+
+def split_files(folder: Path) -> tuple[list[Path], list[Path]]:
+    """Files to train on, and those that only balance closures: the last shard of either source."""
+    shards: dict[str, list[Path]] = {}
+    for file in sorted(folder.glob("train_*.npz")):
+        shards.setdefault(file.stem.rpartition("_")[0], []).append(file)
+    kinds = [[s for s in shards if s.startswith(FLITE_PREFIX) is by_flite] for by_flite in (False, True)]
+    last = {names[-1] for names in kinds if names}
+    train = [file for shard, copies in shards.items() if shard not in last for file in copies]
+    return train, [shards[shard][0] for shard in sorted(last)]
+
+
 class Features:
     """All arrays of a folder, read at random places."""
 
     def __init__(self, files: list[Path]) -> None:
-        self.x = torch.cat([torch.from_numpy(np.load(f)["x"]) for f in files])
+        files = sorted(files, key=_by_flite)
+        parts = [torch.from_numpy(np.load(f)["x"]) for f in files]
+        self.flite_start = sum(len(p) for p, f in zip(parts, files, strict=True) if not _by_flite(f))
+        self.x = torch.cat(parts)
         self.y = torch.cat([torch.from_numpy(np.load(f)["y"]) for f in files])
 
     def batch(self, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """(BATCH, N_MELS, CROP) features and (BATCH, N_TRACKS, CROP) tracks."""
-        starts = torch.randint(0, len(self.x) - CROP, (BATCH,), generator=generator).tolist()
-        x = torch.stack([self.x[s : s + CROP] for s in starts]).float().transpose(1, 2)
-        y = torch.stack([self.y[s : s + CROP] for s in starts]).float().transpose(1, 2)
+        places = torch.rand(BATCH, generator=generator, dtype=torch.float64)
+        by_flite = torch.rand(BATCH, generator=generator) < FLITE_SHARE
+        first, last = self.flite_start, len(self.x) - CROP
+        if not 0 < first < last:  # all by one synthesiser
+            first, by_flite = 0, torch.ones(BATCH, dtype=torch.bool)
+        starts = torch.where(by_flite, first + places * (last - first), places * (first - CROP))
+        x = torch.stack([self.x[s : s + CROP] for s in starts.long().tolist()]).float().transpose(1, 2)
+        y = torch.stack([self.y[s : s + CROP] for s in starts.long().tolist()]).float().transpose(1, 2)
         return x, y
 
 
@@ -106,7 +131,7 @@ def learning_rate(step: int, progress: float) -> float:
 
 
 def calibrate(net: VisemeNet, x: np.ndarray, y: np.ndarray) -> float:
-    """Shift the close track so that 0.5 misses closures as often as it invents them; returns the old 0.5."""
+    """Shift the close track so that at 0.5 as many closures are missed as invented; returns the old level."""
     predicted, truth = predict(net, [x])[0][:, CLOSE], y[:, CLOSE]
     true = middles(truth)
     best, threshold = 2.0, 0.5
@@ -151,11 +176,14 @@ def main() -> None:
     torch.set_num_threads(args.threads)
     torch.manual_seed(args.seed)
     generator = torch.Generator().manual_seed(args.seed)
-    files = sorted(args.features.glob("train_*.npz"))
-    held_back = files[-1]  # its utterances, in every copy, only set the threshold of closures
-    shard = held_back.stem.rpartition("_")[0]
-    data = Features([file for file in files if file.stem.rpartition("_")[0] != shard])
-    validation = [np.load(held_back)[k][:VALIDATION_FRAMES].astype(np.float32) for k in ("x", "y")]
+    files, held_back = split_files(args.features)
+    data = Features(files)
+    validation = [
+        np.concatenate([np.load(f)[k][: VALIDATION_FRAMES // len(held_back)] for f in held_back]).astype(
+            np.float32
+        )
+        for k in ("x", "y")
+    ]
 
     net = VisemeNet()
     if args.start:
@@ -196,7 +224,7 @@ def main() -> None:
             seconds = time.monotonic() - began
             logging.info("step %d, %.0f s, loss %.4f", step, seconds, running / REPORT)
             running = 0.0
-            if step % (10 * REPORT) == 0:
+            if step % (2 * REPORT) == 0:
                 save(average, args.out.with_suffix(".unfinished"))
 
     threshold = calibrate(average.eval(), *validation)
