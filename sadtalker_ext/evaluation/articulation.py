@@ -18,6 +18,9 @@ BILABIALS = frozenset({"P", "B", "M"})
 OPEN_VOWELS = frozenset({"AA", "AE", "AO", "AW", "AY"})  # the jaw is low in all of them
 OPEN_FROM = 0.025  # fw, about 3.5 mm on an adult's face
 EDGE_S = 0.02  # a phone's frames are those half-way on screen within it, or this much before or after
+ENGLISH_FROM = 0.56  # agreement of two ways to hear phones; see docs/evaluation.md for what languages reach
+NAMES_RATE = 100  # a second, of phones compared
+SILENT = "SIL"
 SHIFT_STEP_S = 0.05  # chance is the mean over all shifts in time by multiples of this ...
 LEAST_SHIFT_S = 0.3  # ... from this on, wrapping round at the end
 
@@ -67,7 +70,10 @@ def articulation(
 
 
 def share(phones: Iterable[Phone], hit: np.ndarray, fps: float, sound: Sound) -> Share | None:
-    """Share of phones during which any frame is a hit, bool (T,), and what chance gives; None without phones."""
+    """Share of phones during which any frame is a hit, bool (T,), and what chance gives.
+
+    None without phones, or when the sound is too short to shift them.
+    """
     spans = np.array([(phone.start, phone.end) for phone in phones])
     duration = min(sound.duration, len(hit) / fps)
     shifts = np.arange(LEAST_SHIFT_S, duration - LEAST_SHIFT_S, SHIFT_STEP_S)
@@ -102,3 +108,21 @@ def _met(spans: np.ndarray, hits: np.ndarray, fps: float) -> np.ndarray:
     first, end = np.where(end < first, middle, first), np.where(end < first, middle, end)
     first, end = np.clip(first, 0, last), np.clip(end, 0, last)
     return hits[end + 1] > hits[first]
+
+
+def agreeing(one: Sequence[Phone], other: Sequence[Phone]) -> float:
+    """Share of the time in which both hear a phone and it is the same, 0..1.
+
+    High when a language model of English understands what an ear without one hears as well.
+    """
+    last = max((phone.end for phone in (*one, *other)), default=0.0)
+    first_names, second_names = _names(one, last), _names(other, last)
+    both = (first_names != SILENT) & (second_names != SILENT)
+    return float((first_names == second_names)[both].mean()) if both.any() else 0.0
+
+
+def _names(phones: Sequence[Phone], last: float) -> np.ndarray:
+    names = np.full(round(last * NAMES_RATE) + 1, SILENT, dtype="<U4")
+    for phone in phones:
+        names[round(phone.start * NAMES_RATE) : round(phone.end * NAMES_RATE)] = phone.name
+    return names

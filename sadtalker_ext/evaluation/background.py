@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-BLOCK = 8  # pixels; blocks average away what the codec does to single pixels
+BLOCK = 8  # pixels; means of blocks average away what the codec does to single pixels
 BLOCK_TOLERANCE = 4.0  # levels of 255 that a block's mean may change in a compressed video
 GROWTH = 1.0  # without a known region: the face's box and this share of its size on every side
 LEAST_SHARE = 0.01  # of the picture that must lie outside the region
@@ -16,9 +16,10 @@ LEAST_SHARE = 0.01  # of the picture that must lie outside the region
 class Background:
     """What changes outside the region that may move, x0, y0, x1, y1 in pixels.
 
-    exact: compared pixel by pixel, no tolerance (lossless frames); otherwise by means of 8×8 blocks with a
-    tolerance of 4 levels. changed: share of pixels or blocks that differ from the reference in any frame.
-    largest: greatest difference in levels of 255. flicker: mean change from frame to frame, in levels.
+    exact: lossless frames, compared pixel by pixel in every colour without tolerance. Otherwise the
+    brightness of 8×8 blocks is compared, with a tolerance of `BLOCK_TOLERANCE` levels of 255.
+    changed: share of pixels or blocks that differ from the reference in any frame. largest: greatest
+    difference in levels. flicker: mean change from frame to frame in levels.
     reference: "picture" or "first frame". region_known: from the video's metadata, not estimated.
     """
 
@@ -52,7 +53,8 @@ class Watcher:
         reduced = self._reduce(frame)
         if self._reference is None or self._before is None:
             self._start(frame, reduced)
-            assert self._reference is not None and self._before is not None
+            assert self._reference is not None
+            assert self._before is not None
         cv2.max(self._peak, _difference(reduced, self._reference), dst=self._peak)
         if self._count:
             cv2.add(self._steps, _difference(reduced, self._before), dst=self._steps)
@@ -106,21 +108,23 @@ class Watcher:
         self._steps = np.zeros(reduced.shape[:2], np.float32)
 
     def _reduce(self, frame: np.ndarray) -> np.ndarray:
-        """The frame itself, or float32 means of its blocks (a last, narrower block is left out)."""
+        """The frame itself, or its brightness as float32 means of whole blocks."""
         if self.lossless:
             return frame
         import cv2
 
         rows, columns = max(1, frame.shape[0] // BLOCK), max(1, frame.shape[1] // BLOCK)
-        whole = frame[: rows * BLOCK, : columns * BLOCK].astype(np.float32)
+        grey = cv2.cvtColor(np.ascontiguousarray(frame[:, :, :3]), cv2.COLOR_RGB2GRAY)
+        whole = grey[: rows * BLOCK, : columns * BLOCK].astype(np.float32)
         return cv2.resize(whole, (columns, rows), interpolation=cv2.INTER_AREA)
 
 
 def _difference(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """Greatest difference over the colours, float32 (H, W)."""
+    """Difference, the greatest over the colours, float32 (H, W)."""
     import cv2
 
-    return cv2.absdiff(one, other).max(axis=2).astype(np.float32)
+    found = cv2.absdiff(one, other)
+    return (found.max(axis=2) if found.ndim == 3 else found).astype(np.float32)
 
 
 def _grown(box: tuple[float, float, float, float]) -> tuple[float, ...]:

@@ -16,6 +16,7 @@ LEAST_FRAMES = 10
 BEAT_SIGMA_S = 0.1  # tolerance of the beat's alignment, as in the SadTalker comparisons
 SPEED_SMOOTHING_S = 0.2  # 5 frames of 25 a second
 CHANCE_STEP_S = 0.05
+LEAST_SPEED = 0.04  # fw a second on average; slower is a head at rest, whose speed is the mesh's noise
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ def beat_alignment(speed: np.ndarray, fps: float, sound: Sound) -> Beats | None:
     heard = sound.beats()
     duration = min(sound.duration, len(speed) / fps)
     heard = heard[heard < duration]
-    if seen.sum() < LEAST_FRAMES or not len(heard):
+    if seen.sum() < LEAST_FRAMES or not len(heard) or speed[seen].mean() < LEAST_SPEED:
         return None
     index = np.arange(len(speed))
     smoothed = smooth(np.interp(index, index[seen], speed[seen]), SPEED_SMOOTHING_S * fps)

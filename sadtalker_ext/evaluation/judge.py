@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..errors import DependencyError, VideoError
-from .articulation import Articulation, articulation
+from ..errors import VideoError
+from .articulation import ENGLISH_FROM, Articulation, agreeing, articulation
 from .background import Watcher
 from .blinks import blinks
 from .head import beat_alignment, head_motion
@@ -22,15 +22,14 @@ from .trace import decode_opening
 if TYPE_CHECKING:
     from os import PathLike
 
-    from ..face import Picture
     from ..motion.phones import Phone
     from ..track import MotionTrack
     from ..video import MediaInfo
+    from .observe import Tracker
 
     Check = Callable[[], None]
 
 PHONES_LIMIT_S = 180.0  # of speech in which phones are looked for: recognition takes a while
-ENGLISH_AGREEMENT = 0.5  # share of speech in which words and phones decoded freely must agree in kind
 REST_ACTIVITY = 0.05  # below this the picture's own mouth is seen
 
 
@@ -58,8 +57,8 @@ def evaluate(
         raise VideoError(f"{path.name} holds no video; give a video file with a face in it.")
     metadata = read_metadata(path)
     notices: list[str] = []
-    source = None if picture is None else _picture(picture)
-    watcher = Watcher(None if source is None else source.image, lossless=path.is_dir())
+    reference = None if picture is None else _reference(picture)
+    watcher = Watcher(reference, lossless=path.is_dir())
     seen = _observe(path, float(info.fps), watcher, check)
     if not seen.found.any():
         raise VideoError(f"No face was found in any frame of {path.name}, so there is nothing to measure.")
@@ -81,7 +80,7 @@ def evaluate(
         seen=float(seen.found.mean()),
         maker=_maker(metadata),
         timing=timing,
-        lips=_lips(seen, commanded, sound, found),
+        lips=_lips(seen, commanded, sound, found, None if reference is None else _own_gap(reference, seen)),
         blinks=blinks(seen.eyes, seen.fps),
         head=head_motion(seen.pose, seen.fps),
         beats=None if sound is None else beat_alignment(seen.speed, seen.fps, sound),
@@ -90,14 +89,30 @@ def evaluate(
     )
 
 
-def _picture(path: str | PathLike[str]) -> Picture:
+def _reference(path: str | PathLike[str]) -> np.ndarray:
+    """The picture as an opaque video shows it, uint8 (H, W, 3): what is transparent is white."""
     from ..face import load_picture
 
-    return load_picture(Path(path))
+    picture = load_picture(Path(path))
+    if picture.alpha is None:
+        return picture.image
+    cover = picture.alpha[:, :, None].astype(np.float32) / 255
+    return np.round(picture.image * cover + 255 * (1 - cover)).astype(np.uint8)
+
+
+def _own_gap(picture: np.ndarray, seen: Observation) -> float | None:
+    """The picture's own lip opening in face widths, None when its face is not found."""
+    shown = observe([picture], seen.fps, _tracker())
+    return float(shown.gap[0]) if shown.found[0] else None
+
+
+def _tracker() -> Tracker:
+    from ..face import FaceTracker
+
+    return FaceTracker().track
 
 
 def _observe(path: Path, fps: float, watcher: Watcher, check: Check | None) -> Observation:
-    from ..face import FaceTracker
     from ..video import read_frames
 
     def frames() -> Iterator[np.ndarray]:
@@ -105,7 +120,7 @@ def _observe(path: Path, fps: float, watcher: Watcher, check: Check | None) -> O
             watcher.watch(frame)
             yield frame
 
-    return observe(frames(), fps, FaceTracker().track)
+    return observe(frames(), fps, _tracker())
 
 
 def _sound(
@@ -156,20 +171,19 @@ def _phones(
         return None
     if given is not True:
         return given, "given"
-    from ..motion.phones import SAMPLE_RATE, available, recognise_words
+    from ..motion.phones import SAMPLE_RATE, available, decode_phones, recognise_words
 
     if not available():
         notices.append("pocketsphinx is not installed; the lips at single phones were not measured.")
         return None
-    try:
-        heard = recognise_words(samples[: round(PHONES_LIMIT_S * SAMPLE_RATE)], check=check)
-    except DependencyError as error:
-        notices.append(str(error))
+    beginning = samples[: round(PHONES_LIMIT_S * SAMPLE_RATE)]
+    understood = recognise_words(beginning, check=check).phones
+    if agreeing(understood, decode_phones(beginning, check=check).phones) < ENGLISH_FROM:
+        notices.append(
+            "The speech was not understood as English; the lips at single phones were not measured."
+        )
         return None
-    if not heard.text:
-        notices.append("No English words were understood; the lips at single phones were not measured.")
-        return None
-    return heard.phones, "recognised"
+    return understood, "recognised"
 
 
 def _lips(
@@ -177,6 +191,7 @@ def _lips(
     commanded: np.ndarray | None,
     sound: Sound | None,
     phones: tuple[Sequence[Phone], str] | None,
+    rest: float | None,
 ) -> Lips:
     gap, times = seen.gap, seen.times
     shown = gap[seen.found]
@@ -190,7 +205,7 @@ def _lips(
         opening_p95=float(np.percentile(shown, 95)),
         command=None if commanded is None else agreement(gap, commanded, seen.fps),
         loudness=None if heard is None else agreement(gap, heard.loudness(times), seen.fps),
-        silence=None if sound is None else in_silence(gap, times, sound),
+        silence=None if sound is None else in_silence(gap, times, sound, rest),
         closures_per_second=None if sound is None else closures_per_second(gap, times, sound),
         phones=articulated,
     )

@@ -77,9 +77,13 @@ def _correlation(seen: np.ndarray, reference: np.ndarray, lag: int) -> float | N
 
 def closed_below(gap: np.ndarray) -> float:
     """The opening in face widths below which lips count as closed in this video; gap (T,), NaN ignored."""
+    return min(max(CLOSED_FLOOR, smallest_gap(gap) + CLOSED_ABOVE_SMALLEST), CLOSED_MOST)
+
+
+def smallest_gap(gap: np.ndarray) -> float:
+    """The opening seen when the mouth is as shut as it gets, in face widths; gap (T,), NaN ignored."""
     seen = gap[np.isfinite(gap)]
-    smallest = float(np.percentile(seen, SMALLEST_PERCENTILE)) if len(seen) else 0.0
-    return min(max(CLOSED_FLOOR, smallest + CLOSED_ABOVE_SMALLEST), CLOSED_MOST)
+    return float(np.percentile(seen, SMALLEST_PERCENTILE)) if len(seen) else 0.0
 
 
 def closures_per_second(gap: np.ndarray, times: np.ndarray, sound: Sound) -> float | None:
@@ -106,12 +110,15 @@ def closures_per_second(gap: np.ndarray, times: np.ndarray, sound: Sound) -> flo
 def in_silence(gap: np.ndarray, times: np.ndarray, sound: Sound, rest: float | None = None) -> Silence | None:
     """The opening while nothing is said; None without a silence that is long enough.
 
-    rest: the picture's own opening; None takes the first frame's.
+    rest: the picture's own opening. None takes the first frame's where nothing is said yet, else the
+    smallest of the video.
     """
-    use = within(sound.silences(), times, SILENCE_EDGE_S) & np.isfinite(gap)
-    seen = gap[np.isfinite(gap)]
-    if not use.any():
+    silences = sound.silences()
+    use = within(silences, times, SILENCE_EDGE_S) & np.isfinite(gap)
+    if not use.any() or len(times) < 2:
         return None
-    seconds = float(use.sum() * (times[1] - times[0])) if len(times) > 1 else 0.0
-    rest = float(seen[0]) if rest is None else rest
+    if rest is None:
+        first = int(np.flatnonzero(np.isfinite(gap))[0])
+        rest = float(gap[first]) if within(silences, times)[first] else smallest_gap(gap)
+    seconds = float(use.sum() * (times[1] - times[0]))
     return Silence(seconds, float(gap[use].mean()), float(np.percentile(gap[use], 95)), rest)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from contextlib import closing
 from itertools import islice
 from os import PathLike
 from pathlib import Path
@@ -34,9 +33,9 @@ def contact_sheet(
 ) -> np.ndarray:
     """uint8 RGB picture of columns × rows frames, evenly spread over the video.
 
-    crop: "face" shows the face's surroundings in the first frames, the same cut in every cell; None shows whole
-    frames. labels: True writes the time into each cell, a sequence gives the texts. times: seconds of the
-    frames to show instead of an even spread. Raises `VideoError` for a video without frames.
+    crop: "face" shows the face and what is around it, the same cut in every cell; None shows whole frames.
+    labels: True writes the time into each cell, a sequence gives the texts. times: seconds of the frames to
+    show instead of an even spread. Raises `VideoError` for a video without frames.
     """
     from ..video import probe, read_frames
 
@@ -75,14 +74,13 @@ def _face_box(path: Path, check: Callable[[], None] | None) -> tuple[int, int, i
     from ..face import find_faces
     from ..video import read_frames
 
-    with closing(read_frames(path, check=check)) as frames:
-        for frame in islice(frames, LOOKED_AT):
-            found = find_faces(frame, check=check)
-            if found:
-                x0, y0, x1, y1 = found[0].box
-                across, down = FACE_MARGIN * (x1 - x0), FACE_MARGIN * (y1 - y0)
-                left, top = max(0, int(x0 - across)), max(0, int(y0 - down))
-                return left, top, min(frame.shape[1], int(x1 + across)), min(frame.shape[0], int(y1 + down))
+    for frame in islice(read_frames(path, check=check), LOOKED_AT):
+        found = find_faces(frame, check=check)
+        if found:
+            x0, y0, x1, y1 = found[0].box
+            across, down = FACE_MARGIN * (x1 - x0), FACE_MARGIN * (y1 - y0)
+            left, top = max(0, int(x0 - across)), max(0, int(y0 - down))
+            return left, top, min(frame.shape[1], int(x1 + across)), min(frame.shape[0], int(y1 + down))
     return None
 
 
