@@ -23,6 +23,8 @@ RELAX_WIDTH = 0.6  # share of a smile's extra width that speech takes back, all 
 RELAX_LIFT = 0.55  # the same for the corners' height
 LOWER_SHARE_CLOSING = 0.72  # of a gap taken away beyond the jaw's own, the rest by the upper lip
 LABIODENTAL_LIFT = 0.010  # fw that both lips rise so that the lower one meets the teeth
+ROUND_LOOKS_OPEN = 0.35  # share of the opening, found with a face mesh tracker over photos and drawings
+TUCKED_LOOKS_SHUT = 0.010  # fw
 OVERLAP = 0.004  # fw by which shut lips overlap, so that no light falls between them
 SOFT_KNEE = 0.8  # share of a limit up to which angles are followed exactly
 
@@ -166,6 +168,10 @@ def _open_lips(
     """Fill in how far the two lips move so that exactly `gap` is seen between them."""
     upper = LABIODENTAL_LIFT * labiodental
     others = sum(lip_gain[name] * moves[:, i] for name, i in MOVE_INDEX.items() if name not in ("upper", "lower"))
+    # Rounded lips look further open than they are (the lips' inner red turns outward), a lower lip tucked
+    # under the teeth less.
+    gap = gap * (1 - ROUND_LOOKS_OPEN * np.clip(column_rounding(track), 0, 1))
+    gap = gap + TUCKED_LOOKS_SHUT * labiodental * np.clip(gap / TUCKED_LOOKS_SHUT, 0, 1)
     shut = OVERLAP * seal * np.clip(1 - gap / OVERLAP, 0, 1)
     missing = gap - shut - 2 * rim * seal - own_gap - others - lip_gain["upper"] * upper
     by_upper = lips.GAP_PER_UPPER * (column_mean(track, "mouthUpperUp"))
@@ -174,6 +180,11 @@ def _open_lips(
     lower_share = np.where(missing < 0, LOWER_SHARE_CLOSING, np.clip(opening_share, 0.4, 0.8))
     moves[:, MOVE_INDEX["lower"]] = missing * lower_share / lip_gain["lower"]
     moves[:, MOVE_INDEX["upper"]] = upper + missing * (1 - lower_share) / lip_gain["upper"]
+
+
+def column_rounding(track: MotionTrack) -> np.ndarray:
+    """How rounded the lips are, (T,)."""
+    return np.maximum(track.column("mouthPucker"), track.column("mouthFunnel"))
 
 
 def column_mean(track: MotionTrack, name: str) -> np.ndarray:
