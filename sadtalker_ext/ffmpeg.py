@@ -37,8 +37,10 @@ F_SETPIPE_SZ = 1031  # Linux fcntl; Python names it only from 3.10 and only on L
 EMPTY_PHRASES = (
     "conversion failed", "terminating", "task finished", "error opening input file", "press [q]",
     "error opening output file", "last message repeated",
-    "error while processing", "error sending frames", "received no packets", "nothing was written",
-    "error submitting a packet", "error muxing a packet", "error closing file",
+    "error while processing", "could not open encoder", "error while opening encoder",
+    "error sending frames", "received no packets", "nothing was written",
+    "error submitting a packet", "error muxing a packet", "error closing file", "frame=", "possible tunes",
+    "possible presets",
 )  # fmt: skip
 
 
@@ -88,7 +90,6 @@ class Ffmpeg:
                 stdin=pipe if stdin else null,
                 stdout=pipe if stdout else null,
                 stderr=self._messages,
-                bufsize=0 if stdin else -1,
                 start_new_session=os.name == "posix",
                 creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0)
                 | getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
@@ -125,8 +126,9 @@ class Ffmpeg:
     def write(self, data: memoryview) -> None:
         """All of `data` (bytes) into ffmpeg's input; raises `OSError` when it has stopped reading."""
         assert self._process.stdin is not None
+        descriptor = self._process.stdin.fileno()  # past Python's buffer: frames are large, copies cost
         while len(data):
-            data = data[self._process.stdin.write(data) :]
+            data = data[os.write(descriptor, data) :]
 
     def finish(self) -> int:
         """Closes ffmpeg's input, waits until it has ended, and returns its exit status."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from collections.abc import Iterator, Mapping
 from fractions import Fraction
@@ -14,6 +15,7 @@ from ..errors import OutputError, VideoError
 from .target import FOLDER_FILE, FRAME_PATTERN
 
 FRAME_NAME = "frame_{:06d}.png"
+FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 COMPRESSION = 1  # of 9: larger files, several times faster
 
 
@@ -35,9 +37,9 @@ class FolderSink:
             path = self._folder / FRAME_NAME.format(self._count)
             Image.fromarray(frame).save(path, compress_level=COMPRESSION)
         except OSError as error:
-            raise OutputError(
-                f"Frame {self._count} cannot be written ({error.strerror or error}); free some space."
-            ) from error
+            full = error.errno in FULL_DISK
+            reason = "the disk is full; free some space" if full else f"{error.strerror or error}"
+            raise OutputError(f"Frame {self._count} cannot be written: {reason}.") from error
 
     def finish(self) -> None:
         stored = {

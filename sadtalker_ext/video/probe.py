@@ -66,39 +66,50 @@ def probe(path: str | os.PathLike[str]) -> MediaInfo:
     found, problem = existing_file(path)
     if problem:
         raise VideoError(f"The video {os.fspath(path)!r} {problem}.")
-    _, tags, messages = run([*input_arguments(found), "-f", "ffmetadata", "pipe:1"])
-    if "Input #0" not in messages:
-        raise VideoError(
-            f"{found.name} is not a video or sound that ffmpeg can read ({complaint(messages)})."
-        )
-    messages = messages[: messages.find("Output #0")] if "Output #0" in messages else messages
-    video = next((m["rest"] for m in VIDEO.finditer(messages) if "(attached pic)" not in m["rest"]), None)
-    audio = AUDIO.search(messages)
+    messages, tags = _header(found)
     facts: dict[str, object] = {"metadata": parse_ffmetadata(tags)}
-    stated = _stated_seconds(messages)
+    audio = AUDIO.search(messages)
     if audio is not None:
         seconds = _decoded_seconds(found)
         facts |= {
             "has_audio": True, "audio_duration": seconds, "duration": seconds,
             "audio_rate": _number(r"(\d+) Hz", audio["rest"]), "audio_channels": _channels(audio["rest"]),
         }  # fmt: skip
-    if video is not None:
+    video = _video_line(messages)
+    if video:
         size = SIZE.search(video)
         width, height = (int(size[1]), int(size[2])) if size else (0, 0)
         if _turned(messages):
             width, height = height, width
-        if is_gif(found):
-            drawn = gif_facts(found)
-            frames, rate = drawn.frames, _mean_rate(drawn.frames, drawn.seconds)
-            facts["metadata"] = {"comment": drawn.comment} if drawn.comment else {}
-        else:
-            frames = _packets(found)
-            rate = _rate(video) or _mean_rate(frames, stated)
+        drawn = gif_facts(found) if is_gif(found) else None
+        if drawn is not None and drawn.comment:
+            facts["metadata"] = {"comment": drawn.comment}
+        frames = _packets(found) if drawn is None else drawn.frames
+        rate = _rate(found, messages) or _mean_rate(frames, _stated_seconds(messages))
         facts |= {
             "has_video": True, "width": width, "height": height, "fps": float(rate), "frames": frames,
-            "duration": frames / float(rate) if rate else stated,
+            "duration": frames / float(rate) if rate else _stated_seconds(messages),
         }  # fmt: skip
     return MediaInfo(**facts)  # type: ignore[arg-type]
+
+
+def video_rate(path: Path) -> Fraction:
+    """Frames per second of a file's video, exact for NTSC rates; 0 when it has none. Reads headers only."""
+    messages, _ = _header(path)
+    return _rate(path, messages) if _video_line(messages) else Fraction(0)
+
+
+def _header(path: Path) -> tuple[str, str]:
+    """What ffmpeg says about a file without reading on, and its tags in ffmpeg's format."""
+    _, tags, messages = run([*input_arguments(path), "-f", "ffmetadata", "pipe:1"])
+    if "Input #0" not in messages:
+        raise VideoError(f"{path.name} is not a video or sound that ffmpeg can read ({complaint(messages)}).")
+    return messages.split("Output #0")[0], tags
+
+
+def _video_line(messages: str) -> str:
+    """The description of the first moving picture; "" without one (cover art does not move)."""
+    return next((m["rest"] for m in VIDEO.finditer(messages) if "(attached pic)" not in m["rest"]), "")
 
 
 def _probe_folder(folder: Path) -> MediaInfo:
@@ -126,11 +137,14 @@ def _mean_rate(frames: int, seconds: float) -> Fraction:
     return Fraction(frames / seconds).limit_denominator(1001) if frames and seconds else Fraction(0)
 
 
-def _rate(video: str) -> Fraction:
+def _rate(path: Path, messages: str) -> Fraction:
     """The rate that ffmpeg prints with two decimals, made exact; 0 when it prints none that can be true."""
+    if is_gif(path):  # a gif has delays; what ffmpeg prints is a guess
+        drawn = gif_facts(path)
+        return _mean_rate(drawn.frames, drawn.seconds)
     for unit in ("fps", "tbr"):
-        found = re.search(rf"([\d.]+)(k?) {unit}", video)
-        if found and float(found[1]) > 0 and not found[2]:
+        found = re.search(rf"([\d.]+) {unit}", _video_line(messages))
+        if found and float(found[1]) > 0:
             return exact_rate(float(found[1]))
     return Fraction(0)
 

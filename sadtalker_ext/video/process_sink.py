@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+
 import numpy as np
 
 from ..errors import OutputError
@@ -23,14 +25,14 @@ class ProcessSink:
         try:
             self._process.write(frame.data.cast("B"))
         except OSError as error:
-            self._process.finish()
-            raise _failure(self._process, self._name) from error
+            raise _failure(self._process, self._process.finish(), self._name) from error
 
     def finish(self) -> None:
         """Waits for the end of the encode; raises `OutputError` when it failed."""
         assert self._process is not None
-        if self._process.finish() != 0:
-            raise _failure(self._process, self._name)
+        status = self._process.finish()
+        if status != 0:
+            raise _failure(self._process, status, self._name)
         self.abort()
 
     def abort(self) -> None:
@@ -43,15 +45,21 @@ class ProcessSink:
 def convert(arguments: list[str], name: str) -> None:
     """Runs an ffmpeg that reads and writes files; raises `OutputError` when it fails."""
     with Ffmpeg(arguments) as process:
-        if process.finish() != 0:
-            raise _failure(process, name)
+        status = process.finish()
+        if status != 0:
+            raise _failure(process, status, name)
 
 
-def _failure(process: Ffmpeg, name: str) -> OutputError:
+def _failure(process: Ffmpeg, status: int, name: str) -> OutputError:
     messages = process.messages().lower()
-    if any(phrase in messages for phrase in FULL_DISK):
+    too_large = -getattr(signal, "SIGXFSZ", 0)  # the signal of a file size limit
+    if any(phrase in messages for phrase in FULL_DISK) or status == too_large < 0:
         return OutputError(
             f"{name} cannot be written: the disk is full; free some space or choose another place."
+        )
+    if status < 0:
+        return OutputError(
+            f"{name} cannot be written: ffmpeg was ended by signal {-status}; is memory short?"
         )
     reason = process.complaint() or "it stopped without a word"
     return OutputError(f"{name} cannot be written: ffmpeg says {reason!r}.")

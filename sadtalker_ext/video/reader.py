@@ -11,7 +11,7 @@ import numpy as np
 from ..errors import VideoError
 from ..ffmpeg import Ffmpeg, complaint, existing_file, input_arguments
 from .folder import folder_facts, folder_frames
-from .probe import probe
+from .probe import video_rate
 from .target import exact_rate
 
 MAX_SIDE = 16384  # pixels; what claims to be larger is damaged
@@ -42,12 +42,19 @@ def read_frames(
 def _from_file(
     path: Path, fps: float | None, size: tuple[int, int] | None, check: Callable[[], None] | None
 ) -> Iterator[np.ndarray]:
-    rate = exact_rate(probe(path).fps if fps is None else fps)
+    own = video_rate(path)
+    rate = own if fps is None else exact_rate(fps)
+    filters = []
     arguments = [*input_arguments(path), "-map", "0:v:0", "-an", "-sn", "-dn"]
-    if rate > 0:
+    if rate == own > 0:
+        # Forgives small irregularities of the clock: every frame of a regular video exactly once.
         arguments += ["-r", f"{rate.numerator}/{rate.denominator}"]
+    elif rate > 0:
+        filters.append(f"fps={rate.numerator}/{rate.denominator}:start_time=0")
     if size is not None:
-        arguments += ["-vf", f"scale={size[0]}:{size[1]}:flags=area"]
+        filters.append(f"scale={size[0]}:{size[1]}:flags=area")
+    if filters:
+        arguments += ["-vf", ",".join(filters)]
     # PPM: every frame says its own size, whatever rotation or change of size the video holds.
     arguments += ["-pix_fmt", "rgb24", "-c:v", "ppm", "-f", "image2pipe", "pipe:1"]
     count = 0

@@ -51,14 +51,26 @@ def pictures(count: int, width: int, height: int, channels: int = 3) -> Iterator
 
 @pytest.fixture
 def write_video() -> Callable[..., Path]:
-    """write_video(path, count, width=64, height=48, fps=25, **options): a video of the moving square."""
+    """write_video(path, count, width=64, height=48, fps=25, **options): a video of the moving square.
+
+    halfway: called with the writer in the middle of the frames.
+    """
 
     def write(
-        path: Path, count: int, *, width: int = 64, height: int = 48, fps: float = 25, **options: object
+        path: Path,
+        count: int,
+        *,
+        width: int = 64,
+        height: int = 48,
+        fps: float = 25,
+        halfway: Callable[[VideoWriter], None] = lambda writer: None,
+        **options: object,
     ) -> Path:
         channels = 4 if options.get("alpha") else 3
         with VideoWriter(path, width=width, height=height, fps=fps, **options) as writer:  # type: ignore[arg-type]
-            for frame in pictures(count, width, height, channels):
+            for index, frame in enumerate(pictures(count, width, height, channels)):
+                if index == count // 2:
+                    halfway(writer)
                 writer.write(frame)
         return writer.path
 
