@@ -265,11 +265,11 @@ def _gaze(
     height = float((shape.lower - shape.upper).max())
     radius = float(np.clip(shape.iris[1], 0.10 * width, 0.34 * width))
     centre = float(np.clip(shape.iris[0], 0.3 * width, 0.7 * width))
-    room = max(min(centre, width - centre) - radius, 0.02 * width)
     vertical = smoothstep(np.minimum(from_upper, from_lower), 0.0, 0.10 * height)
     # The ends of a drawn lash line reach into the eye.
-    rim = 0.02 * width + 1.6 * shape.lash
-    left = smoothstep(u, min(rim, centre - radius), centre - radius * 0.9)
-    right = 1 - smoothstep(u, centre + radius * 0.9, max(width - rim, centre + radius))
+    rim = 0.02 * width + shape.lash
+    room = max(min(centre, width - centre) - 0.9 * radius - rim, 0.04 * width)
+    left = smoothstep(u, centre - 0.9 * radius - room, centre - 0.9 * radius)
+    right = 1 - smoothstep(u, centre + 0.9 * radius, centre + 0.9 * radius + room)
     weight = vertical * np.minimum(left, right)
     return weight.astype(np.float32), (min(0.12 * width, 0.5 * room), min(0.05 * width, 0.09 * height))
