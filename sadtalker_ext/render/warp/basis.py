@@ -39,8 +39,8 @@ def _moves(frame: FaceFrame, mouth: MouthMeasures) -> np.ndarray:
     """(NODES, moves, 3) displacement of every mesh point in head axes, fw per unit of each movement."""
     local = frame.local[:NODES]
     width, half = local[:, 0], mouth.half
-    x = (width - mouth.centre[0]) / half  # −1 and 1 at the corners
-    y = local[:, 1] - mouth.centre[1]  # fw below the mouth
+    x = (width - float(mouth.centre[0])) / half  # −1 and 1 at the corners
+    y = local[:, 1] - float(mouth.centre[1])  # fw below the mouth
     aside = np.abs(width - mouth.centre[0])
     chin = float(local[topology.CHIN, 1] - mouth.centre[1])
     nose = float(local[topology.NOSE_BOTTOM, 1] - mouth.centre[1])

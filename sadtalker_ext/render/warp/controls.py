@@ -25,6 +25,7 @@ LOWER_SHARE_CLOSING = 0.72  # of a gap taken away beyond the jaw's own, the rest
 LABIODENTAL_LIFT = 0.010  # fw that both lips rise so that the lower one meets the teeth
 ROUND_LOOKS_OPEN = 0.35  # share of the opening, found with a face mesh tracker over photos and drawings
 TUCKED_LOOKS_SHUT = 0.010  # fw
+LEAST_GAIN = 0.6
 OVERLAP = 0.004  # fw by which shut lips overlap, so that no light falls between them
 SOFT_KNEE = 0.8  # share of a limit up to which angles are followed exactly
 
@@ -82,8 +83,8 @@ def read_controls(
 ) -> Controls:
     """The demands of every frame of an ARKit track on one picture.
 
-    own_gap, rim: fw, see `FaceFrame`. lip_gain: fw of lip gap per unit of each movement. limits: degrees for yaw, pitch, roll, a scale of 0..1
-    for jaw. gain: factor by which yaw, pitch, roll are enlarged.
+    own_gap, rim: fw, see `FaceFrame`. lip_gain: fw of lip gap per unit of each movement. limits: degrees
+    for yaw, pitch, roll, a scale of 0..1 for jaw. gain: factor by which yaw, pitch, roll are enlarged.
     """
     column = track.column
     pair = {side: side.capitalize() for side in ("left", "right")}
@@ -167,7 +168,9 @@ def _open_lips(
 ) -> None:
     """Fill in how far the two lips move so that exactly `gap` is seen between them."""
     upper = LABIODENTAL_LIFT * labiodental
-    others = sum(lip_gain[name] * moves[:, i] for name, i in MOVE_INDEX.items() if name not in ("upper", "lower"))
+    others = sum(
+        lip_gain[name] * moves[:, i] for name, i in MOVE_INDEX.items() if name not in ("upper", "lower")
+    )
     # Rounded lips look further open than they are (the lips' inner red turns outward), a lower lip tucked
     # under the teeth less.
     gap = gap * (1 - ROUND_LOOKS_OPEN * np.clip(column_rounding(track), 0, 1))
@@ -178,8 +181,10 @@ def _open_lips(
     by_lower = lips.GAP_PER_LOWER * (column_mean(track, "mouthLowerDown"))
     opening_share = 1 - (by_upper + 1e-4) / (by_upper + by_lower + 3e-4)
     lower_share = np.where(missing < 0, LOWER_SHARE_CLOSING, np.clip(opening_share, 0.4, 0.8))
-    moves[:, MOVE_INDEX["lower"]] = missing * lower_share / lip_gain["lower"]
-    moves[:, MOVE_INDEX["upper"]] = upper + missing * (1 - lower_share) / lip_gain["upper"]
+    # Close to the picture's border lips move less than they should; asking for ever more would tear them.
+    lower_gain, upper_gain = (max(lip_gain[name], LEAST_GAIN) for name in ("lower", "upper"))
+    moves[:, MOVE_INDEX["lower"]] = missing * lower_share / lower_gain
+    moves[:, MOVE_INDEX["upper"]] = upper + missing * (1 - lower_share) / upper_gain
 
 
 def column_rounding(track: MotionTrack) -> np.ndarray:
@@ -194,13 +199,20 @@ def column_mean(track: MotionTrack, name: str) -> np.ndarray:
 
 def _look(track: MotionTrack) -> np.ndarray:
     column = track.column
-    right = column("eyeLookOutLeft") - column("eyeLookInLeft") + column("eyeLookInRight") - column("eyeLookOutRight")
+    right = (
+        column("eyeLookOutLeft")
+        - column("eyeLookInLeft")
+        + column("eyeLookInRight")
+        - column("eyeLookOutRight")
+    )
     down = column_mean(track, "eyeLookDown") - column_mean(track, "eyeLookUp")
     return np.clip(np.stack([right / 2, down], 1), -1, 1)
 
 
 def _within(angles: np.ndarray, limits: Mapping[str, float]) -> np.ndarray:
     # Each angle alone is safe up to its limit; together they are safe within an ellipsoid.
-    share = np.sqrt(sum((angles[:, i] / limits[name]) ** 2 for i, name in enumerate(("yaw", "pitch", "roll"))))
+    share = np.sqrt(
+        sum((angles[:, i] / limits[name]) ** 2 for i, name in enumerate(("yaw", "pitch", "roll")))
+    )
     reach = limits["together"]
     return (angles / np.maximum(1, share / reach)[:, None]).astype(np.float32)

@@ -31,7 +31,13 @@ class Grid:
     def over(cls, x0: float, y0: float, x1: float, y1: float, step: int) -> Grid:
         """The smallest grid of whole cells that covers the rectangle."""
         left, top = int(np.floor(x0)), int(np.floor(y0))
-        return cls(left, top, step, max(1, -(-int(np.ceil(x1 - left)) // step)), max(1, -(-int(np.ceil(y1 - top)) // step)))
+        return cls(
+            left,
+            top,
+            step,
+            max(1, -(-int(np.ceil(x1 - left)) // step)),
+            max(1, -(-int(np.ceil(y1 - top)) // step)),
+        )
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -79,7 +85,9 @@ class Grid:
         left, top = x0 - (self.x0 + (i0 - 1) * s), y0 - (self.y0 + (j0 - 1) * s)
         return np.ascontiguousarray(big[top : top + y1 - y0, left : left + x1 - x0])
 
-    def invert(self, dx: np.ndarray, dy: np.ndarray, steps: int = INVERSION_STEPS) -> tuple[np.ndarray, np.ndarray]:
+    def invert(
+        self, dx: np.ndarray, dy: np.ndarray, steps: int = INVERSION_STEPS
+    ) -> tuple[np.ndarray, np.ndarray]:
         """The backward displacement b of a forward displacement d on the nodes: b(p) = −d(p + b(p))."""
         both = np.dstack([dx, dy])
         rows, columns = self.shape

@@ -31,7 +31,14 @@ SCAN = tuple(range(4, 27, 2))  # degrees tried
 def rotation(yaw_deg: float, pitch_deg: float, roll_deg: float) -> np.ndarray:
     """(3, 3) rotation in axes right, down, away; signs as in `track.HEAD_POSE`."""
     yaw, pitch, roll = np.radians([yaw_deg, pitch_deg, roll_deg])
-    sy, cy, sp, cp, sr, cr = np.sin(yaw), np.cos(yaw), np.sin(pitch), np.cos(pitch), np.sin(roll), np.cos(roll)
+    sy, cy, sp, cp, sr, cr = (
+        np.sin(yaw),
+        np.cos(yaw),
+        np.sin(pitch),
+        np.cos(pitch),
+        np.sin(roll),
+        np.cos(roll),
+    )
     about_x = np.array([[1, 0, 0], [0, cp, sp], [0, -sp, cp]])
     about_y = np.array([[cy, 0, -sy], [0, 1, 0], [sy, 0, cy]])
     about_z = np.array([[cr, -sr, 0], [sr, cr, 0], [0, 0, 1]])
@@ -170,7 +177,7 @@ def _distance_outside(
     else:
         inside[matte > 0.5] = 1
     oval = np.stack(grid.positions(frame.oval[:, 0], frame.oval[:, 1]), 1)
-    cv2.fillConvexPoly(inside, np.round(oval).astype(np.int32), 1)
+    cv2.fillConvexPoly(inside, np.round(oval).astype(np.int32), (1,))
     distance = cv2.distanceTransform(1 - inside, cv2.DIST_L2, 5) * (grid.step / frame.width)
     return _blur(distance.astype(np.float32), 0.04 * frame.width / grid.step)
 

@@ -181,12 +181,11 @@ class LipLayers:
     def _lip_line(
         self, colour: np.ndarray, edge_low: np.ndarray, edge_up: np.ndarray, inner: np.ndarray, amount: float
     ) -> np.ndarray:
-        # Where both lips end close to each other there is a line of shade, which pictures of open mouths lack.
+        # Where both lips end close to each other there is a line of shade, which open mouths lack.
         scale = np.float32(1 / max(0.7, LIP_LINE_WIDTH * self._frame.width))
         near = np.exp(-((edge_low * scale) ** 2)) * np.exp(-((edge_up * scale) ** 2))
         shade = 1 - LIP_LINE_SHADE * amount * near * np.minimum(inner * 2, 1)
-        colour = np.clip(colour * shade[..., None] + 0.5, 0, 255).astype(np.uint8)
-        return colour
+        return np.clip(colour * shade[..., None] + 0.5, 0, 255).astype(np.uint8)
 
 
 def _feather(height: int, width: int, band: float) -> np.ndarray:

@@ -13,7 +13,9 @@ TOGETHER_STEPS = (1.4, 1.2, 1.0, 0.85, 0.7, 0.55, 0.4)  # radii of the ellipsoid
 LEAST_JACOBIAN = 0.2  # for expressions, whose folds would be small
 
 
-def measure_limits(head: HeadMotion, basis: ExpressionBasis, grid: Grid, below_lips: np.ndarray) -> dict[str, float]:
+def measure_limits(
+    head: HeadMotion, basis: ExpressionBasis, grid: Grid, below_lips: np.ndarray
+) -> dict[str, float]:
     """Degrees for yaw, pitch, roll; `together`: how far within the ellipsoid of these angles the head may
     turn about several axes at once; `jaw`: scale of the jaw's drop, 0..1.
 
@@ -32,7 +34,9 @@ def _together(head: HeadMotion) -> float:
         worst = min(
             float(
                 jacobian(
-                    *head.displacement(a * head.limits["yaw"], b * head.limits["pitch"], c * head.limits["roll"]),
+                    *head.displacement(
+                        a * head.limits["yaw"], b * head.limits["pitch"], c * head.limits["roll"]
+                    ),
                     head.grid.step,
                 ).min()
             )

@@ -60,7 +60,8 @@ class _Strip:
             u, v = frame.plane(points[:, 0], points[:, 1], self.origin)
             order = np.argsort(u)
             lines.append((u[order], v[order]))
-        span = float(frame.plane(*frame.points[308, :2], self.origin)[0])
+        corner = frame.points[308]
+        span = float(frame.plane(corner[0], corner[1], self.origin)[0])
         self.length = span * fw
         self.along = np.linspace(0.03, 0.97, COLUMNS) * span
         upper, lower, top, bottom = (np.interp(self.along, u, v) for u, v in lines)

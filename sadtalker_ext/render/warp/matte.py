@@ -24,7 +24,7 @@ def person_matte(image: np.ndarray, oval: np.ndarray) -> np.ndarray | None:
         return None
     try:
         with SelfieSegmentation(model_selection=0) as model:
-            mask = model.process(image).segmentation_mask
+            mask = getattr(model.process(image), "segmentation_mask", None)
     except (RuntimeError, ValueError, OSError) as problem:
         LOGGER.debug("person segmentation failed: %s", problem)
         return None
@@ -32,7 +32,7 @@ def person_matte(image: np.ndarray, oval: np.ndarray) -> np.ndarray | None:
         return None
     mask = np.clip(np.asarray(mask, np.float32), 0, 1)
     face = np.zeros(mask.shape, np.uint8)
-    cv2.fillConvexPoly(face, oval.astype(np.int32), 1)
+    cv2.fillConvexPoly(face, oval.astype(np.int32), (1,))
     covered = float(mask[face > 0].mean()) if face.any() else 0.0
     if covered < MIN_FACE_COVER or float(mask.mean()) > MAX_COVER:
         return None

@@ -119,7 +119,13 @@ class WarpRenderer:
 
     def _stream(self, track: MotionTrack, check: Callable[[], None]) -> Iterator[np.ndarray]:
         controls = read_controls(
-            track, self._mouth, self._frame.own_gap, self._frame.rim, self._basis.gain, self._limits, self._head.gain
+            track,
+            self._mouth,
+            self._frame.own_gap,
+            self._frame.rim,
+            self._basis.gain,
+            self._limits,
+            self._head.gain,
         )
         threads = cv2.getNumThreads()
         # Frames are rendered side by side, so OpenCV's own threads would only get in each other's way.
@@ -160,17 +166,15 @@ class WarpRenderer:
         nodes = lips = None
         if expressive:
             map_x, map_y, nodes, lips = self._express(moves, head, map_x, map_y)
-        if turned or expressive:
-            out = _remap(self._source, map_x, map_y)
-        else:
-            out = self._source.copy()
+        moved = turned or expressive
+        out = _remap(self._source, map_x, map_y) if moved else self._source.copy()
         if nodes is not None and lips is not None:
             self._shading.apply(out, *nodes, jaw=float(controls.jaw[index]))
             self._paint_lips(out, controls, index, head, lips)
         if looking:
             self._lids.draw(out, map_x, map_y, **eyes)
         alpha = self._source_alpha
-        if alpha is not None and (turned or expressive):
+        if alpha is not None and moved:
             alpha = _remap(alpha, map_x, map_y)
         return self._compose(out, alpha)
 
@@ -185,7 +189,9 @@ class WarpRenderer:
         if head is None:
             x0, y0, x1, y1 = box
             part = (slice(y0, y1), slice(x0, x1))
-            return np.ascontiguousarray(self._identity[0][part]), np.ascontiguousarray(self._identity[1][part])
+            return np.ascontiguousarray(self._identity[0][part]), np.ascontiguousarray(
+                self._identity[1][part]
+            )
         return self._head_grid.enlarge(head[0], box), self._head_grid.enlarge(head[1], box)
 
     def _express(

@@ -1,4 +1,4 @@
-"""Turns an opening jaw into soft shade: hollow cheeks, the folds beside the mouth, under the lip and the chin."""
+"""Turns an opening jaw into soft shade: in the cheeks, beside the mouth, under the lip and under the chin."""
 
 from __future__ import annotations
 
@@ -52,7 +52,8 @@ class FaceShading:
             return
         grid, reach = self._grid, self._reach
         drift_x, drift_y = (
-            int(np.ceil(np.abs(moved - rest).max())) for moved, rest in zip((source_x, source_y), grid.nodes(), strict=True)
+            int(np.ceil(np.abs(moved - rest).max()))
+            for moved, rest in zip((source_x, source_y), grid.nodes(), strict=True)
         )
         height, width = out.shape[:2]
         gx0, gy0, gx1, gy1 = grid.box
@@ -74,15 +75,17 @@ def _shade(frame: FaceFrame, mouth: MouthMeasures, x: np.ndarray, y: np.ndarray)
     chin = float((points[topology.CHIN, :2] - middle) @ frame.down) / fw
     total = np.zeros(x.shape)
     for corner, wing, sign in ((61, 129, -1.0), (291, 358, 1.0)):
-        start = frame.plane(*points[wing, :2], middle)
-        end = frame.plane(*points[corner, :2], middle)
+        start = frame.plane(points[wing, 0], points[wing, 1], middle)
+        end = frame.plane(points[corner, 0], points[corner, 1], middle)
         end = (end[0] + sign * 0.045, end[1] + 0.05)
         # The cheek below its bone is drawn in.
         cheek = (across - (end[0] + sign * 0.10)) / 0.085
         total += CHEEK * np.exp(-(cheek**2) - ((down - (end[1] - 0.07)) / 0.13) ** 2)
         # The fold runs from the nose's wing around the mouth's corner.
         length = np.hypot(end[0] - start[0], end[1] - start[1])
-        along = ((across - start[0]) * (end[0] - start[0]) + (down - start[1]) * (end[1] - start[1])) / length**2
+        along = (
+            (across - start[0]) * (end[0] - start[0]) + (down - start[1]) * (end[1] - start[1])
+        ) / length**2
         aside = ((across - start[0]) * (end[1] - start[1]) - (down - start[1]) * (end[0] - start[0])) / length
         aside = aside + sign * 0.02 * np.sin(np.pi * np.clip(along, 0, 1))
         ends = smoothstep(along, 0.0, 0.35) * (1 - smoothstep(along, 0.75, 1.1))
