@@ -10,6 +10,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Callable
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
@@ -33,12 +34,13 @@ INPUT_FORMATS: tuple[str, ...] = (
 PIPE_BYTES = 1 << 20  # bytes asked of the kernel for a pipe that carries frames
 MESSAGE_BYTES = 1 << 16  # bytes of ffmpeg's messages that are kept at each end
 F_SETPIPE_SZ = 1031  # Linux fcntl; Python names it only from 3.10 and only on Linux
+CHECK_SECONDS = 0.1  # between two looks at whether the caller still wants the result
 # Lines that ffmpeg adds after the one that says what was wrong.
 EMPTY_PHRASES = (
     "conversion failed", "terminating", "task finished", "error opening input file", "press [q]",
     "error opening output file", "last message repeated",
     "error while processing", "could not open encoder", "error while opening encoder",
-    "error sending frames", "received no packets", "nothing was written",
+    "error sending frames", "thread message queue", "received no packets", "nothing was written",
     "error submitting a packet", "error muxing a packet", "error closing file", "frame=", "possible tunes",
     "possible presets",
 )  # fmt: skip
@@ -130,11 +132,20 @@ class Ffmpeg:
         while len(data):
             data = data[os.write(descriptor, data) :]
 
-    def finish(self) -> int:
-        """Closes ffmpeg's input, waits until it has ended, and returns its exit status."""
+    def finish(self, check: Callable[[], None] | None = None) -> int:
+        """Closes ffmpeg's input, waits until it has ended, and returns its exit status.
+
+        check: called several times a second meanwhile; what it raises goes to the caller.
+        """
         if self._process.stdin is not None:
             with suppress(OSError):  # it ended first; its exit status and messages say why
                 self._process.stdin.close()
+        while check is not None:
+            check()
+            try:
+                return self._process.wait(CHECK_SECONDS)
+            except subprocess.TimeoutExpired:
+                continue
         return self._process.wait()
 
     def stop(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -41,7 +41,7 @@ class FolderSink:
             reason = "the disk is full; free some space" if full else f"{error.strerror or error}"
             raise OutputError(f"Frame {self._count} cannot be written: {reason}.") from error
 
-    def finish(self) -> None:
+    def finish(self, check: Callable[[], None] | None = None) -> None:
         stored = {
             "writer": "sadtalker_ext",
             "frames": self._count,

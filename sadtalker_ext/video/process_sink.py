@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Callable
 
 import numpy as np
 
@@ -27,10 +28,10 @@ class ProcessSink:
         except OSError as error:
             raise _failure(self._process, self._process.finish(), self._name) from error
 
-    def finish(self) -> None:
+    def finish(self, check: Callable[[], None] | None = None) -> None:
         """Waits for the end of the encode; raises `OutputError` when it failed."""
         assert self._process is not None
-        status = self._process.finish()
+        status = self._process.finish(check)
         if status != 0:
             raise _failure(self._process, status, self._name)
         self.abort()
@@ -42,10 +43,10 @@ class ProcessSink:
             self._process = None
 
 
-def convert(arguments: list[str], name: str) -> None:
+def convert(arguments: list[str], name: str, check: Callable[[], None] | None = None) -> None:
     """Runs an ffmpeg that reads and writes files; raises `OutputError` when it fails."""
     with Ffmpeg(arguments) as process:
-        status = process.finish()
+        status = process.finish(check)
         if status != 0:
             raise _failure(process, status, name)
 

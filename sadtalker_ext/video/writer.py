@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol
@@ -36,7 +36,7 @@ class Sink(Protocol):
     """Where frames go: `write` each, then `finish`; or `abort`. The first two raise `OutputError`."""
 
     def write(self, frame: np.ndarray) -> None: ...
-    def finish(self) -> None: ...
+    def finish(self, check: Callable[[], None] | None) -> None: ...
     def abort(self) -> None: ...
 
 
@@ -50,6 +50,7 @@ class VideoWriter:
     frames: how many will come, if known. soundtrack: whose original sound goes in (mp4 and webm).
     metadata: one JSON document for `read_metadata`. crf: 0 (lossless) to 51 on x264's scale. preset: x264's.
     alpha: frames are RGBA; mp4 has no alpha and gets them on white. format: overrides the path's ending.
+    check: called while the end of the encode is awaited (a gif is drawn only then); what it raises cancels.
     Raises `OutputError`. `notices` says in sentences what the format could not keep.
     """
 
@@ -68,6 +69,7 @@ class VideoWriter:
         overwrite: bool = False,
         alpha: bool = False,
         format: str | None = None,
+        check: Callable[[], None] | None = None,
     ) -> None:
         if width < 1 or height < 1:
             raise OutputError(f"A video needs at least one pixel; got {width}×{height}.")
@@ -85,6 +87,7 @@ class VideoWriter:
         self._overwrite = overwrite
         self._metadata = dict(metadata or {})
         self._speech = soundtrack
+        self._check = check
         self._flatten = alpha and self._kind == "mp4"
         even = 2 if self._kind == "mp4" else 1  # 4:2:0 of H.264 has no odd sizes
         self._encoding = Encoding(
@@ -145,7 +148,7 @@ class VideoWriter:
                 f"{self.path.name} was not written: "
                 f"{self.frames_written} of {self._announced} frames were made."
             )
-        self._sink.finish()
+        self._sink.finish(self._check)
         if self._kind == targets.PNG:
             targets.move_folder(self._temporary, self.path, self._overwrite)
         else:
@@ -218,10 +221,12 @@ class _GifSink:
     def write(self, frame: np.ndarray) -> None:
         self._stored.write(frame)
 
-    def finish(self) -> None:
-        self._stored.finish()
-        convert(palette_arguments(self._frames, self._palette), self._name)
-        convert(gif_arguments(self._frames, self._palette, self._encoding.rate, self._path), self._name)
+    def finish(self, check: Callable[[], None] | None) -> None:
+        self._stored.finish(check)
+        convert(palette_arguments(self._frames, self._palette), self._name, check)
+        convert(
+            gif_arguments(self._frames, self._palette, self._encoding.rate, self._path), self._name, check
+        )
         append_comment(self._path, to_json(self._metadata))
 
     def abort(self) -> None:

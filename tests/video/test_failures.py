@@ -75,6 +75,23 @@ def test_nothing_is_left_when_the_run_stops(
     assert all(process.poll() is not None for process in processes)
 
 
+@pytest.mark.parametrize("name", ["a.mp4", "a.webm", "a.gif"])
+def test_cancelling_while_the_end_is_awaited(
+    folder: Path,
+    left_over: LeftOver,
+    write_video: WriteVideo,
+    processes: list[subprocess.Popen[bytes]],
+    name: str,
+) -> None:
+    def cancel() -> None:
+        raise Cancelled
+
+    with pytest.raises(Cancelled):
+        write_video(folder / name, 6, check=cancel)
+    assert left_over(folder) == []
+    assert all(process.poll() is not None for process in processes)
+
+
 @EVERY_KIND
 def test_the_name_appears_only_when_the_video_is_whole(
     folder: Path, left_over: LeftOver, moving_square: Pictures, name: str
