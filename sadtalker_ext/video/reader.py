@@ -28,7 +28,7 @@ def read_frames(
 
     fps: frames per second to read at, frames repeated or left out in time; None: the video's own rate, so
     that frame i is shown at i / probe(path).fps. size: (width, height) to scale to. check: called for every
-    frame. Memory does not grow with the video. Raises `VideoError`.
+    frame. The arrays may be read-only. Memory does not grow with the video. Raises `VideoError`.
     """
     folder = Path(path).expanduser()
     if folder.is_dir():
