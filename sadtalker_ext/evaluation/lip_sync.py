@@ -65,6 +65,8 @@ def agreement(seen: np.ndarray, reference: np.ndarray, fps: float) -> Agreement 
 
 
 def _correlation(seen: np.ndarray, reference: np.ndarray, lag: int) -> float | None:
+    if abs(lag) >= len(seen):
+        return None
     late = seen[max(lag, 0) : len(seen) + min(lag, 0)]
     early = reference[max(-lag, 0) : len(reference) - max(lag, 0)]
     use = np.isfinite(late) & np.isfinite(early)

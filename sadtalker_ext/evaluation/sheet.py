@@ -70,17 +70,16 @@ def contact_sheet(
 
 
 def _face_box(path: Path, check: Callable[[], None] | None) -> tuple[int, int, int, int] | None:
-    """x0, y0, x1, y1 around the largest face of the first frame that shows one, with a margin."""
-    from ..face import find_faces
+    """x0, y0, x1, y1 (the latter two maybe beyond the edge) around the first face seen, with a margin."""
+    from ..face import FaceTracker
     from ..video import read_frames
 
-    for frame in islice(read_frames(path, check=check), LOOKED_AT):
-        found = find_faces(frame, check=check)
-        if found:
-            x0, y0, x1, y1 = found[0].box
+    frames = islice(read_frames(path, check=check), LOOKED_AT)
+    for face in FaceTracker().track(frames):
+        if face is not None:
+            x0, y0, x1, y1 = face.box
             across, down = FACE_MARGIN * (x1 - x0), FACE_MARGIN * (y1 - y0)
-            left, top = max(0, int(x0 - across)), max(0, int(y0 - down))
-            return left, top, min(frame.shape[1], int(x1 + across)), min(frame.shape[0], int(y1 + down))
+            return max(0, int(x0 - across)), max(0, int(y0 - down)), int(x1 + across), int(y1 + down)
     return None
 
 
