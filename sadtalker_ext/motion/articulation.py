@@ -83,12 +83,13 @@ SHAPE_BEFORE_S, SHAPE_AFTER_S = 0.17, 0.09  # rounding is prepared early
 CORE = 0.3  # share of a phone in which its pull is full
 FALLOFF = 1.4  # exponent of the pull's decay
 REACH_S = 0.45  # where a pull has become nothing
+REST_PULL = 0.02  # towards rest, always: what is left where no phone is near
 FULL_VOWEL_S = 0.08  # shorter reducible vowels open less
 LOUDNESS_SPAN = (0.75, 0.4)  # opening of vowels: first + second × loudness
 
 # Share of a phone, from its start, in which the lips are shut: what follows is release and breath.
 HELD_SHARE = MappingProxyType({"P": 0.7, "B": 0.85, "M": 1.0})
-CLOSURE_MIN_S, CLOSURE_MAX_S = 0.045, 0.14
+CLOSURE_MIN_S, CLOSURE_MAX_S = 0.05, 0.13
 
 PAUSE_S = 0.12  # shorter silences belong to the phones around them
 PARTED = 0.22  # share of the widest gap that lips keep in a short pause
@@ -146,7 +147,7 @@ def articulate(phones: Sequence[Phone], loudness: np.ndarray) -> Articulation:
 
     rows = len(loudness)
     level = _relative_loudness(loudness)
-    pulls, shape_pulls = np.full(rows, 1e-6), np.full(rows, 1e-6)
+    pulls, shape_pulls = np.full(rows, REST_PULL), np.full(rows, REST_PULL)
     sums = {name: np.zeros(rows) for name in ("gap", "jaw", "teeth", "tongue", "width", "rounding")}
     labiodental = np.zeros(rows)
     for number, phone in enumerate(phones):

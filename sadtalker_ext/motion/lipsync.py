@@ -7,7 +7,7 @@ track's provenance what it took and why; benchmarks/lips.py measures how well ea
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,7 +17,7 @@ from ..audio.features import loudness, smooth
 from ..errors import OptionsError
 from ..track import ARKIT, MotionTrack
 from . import phones as recogniser
-from .articulation import RATE, Articulation, Closure, articulate
+from .articulation import RATE, SILENT_LOUDNESS, Articulation, Closure, articulate
 
 if TYPE_CHECKING:
     from ..audio import Speech
@@ -25,9 +25,14 @@ if TYPE_CHECKING:
 METHODS: tuple[str, ...] = ("auto", "phones", "visemes")
 
 LEAD_S = 0.0  # how far ahead of the sound the mouth moves
-CLOSING_S, OPENING_S = 0.055, 0.055  # in which lips come together and part
-REACH_S = 0.04  # most that a frame looks to either side for a closure, so that 10 frames a second still speak
+PARTING_S = 0.045  # in which lips come together and part
+HELD_FRAMES = 1.5  # shortest closure in frames, so that one frame at least shows it whole
+HELD_LONGEST_S = 0.12  # what slow frame rates may make of a closure, lest the mouth is always shut
 MOVEMENT_S = 0.012  # smoothing of everything but closures
+
+SURE_NET = 0.15  # certainty of VisemeNet from which it may replace a recogniser that is lost
+STRANGE_VOICE = -26.0  # recogniser's fit below which a voice is unlike any it knows (English: −20 to −9)
+CROSSFADE_S = 0.1  # between phones with and without words
 
 
 def generate_lips(
@@ -58,8 +63,8 @@ def generate_lips(
 def sampled(articulation: Articulation, *, fps: float, frames: int) -> np.ndarray:
     """ARKit coefficients, float32 (frames, 55), of an articulation shown at `fps`.
 
-    A frame shows the mouth as it is half-way through its time on screen, but the strongest closure of
-    all that time, so that none falls between two frames.
+    A frame shows the mouth as it is half-way through its time on screen. Closures are held long enough that
+    none falls between two frames, down to about 12 frames a second.
     """
     times = (np.arange(frames) + 0.5) / fps + LEAD_S
     blur = max(MOVEMENT_S, 0.3 / fps) * RATE
@@ -73,7 +78,7 @@ def sampled(articulation: Articulation, *, fps: float, frames: int) -> np.ndarra
         jaw=track(articulation.jaw),
         width=track(articulation.width),
         rounding=track(articulation.rounding),
-        closure=_closed(articulation.closures, times, min(0.5 / fps, REACH_S)),
+        closure=_closed(articulation.closures, times, min(HELD_FRAMES / fps, HELD_LONGEST_S)),
         labiodental=track(articulation.labiodental),
         teeth=track(articulation.teeth),
         tongue=track(articulation.tongue),
@@ -81,16 +86,15 @@ def sampled(articulation: Articulation, *, fps: float, frames: int) -> np.ndarra
     return MotionTrack.rest(frames, fps).with_columns(columns).data
 
 
-def _closed(closures: tuple[Closure, ...], times: np.ndarray, reach: float) -> np.ndarray:
-    """How firmly the lips are shut, (T,) 0..1, at the closures' strongest within ±`reach` of each time."""
+def _closed(closures: Sequence[Closure], times: np.ndarray, shortest: float) -> np.ndarray:
+    """How firmly the lips are shut at each time, (T,) 0..1, by closures held `shortest` seconds or longer."""
     shut = np.zeros(len(times))
     for closure in closures:
-        low = int(np.searchsorted(times, closure.start - CLOSING_S - reach))
-        high = int(np.searchsorted(times, closure.end + OPENING_S + reach))
-        at = times[low:high]
-        before = np.maximum(0, closure.start - at - reach) / CLOSING_S
-        after = np.maximum(0, at - closure.end - reach) / OPENING_S
-        ramp = np.clip(1 - np.maximum(before, after), 0, 1)
+        middle = (closure.start + closure.end) / 2
+        half = max(closure.end - closure.start, shortest) / 2
+        low, high = np.searchsorted(times, [middle - half - PARTING_S, middle + half + PARTING_S])
+        away = np.maximum(0, np.abs(times[low:high] - middle) - half)
+        ramp = np.clip(1 - away / PARTING_S, 0, 1)
         shut[low:high] = np.maximum(shut[low:high], closure.strength * ramp * ramp * (3 - 2 * ramp))
     return shut
 
@@ -98,10 +102,50 @@ def _closed(closures: tuple[Closure, ...], times: np.ndarray, reach: float) -> n
 def _articulation(
     samples: np.ndarray, method: str, check: Callable[[], None] | None
 ) -> tuple[Articulation, dict[str, object]]:
-    if method == "visemes" or not recogniser.available():
-        from .viseme_lips import articulate_visemes
-
-        why = "asked for" if method == "visemes" else "pocketsphinx is not installed"
-        return articulate_visemes(samples), {"lips": "visemes", "why": why}
+    if method == "visemes":
+        return _visemes(samples, "asked for")
+    if not recogniser.available():
+        return _visemes(samples, "pocketsphinx is not installed")
     words = recogniser.recognise_words(samples, check=check)
-    return articulate(words.phones, loudness(samples)), {"lips": "words"}
+    phones = recogniser.decode_phones(samples, check=check)
+    fit = recogniser.fit_of_voice(words)
+    if method == "auto":
+        if not phones.phones:
+            return _visemes(samples, "no phones were recognised")
+        if fit < STRANGE_VOICE and _net_is_sure(samples):
+            return _visemes(samples, "the voice is unlike those the recogniser knows", fit)
+    loud = loudness(samples)
+    trust = recogniser.trust_in_words(words, phones, len(loud))
+    by_words = trust >= recogniser.TRUSTED
+    spoken = loud > SILENT_LOUDNESS
+    share = float(by_words[spoken].mean()) if spoken.any() else 0.0
+    mean = float(trust[spoken].mean()) if spoken.any() else 0.0
+    measured: dict[str, object] = {"trust": round(mean, 3), "words": round(share, 3), "fit": round(fit, 2)}
+    if share == 1.0:
+        why = "English words were recognised"
+        return articulate(words.phones, loud), {"lips": "words", "why": why, **measured}
+    if share == 0.0:
+        why = "no English words were recognised surely"
+        return articulate(phones.phones, loud), {"lips": "allphone", "why": why, **measured}
+    weight = smooth(by_words.astype(np.float64), CROSSFADE_S * RATE)
+    mixed = articulate(phones.phones, loud).mixed(articulate(words.phones, loud), weight)
+    why = "English words were recognised surely in part of the speech"
+    return mixed, {"lips": "words and allphone", "why": why, **measured}
+
+
+def _visemes(
+    samples: np.ndarray, why: str, fit: float | None = None
+) -> tuple[Articulation, dict[str, object]]:
+    from .viseme_lips import articulate_visemes
+    from .visemes import load_visemenet
+
+    provenance: dict[str, object] = {"lips": "visemes", "why": why, "visemenet": load_visemenet().sha256}
+    if fit is not None:
+        provenance["fit"] = round(fit, 2)
+    return articulate_visemes(samples), provenance
+
+
+def _net_is_sure(samples: np.ndarray) -> bool:
+    from .viseme_lips import certainty
+
+    return certainty(samples) > SURE_NET
