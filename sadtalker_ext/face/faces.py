@@ -13,6 +13,7 @@ from .template import template
 
 # A mesh further from every rotated mean face than this (root mean square, face widths) is no face.
 MAX_MISFIT = 0.16
+MIN_FACE = 20.0  # px, below which a face has too little to animate, and texture is taken for faces
 OVERLAP = 0.4  # intersection over union above which two meshes are the same face
 
 
@@ -105,7 +106,7 @@ def is_plausible(landmarks: np.ndarray, width: int, height: int) -> bool:
         return False
     skin = landmarks[: topology.SKIN_POINTS]
     inside = (skin[:, 0] > 0) & (skin[:, 0] < width) & (skin[:, 1] > 0) & (skin[:, 1] < height)
-    if inside.mean() < 0.5 or np.ptp(skin[:, 0]) < 8 or np.ptp(skin[:, 1]) < 8:
+    if inside.mean() < 0.5 or np.ptp(skin[:, :2], axis=0).max() < MIN_FACE:
         return False
     mean_face = template().points
     rotation = head_rotation(landmarks)

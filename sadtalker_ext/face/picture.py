@@ -270,7 +270,7 @@ def _finish(image: Image.Image, path: Path | None, notices: list[str]) -> Pictur
     return Picture(colours, alpha, path, tuple(notices))
 
 
-def _scaled_notice(name: str, size: tuple[int, int]) -> str:
+def _scaled_notice(name: str, size: tuple[int, ...]) -> str:
     megapixels = size[0] * size[1] / 1e6
     return (
         f"{name} has {megapixels:.1f} megapixels; "

@@ -13,6 +13,7 @@ from .template import template
 
 MIN_SPAN = 12.0  # px between the eyes, or from the eyes to the mouth, below which points are useless
 ANCHOR_REACH = 1.25  # the face oval, this much enlarged, does not take part in the local correction
+LIPS_PARTED = 0.01  # fw that each lip steps aside for the interpolation, which treats touching points as one
 FIVE_POINT_NAMES = ("left eye", "right eye", "nose tip", "left mouth corner", "right mouth corner")
 
 
@@ -53,38 +54,70 @@ def face_from_points(points: Sequence[tuple[float, float]], width: int, height: 
         raise FaceNotFoundError(
             f"The five points do not form a face; give them in the order {', '.join(FIVE_POINT_NAMES)}."
         )
-    reference = np.array([template().points[list(group)].mean(0) for group in topology.FIVE_POINTS])
-    return face_from_landmarks(lift(reference, given), 1.0, "points")
+    return face_from_landmarks(lift(topology.FIVE_POINTS, given), 1.0, "points")
 
 
 _ORDER = "The eyes, nose tip and mouth corners"
 
 
-def lift(reference: np.ndarray, given: np.ndarray) -> np.ndarray:
-    """The mean face (478, 3) in pixels, moved so that its points `reference` (K, 3) meet `given` (K, 2).
+def lift(groups: Sequence[Sequence[int]], given: np.ndarray) -> np.ndarray:
+    """The mean face (478, 3) in pixels, moved so that its points meet those given.
 
-    A similarity transform, then a smooth interpolation of what it leaves over (radial basis r,
-    fading to nothing beyond the face oval).
+    groups: for each given point, the mesh points whose mean it is. given: (K, 2), pixels.
+    A similarity transform in the picture's plane, then a smooth interpolation of what it leaves over.
+    Right for a handful of points, which do not tell how the head is turned.
     """
-    mean_face = template().points.astype(np.float64)
-    origin = reference[:, :2].mean(0)
+    reference = _means(template().points, groups)
     # Best similarity in closed form: points as complex numbers, one complex factor for turn and scale.
-    source = (reference[:, :2] - origin) @ [1, 1j]
+    source = (reference - reference.mean(0))[:, :2] @ [1, 1j]
     target = (given - given.mean(0)) @ [1, 1j]
     factor = (source.conj() @ target) / (source.conj() @ source).real
+    turn = np.array([[factor.real, -factor.imag, 0], [factor.imag, factor.real, 0], [0, 0, abs(factor)]])
+    return _placed(turn, groups, given)
 
-    def placed(points: np.ndarray) -> np.ndarray:
-        turned = ((points[:, :2] - origin) @ [1, 1j]) * factor
-        return np.column_stack([turned.real, turned.imag]) + given.mean(0)
 
-    flat = placed(mean_face)
-    leftover = given - placed(reference)
-    centre = mean_face[: topology.SKIN_POINTS, :2].mean(0)
-    anchors = centre + (mean_face[list(topology.FACE_OVAL), :2] - centre) * ANCHOR_REACH
-    nodes = np.vstack([reference[:, :2], anchors])
+def lift_turned(groups: Sequence[Sequence[int]], given: np.ndarray) -> np.ndarray:
+    """As `lift`, but with the head turned in three dimensions to fit; needs points all over the face.
+
+    The least-squares affine map from the mean face to the picture, replaced by the nearest scaled
+    rotation (scaled orthographic projection).
+    """
+    reference = _means(template().points, groups)
+    model, seen = reference - reference.mean(0), given - given.mean(0)
+    affine = np.linalg.lstsq(model, seen, rcond=None)[0].T  # (2, 3)
+    u, strength, vt = np.linalg.svd(affine, full_matrices=False)
+    rows = u @ vt
+    turn = np.vstack([rows, np.cross(rows[0], rows[1])]) * float(strength.mean())
+    return _placed(turn, groups, given)
+
+
+def _means(points: np.ndarray, groups: Sequence[Sequence[int]]) -> np.ndarray:
+    return np.array([points[list(group)].mean(0) for group in groups], np.float64)
+
+
+def _placed(turn: np.ndarray, groups: Sequence[Sequence[int]], given: np.ndarray) -> np.ndarray:
+    """The mean face turned and scaled by `turn` (3, 3), then bent so that it meets `given`.
+
+    The bending (radial basis r) fades to nothing beyond the face oval, and so does not reach points
+    far from any that are known.
+    """
+    mean_face = template().points.astype(np.float64)
+    reference = _means(mean_face, groups)
+    middle = reference.mean(0)
+    mesh = (mean_face - middle) @ turn.T
+    leftover = given - given.mean(0) - ((reference - middle) @ turn.T)[:, :2]
+    # The closed lips of the mean face touch: where they did, the upper could not move without the lower.
+    where = mean_face[:, :2].copy()
+    for rings, side in ((topology.LIPS_UPPER_RINGS, -1), (topology.LIPS_LOWER_RINGS, 1)):
+        for ring in rings:
+            where[list(ring[1:-1]), 1] += side * LIPS_PARTED
+    centre = where[: topology.SKIN_POINTS].mean(0)
+    anchors = centre + (where[list(topology.FACE_OVAL)] - centre) * ANCHOR_REACH
+    nodes = np.vstack([_means(where, groups), anchors])
     values = np.vstack([leftover, np.zeros((len(anchors), 2))])
-    flat += _interpolate(nodes, values, mean_face[:, :2])
-    return np.column_stack([flat, mean_face[:, 2] * abs(factor)])
+    mesh[:, :2] += given.mean(0) + _interpolate(nodes, values, where)
+    mesh[:, 2] += middle[2] * abs(np.linalg.det(turn)) ** (1 / 3)
+    return mesh
 
 
 def _interpolate(nodes: np.ndarray, values: np.ndarray, at: np.ndarray) -> np.ndarray:

@@ -60,6 +60,7 @@ def load_portrait(
     face_at: tuple[float, float] | None = None,
     points: Sequence[tuple[float, float]] | None = None,
     detector: str = "auto",
+    all_faces: bool = False,
     check: Callable[[], None] | None = None,
 ) -> Portrait:
     """The portrait in a picture (see `load_picture` for what that may be).
@@ -67,14 +68,16 @@ def load_portrait(
     The largest face is chosen, unless `face` (its number in the preview, from 1), `face_at` (a point
     x, y in pixels on or near it) or `points` (left eye, right eye, nose tip, left and right mouth
     corner as they stand in the picture, x, y in pixels) says otherwise. With `points` nothing is
-    detected. detector: "auto", "mediapipe" or "face-alignment".
+    detected. detector: "auto", "mediapipe" or "face-alignment". all_faces: search for small faces too
+    where a large one was found (done anyway when `face` or `face_at` is given), as a preview needs.
     Raises `PictureError`, `FaceNotFoundError`, `DependencyError`.
     """
     picture = load_picture(source)
     if points is not None:
         chosen = face_from_points(points, picture.width, picture.height)
         return Portrait(picture, chosen, (chosen,))
-    faces = find_faces(picture.image, detector=detector, check=check)
+    thorough = all_faces or face is not None or face_at is not None
+    faces = find_faces(picture.image, detector=detector, thorough=thorough, check=check)
     if not faces:
         raise FaceNotFoundError(
             f"No face was found in {picture.name}; choose a clearer picture or {FIVE_POINT_WAY}."
