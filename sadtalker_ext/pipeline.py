@@ -242,6 +242,7 @@ class _Run:
             preset=self.options.preset,
             overwrite=self.options.overwrite,
             alpha=portrait.alpha is not None,
+            check=self.check,
         )
         with writer, closing(renderer.render(track, check=self.check)) as frames:
             for number, frame in enumerate(frames, start=1):
@@ -258,7 +259,7 @@ class _Run:
             options=self.options,
             track=track,
             metadata=metadata,
-            notices=portrait.picture.notices,
+            notices=(*portrait.picture.notices, *writer.notices),
         )
 
     def describe(

@@ -268,7 +268,7 @@ def _resampler(rate: int) -> Any:
     try:
         import soxr
     except ImportError as error:
-        raise DependencyError("Resampling sound needs soxr; run: pip install librosa") from error
+        raise DependencyError("Resampling sound needs soxr; run: pip install soxr") from error
     return soxr.ResampleStream(rate, SAMPLE_RATE, 1, dtype="float32", quality="HQ")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from importlib import import_module
 from typing import TYPE_CHECKING, Protocol
 
@@ -19,10 +19,16 @@ __all__ = ["Renderer", "WarpRenderer"]
 class Renderer(Protocol):
     """Turns a motion track into frames of one portrait.
 
-    accepts: names of the motion spaces it understands.
+    accepts: names of the motion spaces it understands. region: x0, y0, x1, y1 in pixels, outside which every
+    frame equals the picture.
     """
 
     accepts: frozenset[str]
+    region: tuple[int, int, int, int]
+
+    def opening(self, track: MotionTrack) -> np.ndarray:
+        """(T,) lip gap in face widths that the frames show."""
+        ...
 
     def render(self, track: MotionTrack, *, check: Callable[[], None] | None = None) -> Iterator[np.ndarray]:
         """uint8 frames (H, W, 3), or (H, W, 4) for a portrait with alpha, one a row of the track, in order.
