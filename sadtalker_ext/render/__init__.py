@@ -30,7 +30,9 @@ class Renderer(Protocol):
         """(T,) lip gap in face widths that the frames show."""
         ...
 
-    def render(self, track: MotionTrack, *, check: Callable[[], None] | None = None) -> Iterator[np.ndarray]:
+    def render(
+        self, track: MotionTrack, *, check: Callable[[], None] | None = None
+    ) -> Generator[np.ndarray, None, None]:
         """uint8 frames (H, W, 3), or (H, W, 4) for a portrait with alpha, one a row of the track, in order.
 
         check: called between frames; whatever it raises ends the rendering.
