@@ -77,7 +77,8 @@ def make_patch(
     most = float(travel.max())
     part = smoothstep(u, -0.3 * width, -0.08 * width) * (1 - smoothstep(u, 1.08 * width, 1.3 * width))
     crop = image[y0:y1, x0:x1].astype(np.float32)
-    lid = _lid_skin(crop, below_upper, below_lower, up, u, width)
+    thin = _thin_and_dark(crop, width)
+    lid = _lid_skin(crop, thin, below_upper, below_lower, up, u, width)
     dark, line, lashes = _lashes(crop, lid, below_upper, u, width)
     line, line_opacity = max(line, 1.25 * shape.lash), LINE_OPACITY + (1 - LINE_OPACITY) * flat
     closed = _shade(lid, crop, below_upper, below_lower, travel, up, u, width, flat)
@@ -147,8 +148,17 @@ def _box(shape: EyeShape, size: tuple[int, ...]) -> tuple[int, int, int, int] | 
     return int(low[0]), int(low[1]), int(high[0]), int(high[1])
 
 
+def _thin_and_dark(crop: np.ndarray, width: float) -> np.ndarray:
+    """Grey levels by which thin things (lashes, liner, drawn creases, spectacles) are darker than around."""
+    lum = crop.mean(-1)
+    size = int(0.09 * width) * 2 + 1
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))
+    return cv2.morphologyEx(lum, cv2.MORPH_CLOSE, kernel) - lum
+
+
 def _lid_skin(
     crop: np.ndarray,
+    thin: np.ndarray,
     below_upper: np.ndarray,
     below_lower: np.ndarray,
     lift: np.ndarray,
@@ -157,10 +167,6 @@ def _lid_skin(
 ) -> np.ndarray:
     """Skin without eye, lashes and liner: what is around it, carried inwards smoothly; float32 (h, w, 3)."""
     lum = crop.mean(-1)
-    # Thin dark things (lashes, liner, drawn creases) are what a grey closing fills.
-    size = int(0.09 * width) * 2 + 1
-    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))
-    thin = cv2.morphologyEx(lum, cv2.MORPH_CLOSE, kernel) - lum
     near = (u > -0.15 * width) & (u < 1.15 * width)
     above = near & (below_upper < -0.5 * lift) & (below_upper > -1.2 * lift)
     under = near & (below_lower > 0.10 * width) & (below_lower < 0.32 * width)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -29,6 +29,12 @@ LIFT_OF_BROW = 0.72  # at most this share of the way from the lid to the brow
 CURVE_SMOOTHING = 0.035
 CURVE_SAMPLES = 161
 LEAST_HEIGHT = 0.07  # of an open eye
+
+# The rim of spectacles is a dark line that spans the eye some way above it.
+RIM_SEARCH = (0.55, 0.22)
+RIM_LIGHT = 0.30  # of the skin's light
+RIM_SPAN = 0.85  # of the eye's width
+RIM_DISTANCE = 0.04
 
 # Drawn eyes are looked for on a canvas about the mesh's eye.
 CANVAS_U = (-0.6, 1.6)
@@ -87,7 +93,7 @@ def eye_shape(
         shape = _drawn_shape(image, points, side, shape, skin) or shape
     if (shape.lower - shape.upper).max() < max(2.0, LEAST_HEIGHT * shape.frame.width):
         return None
-    return shape
+    return replace(shape, lift=np.minimum(shape.lift, _free_above(image, shape, skin)))
 
 
 def _eye_frame(points: np.ndarray, side: str) -> EyeFrame | None:
@@ -126,6 +132,28 @@ def _mesh_shape(points: np.ndarray, side: str, frame: EyeFrame) -> EyeShape:
         ring = points[list(IRIS[side])]
         iris = (float(frame.coordinates(*ring[0])[0]), float(np.hypot(*(ring[1:] - ring[0]).T).mean()))
     return EyeShape(frame, knots, upper, lower, _lift(upper, curve(BROW[side]), frame.width), iris, 0.0)
+
+
+def _free_above(image: np.ndarray, shape: EyeShape, skin: np.ndarray) -> np.ndarray:
+    """px above the upper lid, at the shape's knots, up to the rim of spectacles, which no blink may move."""
+    frame = shape.frame
+    far = np.full_like(shape.knots, 10 * frame.width)
+    over = np.flatnonzero((shape.knots > 0) & (shape.knots < frame.width))
+    heights = (
+        np.arange(RIM_SEARCH[0], RIM_SEARCH[1], -1 / CANVAS_DENSITY) * frame.width
+    )  # from above to the lid
+    v = shape.upper[over] - heights[:, None]
+    at = frame.origin + shape.knots[over][None, :, None] * frame.across + v[..., None] * frame.down
+    at = at.astype(np.float32)
+    seen = cv2.remap(image, at[..., 0], at[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    dark = seen.mean(-1) < RIM_LIGHT * skin.mean()
+    crossed = dark.any(0)
+    if crossed.mean() < RIM_SPAN:
+        return far
+    lower = len(heights) - 1 - dark[::-1].argmax(0)
+    edge = np.median(heights[lower[crossed]])
+    # One height for the whole rim: what is dark and lower in some columns is lash.
+    return np.full_like(far, max(float(edge) - RIM_DISTANCE * frame.width, LIFT[0] * frame.width))
 
 
 def _lift(upper: np.ndarray, brow: np.ndarray, width: float) -> np.ndarray:

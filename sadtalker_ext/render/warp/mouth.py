@@ -98,8 +98,8 @@ class MouthInterior:
         light = 0.70 + 0.30 * min(1.0, opening / (LIT_GAP * scale))
         light += (1 - light) * flat
         shown = UPPER_SHOWN + UPPER_SHOWN_TEETH * teeth + UPPER_SHOWN_GAP * min(opening, 0.1) / scale
-        upper_edge = scale * shown * (1 - 0.6 * rounding)
-        lower_edge = scale * (LOWER_SHOWN + LOWER_SHOWN_TEETH * teeth) * (1 - 0.7 * rounding)
+        upper_edge = scale * shown * (1 - 0.75 * rounding)
+        lower_edge = scale * (LOWER_SHOWN + LOWER_SHOWN_TEETH * teeth) * (1 - 0.95 * rounding)
         filled = TONGUE_REST + (TONGUE_RAISED - TONGUE_REST) * tongue
         tongue_top = sunk * filled + 0.006 * scale
 
@@ -185,8 +185,8 @@ class MouthInterior:
         below = (upper_v - (bend * upper_u + tilt) * upper_u) * np.float32(1 / self._scale)
         bend, tilt = self._lower_lip
         above = ((bend * lower_u + tilt) * lower_u - lower_v) * np.float32(1 / self._scale)
-        upper = 1 - np.float32(0.46 * strength) * np.exp(-np.maximum(below, 0) * np.float32(1 / 0.009))
-        lower = 1 - np.float32(0.38 * strength) * np.exp(-np.maximum(above, 0) * np.float32(1 / 0.007))
+        upper = 1 - np.float32(0.26 * strength) * np.exp(-np.maximum(below, 0) * np.float32(1 / 0.009))
+        lower = 1 - np.float32(0.24 * strength) * np.exp(-np.maximum(above, 0) * np.float32(1 / 0.007))
         side = np.abs(upper_u) * np.float32(1 / self._half_width)
         t = np.clip((side - 0.5) * np.float32(1 / 0.5), 0, 1)
         corner = 1 - np.float32(strength * (0.62 + 0.1 * rounding)) * t * t * (3 - 2 * t)

@@ -14,7 +14,7 @@ INNER_LOWER = (78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308)
 LIP_POINTS = (17, 16, 0, 11, 84, 314, 37, 267)
 EYES = ((33, 160, 158, 133, 153, 144), (263, 387, 385, 362, 380, 373))
 
-ENAMEL = np.array([0.97, 0.93, 0.85])  # of the light that falls on it
+ENAMEL = np.array([1.00, 0.935, 0.835])  # of the light that falls on it
 TONGUE = np.array([0.78, 0.36, 0.35])
 CAVITY = np.array([0.20, 0.062, 0.055])
 SKIN_ALBEDO = 0.74  # of bright skin; darker skin is told from a dark scene by the whites of the eyes
@@ -51,7 +51,7 @@ def mouth_tone(
     light = float(np.clip(light, 12, 262))
     # Skin is warm by itself: only what exceeds its usual warmth is the colour of the light.
     cast = skin / skin.mean() / np.array([1.20, 0.97, 0.83])
-    cast = np.clip(cast, 0.6, 1.6) ** 0.55
+    cast = np.clip(cast, 0.6, 1.6) ** 0.50
     cast /= cast.mean()
     teeth = ENAMEL * light * cast * (0.90 + 0.10 * flat)
     own = _own_teeth(image, points, face_width)

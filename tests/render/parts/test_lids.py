@@ -207,3 +207,31 @@ def test_a_drawing_is_measured_in_the_drawing(face: ModuleType) -> None:
     column = out[y - 20 : y + 40, x].mean(-1)
     assert column.min() < 90
     assert np.median(column) > 140
+
+
+def test_spectacles_stay_rigid(picture: np.ndarray, points: np.ndarray) -> None:
+    worn = picture.copy()
+    rims = []
+    for outer, inner, iris in ((33, 133, 468), (263, 362, 473)):
+        width = float(np.hypot(*(points[outer, :2] - points[inner, :2])))
+        x, y = points[iris, :2]
+        corner = (round(x - 0.75 * width), round(y - 0.62 * width))
+        opposite = (round(x + 0.75 * width), round(y + 0.62 * width))
+        cv2.rectangle(worn, corner, opposite, (25.0, 22.0, 22.0), 3)
+        rims.append((slice(corner[1] - 1, corner[1] + 2), slice(corner[0], opposite[0])))
+    out = drawn(Eyelids(worn, points, WIDTH), worn, blink=(1.0, 1.0))
+    assert bluish(out) == 0
+    for rim in rims:
+        assert np.abs(out[rim].astype(int) - worn[rim]).max() <= 2
+
+
+@pytest.mark.parametrize("turn_deg", [-40.0, 25.0, 90.0, 180.0])
+def test_tilted_heads(picture: np.ndarray, points: np.ndarray, turn_deg: float) -> None:
+    size = len(picture)
+    turn = cv2.getRotationMatrix2D((size / 2, size / 2), turn_deg, 1.0)
+    tilted = cv2.warpAffine(picture, turn, (size, size), borderMode=cv2.BORDER_REPLICATE)
+    moved = points.copy()
+    moved[:, :2] = points[:, :2] @ turn[:, :2].T + turn[:, 2]
+    out = drawn(Eyelids(tilted, moved, WIDTH), tilted, blink=(1.0, 1.0))
+    assert bluish(tilted) > 100
+    assert bluish(out) <= 2
