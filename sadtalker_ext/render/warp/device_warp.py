@@ -41,8 +41,12 @@ def pixel_maps(pieces: Sequence[Piece], box: Box) -> tuple[np.ndarray, np.ndarra
     Pixels that no piece covers stay in place. Values are the picture's pixels, whatever the box's corner is.
     """
     x0, y0, x1, y1 = box
-    columns, rows = np.arange(x0, x1, dtype=np.float32), np.arange(y0, y1, dtype=np.float32)
-    map_x, map_y = np.meshgrid(columns, rows)
+    if pieces and overlap(pieces[0].box, box) == box:
+        first, pieces = pieces[0], pieces[1:]
+        map_x, map_y = first.grid.enlarge(first.x, box), first.grid.enlarge(first.y, box)
+    else:
+        columns, rows = np.arange(x0, x1, dtype=np.float32), np.arange(y0, y1, dtype=np.float32)
+        map_x, map_y = np.meshgrid(columns, rows)
     for piece in pieces:
         shared = overlap(piece.box, box)
         if shared is None:
