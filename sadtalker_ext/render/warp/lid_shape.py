@@ -31,9 +31,10 @@ CURVE_SAMPLES = 161
 LEAST_HEIGHT = 0.07  # of an open eye
 
 # The rim of spectacles is a dark line that spans the eye some way above it.
-RIM_SEARCH = (0.55, 0.22)
+RIM_SEARCH = (0.70, 0.22)
 RIM_LIGHT = 0.30  # of the skin's light
-RIM_SPAN = 0.85  # of the eye's width
+RIM_SPAN = 0.75  # of the eye's width
+RIM_THICKNESS = 0.16
 RIM_DISTANCE = 0.04
 
 # Drawn eyes are looked for on a canvas about the mesh's eye.
@@ -147,11 +148,14 @@ def _free_above(image: np.ndarray, shape: EyeShape, skin: np.ndarray) -> np.ndar
     at = at.astype(np.float32)
     seen = cv2.remap(image, at[..., 0], at[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     dark = seen.mean(-1) < RIM_LIGHT * skin.mean()
-    crossed = dark.any(0)
-    if crossed.mean() < RIM_SPAN:
-        return far
     lower = len(heights) - 1 - dark[::-1].argmax(0)
-    edge = np.median(heights[lower[crossed]])
+    upper = np.array([row - int((~dark[row::-1, column]).argmax()) for column, row in enumerate(lower)])
+    # A brow or a socket in shade is dark much further up.
+    thin = dark.any(0) & (upper >= 0) & ~dark[upper, np.arange(len(upper))]
+    thin &= (lower - upper) < RIM_THICKNESS * CANVAS_DENSITY
+    if thin.mean() < RIM_SPAN:
+        return far
+    edge = np.median(heights[lower[thin]])
     # One height for the whole rim: what is dark and lower in some columns is lash.
     return np.full_like(far, max(float(edge) - RIM_DISTANCE * frame.width, LIFT[0] * frame.width))
 

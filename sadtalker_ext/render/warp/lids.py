@@ -65,9 +65,9 @@ class Eyelids:
     ) -> None:
         """Paint the eyes into `out` in place.
 
-        out: uint8 (H, W, 3), already warped by map_x, map_y: float32 (H, W), where in the source each
-        pixel of `out` comes from. blink, squint, wide: 0..1 for the person's (left, right) eye.
-        look: −1..1, positive towards the picture's right and downwards, both eyes alike.
+        out: uint8 (H, W, 3), the picture or any part of it, already warped by map_x, map_y: float32 (H, W),
+        where in the picture each pixel of `out` comes from. blink, squint, wide: 0..1 for the person's
+        (left, right) eye. look: −1..1, positive towards the picture's right and downwards, both eyes alike.
         """
         for index, side in enumerate(SIDES):
             eye = self._eyes.get(side)
@@ -231,7 +231,7 @@ def _where(
     for _ in range(4):
         column = int(np.clip(at[0], 0, width - 1))
         row = int(np.clip(at[1], 0, height - 1))
-        at = at + source - (map_x[row, column], map_y[row, column])
+        at = np.array([column, row]) + source - (map_x[row, column], map_y[row, column])
     half = np.array([x1 - x0, y1 - y0]) / 2 * GROWTH + PAD
     low = np.maximum(np.floor(at - half), 0).astype(int)
     high = np.minimum(np.ceil(at + half), [width, height]).astype(int)

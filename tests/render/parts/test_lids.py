@@ -235,3 +235,14 @@ def test_tilted_heads(picture: np.ndarray, points: np.ndarray, turn_deg: float) 
     out = drawn(Eyelids(tilted, moved, WIDTH), tilted, blink=(1.0, 1.0))
     assert bluish(tilted) > 100
     assert bluish(out) <= 2
+
+
+def test_a_part_of_the_picture_is_enough(lids: Eyelids, picture: np.ndarray) -> None:
+    whole = drawn(lids, picture, blink=(0.6, 1.0), look=(0.5, 0.2))
+    x0, y0 = min(b[0] for b in lids.boxes) - 8, min(b[1] for b in lids.boxes) - 8
+    x1, y1 = max(b[2] for b in lids.boxes) + 8, max(b[3] for b in lids.boxes) + 8
+    part = (slice(y0, y1), slice(x0, x1))
+    x, y = identity(len(picture))
+    out = picture[part].copy()
+    lids.draw(out, x[part], y[part], blink=(0.6, 1.0), look=(0.5, 0.2))
+    assert np.array_equal(out, whole[part])
