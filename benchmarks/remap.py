@@ -23,7 +23,7 @@ from PIL import Image
 
 from sadtalker_ext.cli import DEMO
 from sadtalker_ext.host import StandaloneHost
-from sadtalker_ext.render.warp.device_warp import DeviceWarp, Piece, pixel_maps
+from sadtalker_ext.render.warp.device_warp import DeviceWarp, PictureWarp, Piece
 from sadtalker_ext.render.warp.grid import Box, Grid
 
 SIDES = (512, 1024)  # px
@@ -49,21 +49,15 @@ def frame_of(side: int) -> list[Piece]:
     return pieces
 
 
-def with_opencv(picture: np.ndarray, pieces: list[Piece]) -> np.ndarray:
-    """The renderer's way on the CPU."""
-    maps = pixel_maps(pieces, pieces[0].box)
-    return cv2.remap(picture, *maps, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
-
-
 def ways(picture: np.ndarray, pieces: list[Piece], device: str) -> dict[str, Callable[[], np.ndarray]]:
     """Every way to make the frame, by name; each sets the threads that it is allowed."""
-    on_cpu = DeviceWarp(picture, "cpu")
+    with_opencv, on_cpu = PictureWarp(picture), DeviceWarp(picture)
     made: dict[str, Callable[[], np.ndarray]] = {}
     for threads in THREADS:
 
         def opencv(threads: int = threads) -> np.ndarray:
             cv2.setNumThreads(threads)
-            return with_opencv(picture, pieces)
+            return with_opencv.warp(pieces)[0]
 
         def on_torch(threads: int = threads) -> np.ndarray:
             torch.set_num_threads(threads)
@@ -72,7 +66,7 @@ def ways(picture: np.ndarray, pieces: list[Piece], device: str) -> dict[str, Cal
         made[f"OpenCV, {threads} thread{'s'[: threads - 1]}"] = opencv
         made[f"torch + kornia on the CPU, {threads} thread{'s'[: threads - 1]}"] = on_torch
     if device != "cpu":
-        there = DeviceWarp(picture, device)
+        there = DeviceWarp(picture, device=device)
         made[f"torch + kornia on {device}, copied back"] = lambda: there.warp(pieces)[0]
     return made
 
@@ -82,7 +76,7 @@ def measure(side: int, repeat: int, device: str) -> None:
         resized = image.convert("RGB").resize((side, side), Image.Resampling.LANCZOS)
     picture, pieces = np.asarray(resized), frame_of(side)
     rows = ways(picture, pieces, device)
-    wanted = with_opencv(picture, pieces).astype(np.float32)
+    wanted = PictureWarp(picture).warp(pieces)[0].astype(np.float32)
     error = {name: np.abs(make() - wanted) for name, make in rows.items()}
     least = dict.fromkeys(rows, float("inf"))
     for turn in range(repeat + WARM_UP):

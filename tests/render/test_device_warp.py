@@ -12,7 +12,15 @@ import torch
 from PIL import Image
 
 from sadtalker_ext.render.warp import device_warp as module
-from sadtalker_ext.render.warp.device_warp import DeviceWarp, Piece, device_warp, overlap, pixel_maps
+from sadtalker_ext.render.warp.device_warp import (
+    DeviceWarp,
+    PictureWarp,
+    Piece,
+    overlap,
+    picture_warp,
+    pixel_maps,
+    seen_box,
+)
 from sadtalker_ext.render.warp.grid import Box, Grid
 
 WIDTH, HEIGHT = 311, 247  # px; odd sizes, that no grid step divides
@@ -51,7 +59,7 @@ def with_opencv(picture: np.ndarray, pieces: list[Piece]) -> np.ndarray:
 @pytest.mark.parametrize("seed", [0, 1])
 def test_random_smooth_maps_agree_with_opencv(picture: np.ndarray, step: int, seed: int) -> None:
     pieces = [piece_of(WHOLE, step, 12, seed), piece_of(FACE, step, 6, seed + 10)]
-    seen, _ = DeviceWarp(picture, "cpu").warp(pieces)
+    seen, _ = DeviceWarp(picture).warp(pieces)
     wanted = with_opencv(picture, pieces)
     error = np.abs(seen.astype(np.float32) - wanted)
     assert error.mean() < MEAN_LEVELS
@@ -64,7 +72,7 @@ def test_positions_outside_the_picture_show_its_border(picture: np.ndarray) -> N
     grid = Grid.over(0, 0, WIDTH, HEIGHT, 4)
     x, y = grid.nodes()
     pieces = [Piece(grid, x - 60, y + 50, WHOLE)]
-    seen, _ = DeviceWarp(picture, "cpu").warp(pieces)
+    seen, _ = DeviceWarp(picture).warp(pieces)
     # Cubic sampling with the border replicated may ring, but only beside it.
     assert np.abs(seen[: HEIGHT - 52, :56].astype(int) - picture[50 : HEIGHT - 2, :1]).max() <= 1
     assert np.abs(seen[HEIGHT - 46 :, 64:].astype(int) - picture[-1:, 4 : WIDTH - 60]).max() <= 1
@@ -74,7 +82,7 @@ def test_positions_outside_the_picture_show_its_border(picture: np.ndarray) -> N
 def test_the_identity_keeps_every_pixel(step: int) -> None:
     noise = np.random.default_rng(3).integers(0, 256, (HEIGHT, WIDTH, 3)).astype(np.uint8)
     grid = Grid.over(0, 0, WIDTH, HEIGHT, step)
-    seen, alpha = DeviceWarp(noise, "cpu").warp([Piece(grid, *grid.nodes(), WHOLE)])
+    seen, alpha = DeviceWarp(noise).warp([Piece(grid, *grid.nodes(), WHOLE)])
     assert alpha is None
     np.testing.assert_array_equal(seen, noise)
 
@@ -84,30 +92,38 @@ def test_a_large_picture_keeps_its_positions() -> None:
     noise = np.random.default_rng(4).integers(0, 256, (64, 4000, 3)).astype(np.uint8)
     grid = Grid.over(0, 0, 4000, 64, 16)
     x, y = grid.nodes()
-    seen, _ = DeviceWarp(noise, "cpu").warp([Piece(grid, x + 5, y, (0, 0, 3990, 64))])
+    seen, _ = DeviceWarp(noise).warp([Piece(grid, x + 5, y, (0, 0, 3990, 64))])
     np.testing.assert_array_equal(seen[:, :3990], noise[:, 5:3995])
 
 
-def test_outside_the_first_piece_the_picture_is_kept(picture: np.ndarray) -> None:
-    seen, _ = DeviceWarp(picture, "cpu").warp([piece_of(FACE, 4, 6, 5)])
+def test_the_opencv_road_is_plain_remapping(picture: np.ndarray) -> None:
+    for pieces in ([piece_of(WHOLE, 5, 9, 2), piece_of(FACE, 3, 5, 3)], [piece_of(FACE, 3, 5, 3)]):
+        np.testing.assert_array_equal(PictureWarp(picture).warp(pieces)[0], with_opencv(picture, pieces))
+
+
+@pytest.mark.parametrize("kind", [PictureWarp, DeviceWarp])
+def test_outside_the_first_piece_the_picture_is_kept(picture: np.ndarray, kind: type[PictureWarp]) -> None:
+    seen, _ = kind(picture).warp([piece_of(FACE, 4, 6, 5)])
     changed = (seen != picture).any(2)
     assert changed[FACE[1] : FACE[3], FACE[0] : FACE[2]].mean() > 0.3
     changed[FACE[1] : FACE[3], FACE[0] : FACE[2]] = False
     assert not changed.any()
 
 
-def test_alpha_moves_with_the_colours(picture: np.ndarray) -> None:
+@pytest.mark.parametrize("kind", [PictureWarp, DeviceWarp])
+def test_alpha_moves_with_the_colours(picture: np.ndarray, kind: type[PictureWarp]) -> None:
     alpha = np.ascontiguousarray(picture[..., 1])
     pieces = [piece_of(WHOLE, 5, 10, 6)]
-    colour, moved = DeviceWarp(picture, "cpu", alpha).warp(pieces)
+    colour, moved = kind(picture, alpha).warp(pieces)
     assert moved is not None
     assert colour.shape == (HEIGHT, WIDTH, 3)
     np.testing.assert_array_equal(moved, colour[..., 1])
 
 
-def test_results_belong_to_the_caller(picture: np.ndarray) -> None:
+@pytest.mark.parametrize("kind", [PictureWarp, DeviceWarp])
+def test_results_belong_to_the_caller(picture: np.ndarray, kind: type[PictureWarp]) -> None:
     kept = picture.copy()
-    warp = DeviceWarp(picture, "cpu", np.ascontiguousarray(picture[..., 0]))
+    warp = kind(picture, np.ascontiguousarray(picture[..., 0]))
     for pieces in ([], [piece_of(FACE, 4, 6, 7)], [piece_of(WHOLE, 4, 6, 7)]):
         first, first_alpha = warp.warp(pieces)
         assert first.flags.c_contiguous
@@ -137,8 +153,29 @@ def test_overlap_of_boxes() -> None:
     assert overlap((0, 0, 5, 5), (5, 0, 9, 9)) is None
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_where_a_part_of_the_source_is_seen(seed: int) -> None:
+    part = (120, 90, 160, 110)
+    pieces = [piece_of(WHOLE, 6, 14, seed), piece_of(FACE, 4, 9, seed + 20)]
+    box = seen_box([part, (170, 92, 200, 112)], pieces, 2, WHOLE)
+    assert box is not None
+    map_x, map_y = pixel_maps(pieces, WHOLE)
+    inside = (map_x >= part[0]) & (map_x < part[2]) & (map_y >= part[1]) & (map_y < part[3])
+    assert inside.any()
+    inside[box[1] : box[3], box[0] : box[2]] = False
+    assert not inside.any()
+    assert (box[2] - box[0]) * (box[3] - box[1]) < 0.2 * WIDTH * HEIGHT
+
+
+def test_where_a_part_is_seen_without_motion_or_not_at_all() -> None:
+    assert seen_box([(5, 6, 20, 30), (40, 8, 50, 12)], [], 3, WHOLE) == (2, 3, 53, 33)
+    assert seen_box([(1, 1, 20, 30)], [], 3, WHOLE) == (0, 0, 23, 33)
+    assert seen_box([], [], 3, WHOLE) is None
+    assert seen_box([(900, 900, 920, 920)], [piece_of(WHOLE, 6, 4, 0)], 3, WHOLE) is None
+
+
 def test_many_threads_get_their_own_frames(picture: np.ndarray) -> None:
-    warp = DeviceWarp(picture, "cpu")
+    warp = DeviceWarp(picture)
     jobs = [[piece_of(WHOLE, 6, 8, seed)] for seed in range(12)]
     wanted = [warp.warp(pieces)[0] for pieces in jobs]
     with ThreadPoolExecutor(4) as pool:
@@ -148,7 +185,7 @@ def test_many_threads_get_their_own_frames(picture: np.ndarray) -> None:
 
 
 def test_a_piece_that_sticks_out_is_refused(picture: np.ndarray) -> None:
-    warp = DeviceWarp(picture, "cpu")
+    warp = DeviceWarp(picture)
     with pytest.raises(ValueError, match="outside"):
         warp.warp([piece_of((0, 0, WIDTH + 4, HEIGHT), 4, 2, 0)])
     with pytest.raises(ValueError, match="outside"):
@@ -161,7 +198,7 @@ def test_a_piece_that_sticks_out_is_refused(picture: np.ndarray) -> None:
 def test_opencv_takes_over_when_the_device_fails(
     picture: np.ndarray, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    warp = DeviceWarp(picture, "cpu")
+    warp = DeviceWarp(picture)
     pieces = [piece_of(WHOLE, 5, 9, 2), piece_of(FACE, 5, 5, 3)]
     tries = []
 
@@ -181,10 +218,9 @@ def test_opencv_takes_over_when_the_device_fails(
 def test_only_accelerators_that_sample_alike_are_used(
     picture: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert device_warp(picture, "cpu") is None
     absent = [name for name in ("cuda", "xpu", "mps") if not accelerator(name)]
-    assert all(device_warp(picture, name) is None for name in absent)
-    assert device_warp(picture, "nonsense") is None
+    for name in ("cpu", "nonsense", *absent):
+        assert type(picture_warp(picture, device=name)) is PictureWarp
     assert module._agrees("cpu")
     # A device whose sampling is off by half a pixel is found out.
     enlarged = DeviceWarp._enlarged
@@ -201,8 +237,8 @@ def accelerator(name: str) -> bool:
 def test_accelerators_agree_with_opencv(picture: np.ndarray, name: str) -> None:
     if not accelerator(name):
         pytest.skip(f"this machine has no {name}")
-    warp = device_warp(picture, name)
-    if warp is None:
+    warp = picture_warp(picture, device=name)
+    if warp.device == "cpu":
         pytest.skip(f"torch's {name} does not sample as OpenCV does, so OpenCV is used there")
     jobs = [[piece_of(WHOLE, 5, 12, seed), piece_of(FACE, 5, 6, seed + 10)] for seed in range(8)]
     with ThreadPoolExecutor(4) as pool:

@@ -1,4 +1,4 @@
-"""Turns coarse maps of source positions into the warped picture on an accelerator, else with OpenCV."""
+"""Turns coarse maps of source positions into the warped picture, on an accelerator or with OpenCV."""
 
 from __future__ import annotations
 
@@ -63,53 +63,61 @@ def overlap(a: Box, b: Box) -> Box | None:
     return both if both[2] > both[0] and both[3] > both[1] else None
 
 
-def device_warp(source: np.ndarray, device: str, alpha: np.ndarray | None = None) -> DeviceWarp | None:
-    """A `DeviceWarp`, or None where OpenCV does better or `device` cannot sample as OpenCV does.
+def seen_box(boxes: Sequence[Box], pieces: Sequence[Piece], margin: float, bounds: Box) -> Box | None:
+    """The pixels of the frame, within `bounds`, that may show some of `boxes` of the source; None if none do.
 
-    That is the CPU, where OpenCV is faster (`benchmarks/remap.py`), a device without memory to spare, and one
-    whose torch has no bicubic sampling with replicated borders, which is tried out here.
-    source: uint8 (H, W, 3). device: as torch names it. alpha: uint8 (H, W).
+    margin: px added around the boxes. The last piece must reach wherever they are seen, unless there is none.
+    """
+    if not boxes:
+        return None
+    if not pieces:
+        corners = np.array(boxes, np.float64).reshape(-1, 2)
+        low, high = corners.min(0) - margin, corners.max(0) + margin
+    else:
+        grid, x, y = pieces[-1].grid, pieces[-1].x, pieces[-1].y
+        reach = margin + 2 * grid.step
+        seen = np.zeros(grid.shape, bool)
+        for x0, y0, x1, y1 in boxes:
+            seen |= (x > x0 - reach) & (x < x1 + reach) & (y > y0 - reach) & (y < y1 + reach)
+        if not seen.any():
+            return None
+        at_x, at_y = (nodes[seen] for nodes in grid.nodes())
+        low = np.array([at_x.min(), at_y.min()]) - grid.step
+        high = np.array([at_x.max(), at_y.max()]) + grid.step
+    (left, top), (right, bottom) = np.floor(low).astype(int).tolist(), np.ceil(high).astype(int).tolist()
+    return overlap((left, top, right, bottom), bounds)
+
+
+def picture_warp(source: np.ndarray, alpha: np.ndarray | None = None, device: str = "cpu") -> PictureWarp:
+    """The quickest warp of a picture there is for `device`, as torch names it.
+
+    That is OpenCV on the CPU, where it is faster than torch (`benchmarks/remap.py`), for a device without
+    memory to spare, and for one whose torch does not sample as OpenCV does, which is tried out here.
     """
     if device.split(":")[0] == "cpu":
-        return None
+        return PictureWarp(source, alpha)
     try:
         if _agrees(device):
-            return DeviceWarp(source, device, alpha)
-    except (RuntimeError, AssertionError, ImportError) as problem:  # torch's own words for what is missing
-        LOGGER.info("The picture is warped on the CPU: %s", problem)
-        return None
-    LOGGER.info("The picture is warped on the CPU: %s does not sample as OpenCV does.", device)
-    return None
+            return DeviceWarp(source, alpha, device)
+        problem = f"{device} does not sample as OpenCV does"
+    except (RuntimeError, AssertionError, ImportError) as error:  # torch's ways to say what is missing
+        problem = str(error)
+    LOGGER.info("The picture is warped on the CPU: %s", problem)
+    return PictureWarp(source, alpha)
 
 
-class DeviceWarp:
-    """A picture held on a torch device, warped there frame by frame; safe to call from many threads.
+class PictureWarp:
+    """A picture warped by OpenCV frame by frame; safe to call from many threads.
 
-    Frames queue up on one stream of the device. Should the device fail in the middle (its memory taken by
-    others), this frame and those after it are warped by OpenCV, which differs by a fraction of a level.
+    device: where it is warped, as torch names it.
     """
 
-    def __init__(self, source: np.ndarray, device: str, alpha: np.ndarray | None = None) -> None:
-        """source: uint8 (H, W, 3). alpha: uint8 (H, W), warped alike. Raises RuntimeError as torch does."""
-        import torch
+    device = "cpu"
 
+    def __init__(self, source: np.ndarray, alpha: np.ndarray | None = None) -> None:
+        """source: uint8 (H, W, 3). alpha: uint8 (H, W), warped alike."""
         self._source, self._alpha = source, alpha
-        self._device = torch.device(device)
-        self._lock = threading.Lock()
-        self._failed = False
-        # Only CUDA (and ROCm, which goes by the same name) copies to the host while the host goes on.
-        self._ahead = self._device.type == "cuda"
-        self._stream = torch.cuda.Stream(device=self._device) if self._ahead else None
         self._height, self._width = source.shape[:2]
-        planes = source if alpha is None else np.dstack([source, alpha])
-        # Planes are made floating on the host so that nothing is under way on another stream afterwards.
-        held = np.ascontiguousarray(planes.transpose(2, 0, 1)[None], np.float32)
-        self._planes = torch.from_numpy(held).to(self._device)
-
-    @property
-    def device(self) -> str:
-        """The device in use, as torch names it: "cpu" after the accelerator has failed."""
-        return "cpu" if self._failed else str(self._device)
 
     def warp(self, pieces: Sequence[Piece]) -> tuple[np.ndarray, np.ndarray | None]:
         """The picture, uint8 (H, W, 3), and its alpha, uint8 (H, W), if it has one, warped within the pieces.
@@ -124,15 +132,47 @@ class DeviceWarp:
         for piece, outer in zip(pieces, (bounds, *[box] * (len(pieces) - 1)), strict=True):
             if overlap(piece.box, outer) != piece.box or overlap(piece.box, piece.grid.box) != piece.box:
                 raise ValueError(f"piece {piece.box} lies outside its grid or outside {outer}")
-        warped = None
+        colour, alpha = self._sample(pieces, box)
+        return _placed(colour, self._source, box), None if alpha is None else _placed(alpha, self._alpha, box)
+
+    def _sample(self, pieces: Sequence[Piece], box: Box) -> tuple[np.ndarray, np.ndarray | None]:
+        maps = pixel_maps(pieces, box)
+        alpha = None if self._alpha is None else _remap(self._alpha, *maps)
+        return _remap(self._source, *maps), alpha
+
+
+class DeviceWarp(PictureWarp):
+    """The same on a torch device that holds the picture; frames queue up on one stream of it.
+
+    Should the device fail in the middle (its memory taken by others), this frame and those after it are
+    warped by OpenCV, which differs by a fraction of a level.
+    """
+
+    def __init__(self, source: np.ndarray, alpha: np.ndarray | None = None, device: str = "cpu") -> None:
+        """source: uint8 (H, W, 3). alpha: uint8 (H, W). Raises RuntimeError as torch does."""
+        import torch
+
+        super().__init__(source, alpha)
+        self.device = device
+        self._torch_device = torch.device(device)
+        self._lock = threading.Lock()
+        self._failed = False
+        # Only CUDA (and ROCm, which goes by the same name) copies to the host while the host goes on.
+        self._ahead = self._torch_device.type == "cuda"
+        self._stream = torch.cuda.Stream(device=self._torch_device) if self._ahead else None
+        planes = source if alpha is None else np.dstack([source, alpha])
+        # Planes are made floating on the host so that nothing is under way on another stream afterwards.
+        held = np.ascontiguousarray(planes.transpose(2, 0, 1)[None], np.float32)
+        self._planes = torch.from_numpy(held).to(self._torch_device)
+
+    def _sample(self, pieces: Sequence[Piece], box: Box) -> tuple[np.ndarray, np.ndarray | None]:
         if not self._failed:
             try:
-                warped = self._on_device(pieces, box)
+                return self._on_device(pieces, box)
             except RuntimeError as problem:  # out of memory is one of these
-                self._failed = True
-                LOGGER.warning("The picture is now warped on the CPU: %s failed: %s", self._device, problem)
-        colour, alpha = self._on_cpu(pieces, box) if warped is None else warped
-        return _placed(colour, self._source, box), None if alpha is None else _placed(alpha, self._alpha, box)
+                LOGGER.warning("The picture is now warped on the CPU: %s failed: %s", self.device, problem)
+                self._failed, self.device = True, "cpu"
+        return super()._sample(pieces, box)
 
     def _on_device(self, pieces: Sequence[Piece], box: Box) -> tuple[np.ndarray, np.ndarray | None]:
         import torch
@@ -179,7 +219,7 @@ class DeviceWarp:
         small = torch.from_numpy((nodes * (2 / spans)[:, None, None] - 1).astype(np.float32))
         if self._ahead:
             small = small.pin_memory()
-        small = small.to(self._device, non_blocking=self._ahead)
+        small = small.to(self._torch_device, non_blocking=self._ahead)
         enlarge = torch.nn.functional.interpolate
         big = enlarge(small, scale_factor=float(s), mode="bilinear", align_corners=False)
         left, top = x0 - (grid.x0 + (i0 - 1) * s), y0 - (grid.y0 + (j0 - 1) * s)
@@ -189,11 +229,6 @@ class DeviceWarp:
         import torch
 
         return nullcontext() if self._stream is None else torch.cuda.stream(self._stream)
-
-    def _on_cpu(self, pieces: Sequence[Piece], box: Box) -> tuple[np.ndarray, np.ndarray | None]:
-        maps = pixel_maps(pieces, box)
-        alpha = None if self._alpha is None else _remap(self._alpha, *maps)
-        return _remap(self._source, *maps), alpha
 
 
 def _placed(part: np.ndarray, whole: np.ndarray | None, box: Box) -> np.ndarray:
@@ -218,7 +253,6 @@ def _agrees(device: str) -> bool:
     x, y = grid.nodes()
     tilted = y + x * np.float32(0.1) - 1
     piece = Piece(grid, x * np.float32(1.1) - np.float32(3.7), tilted, (0, 0, width, height))
-    warp = DeviceWarp(source, device)
-    seen, _ = warp._on_device([piece], piece.box)
-    wanted, _ = warp._on_cpu([piece], piece.box)
+    seen, _ = DeviceWarp(source, device=device)._on_device([piece], piece.box)
+    wanted, _ = PictureWarp(source).warp([piece])
     return float(np.abs(seen.astype(np.float32) - wanted).max()) <= PROBE_ERROR
