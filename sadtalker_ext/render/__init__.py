@@ -1,4 +1,4 @@
-"""Renderers: a portrait and a motion track become an iterator of frames."""
+"""Renderers: a portrait and a motion track become frames, one at a time."""
 
 from __future__ import annotations
 

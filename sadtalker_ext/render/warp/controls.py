@@ -11,6 +11,7 @@ from ... import lips
 from ...track import MotionTrack
 from .basis import MOVE_INDEX, MOVES
 from .frame import MouthMeasures
+from .layers import MouthPose
 
 NARROW_PUCKER = 0.36  # share of the mouth's width that a full pucker takes away
 NARROW_FUNNEL = 0.16
@@ -56,6 +57,18 @@ class Controls:
 
     def __len__(self) -> int:
         return len(self.moves)
+
+    def mouth(self, index: int) -> MouthPose:
+        """What the mouth does in one frame."""
+        return MouthPose(
+            seal=float(self.seal[index]),
+            gap=float(self.gap[index]),
+            jaw=float(self.jaw[index]),
+            width=float(self.spread[index]),
+            rounding=float(self.rounding[index]),
+            teeth=float(self.teeth[index]),
+            tongue=float(self.tongue[index]),
+        )
 
 
 def shown_gap(track: MotionTrack, own_gap: float) -> np.ndarray:

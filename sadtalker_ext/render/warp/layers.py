@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Protocol
 
 import cv2
@@ -13,7 +14,7 @@ from .grid import Box
 
 EDGE = 0.004  # fw, half width of a lip's soft edge
 FADE = 0.05  # fw from the box's border within which the layers give way to the plain warp
-CONTACT_SHADE = 0.5  # how much darker the inside is where a lip touches it
+CONTACT_SHADE = 0.3  # how much darker the inside is where a lip touches it
 CONTACT_WIDTH = 0.012  # fw
 LIP_LINE_SHADE = 0.34  # how dark the line is between shut lips that were apart in the picture
 LIP_LINE_WIDTH = 0.007  # fw
@@ -28,6 +29,23 @@ class Interior(Protocol):
         self, upper_x: np.ndarray, upper_y: np.ndarray, lower_x: np.ndarray, lower_y: np.ndarray, *,
         jaw: float, gap: float, width: float, rounding: float, teeth: float, tongue: float,
     ) -> np.ndarray: ...  # fmt: skip
+
+
+@dataclass(frozen=True)
+class MouthPose:
+    """What a mouth does in one frame.
+
+    seal: 0..1, how far the picture's own opening is closed. gap: fw shown. jaw, rounding, teeth, tongue:
+    0..1, width: −1..1, as `mouth.MouthInterior.draw` takes them.
+    """
+
+    seal: float
+    gap: float
+    jaw: float
+    width: float
+    rounding: float
+    teeth: float
+    tongue: float
 
 
 class LipLayers:
@@ -97,14 +115,7 @@ class LipLayers:
         skull: Maps,
         jaw_maps: Maps,
         interior: Interior,
-        *,
-        seal: float,
-        gap: float,
-        jaw: float,
-        width: float,
-        rounding: float,
-        teeth: float,
-        tongue: float,
+        pose: MouthPose,
     ) -> None:
         """Paint the mouth into `out` (uint8 ROI, in place) within `box`.
 
@@ -115,10 +126,10 @@ class LipLayers:
         x0, y0, x1, y1 = box
         soft_low, soft_up = self._at(self._soft, lower), self._at(self._soft, upper)
         edge_low, edge_up = self._at(self._lower, lower), self._at(self._upper, upper)
-        moved = float(np.clip(abs(gap - own) / 0.01, 0, 1)) if own else 0.0
+        moved = float(np.clip(abs(pose.gap - own) / 0.01, 0, 1)) if own else 0.0
         rim = 0.0
         if own:
-            rim = seal * self._frame.rim * fw
+            rim = pose.seal * self._frame.rim * fw
             edge_low = edge_low - rim * self._at(self._inner, lower)
             edge_up = edge_up - rim * self._at(self._inner, upper)
         in_low = np.clip(edge_low / (2 * soft_low) + 0.5, 0, 1)
@@ -129,12 +140,11 @@ class LipLayers:
         cover = np.minimum(in_low + in_up, 1)
         hole = cover < 0.99
         if hole.any():
-            colour = self._fill(
-                colour, cover, hole, upper, skull, jaw_maps, interior, rim,
-                jaw=jaw, gap=gap, width=width, rounding=rounding, teeth=teeth, tongue=tongue,
-            )  # fmt: skip
-        if own and seal > 0:
-            colour = self._lip_line(colour, edge_low, edge_up, self._at(self._inner, lower), seal * moved)
+            colour = self._fill(colour, cover, hole, skull, jaw_maps, interior, pose)
+        if own and pose.seal > 0:
+            colour = self._lip_line(
+                colour, edge_low, edge_up, self._at(self._inner, lower), pose.seal * moved
+            )
         fade = _feather(y1 - y0, x1 - x0, max(2.0, FADE * fw))
         out[y0:y1, x0:x1] = cv2.blendLinear(colour, np.ascontiguousarray(out[y0:y1, x0:x1]), fade, 1 - fade)
 
@@ -146,12 +156,10 @@ class LipLayers:
         colour: np.ndarray,
         cover: np.ndarray,
         hole: np.ndarray,
-        upper: Maps,
         skull: Maps,
         jaw_maps: Maps,
         interior: Interior,
-        rim: float,
-        **shape: float,
+        pose: MouthPose,
     ) -> np.ndarray:
         rows, columns = np.flatnonzero(hole.any(1)), np.flatnonzero(hole.any(0))
         pad = max(2, int(0.03 * self._frame.width))
@@ -162,17 +170,13 @@ class LipLayers:
         inside = np.ascontiguousarray
         top = (inside(skull[0][part]), inside(skull[1][part]))
         bottom = (inside(jaw_maps[0][part]), inside(jaw_maps[1][part]))
-        filled = interior.draw(*top, *bottom, **shape)
+        filled = interior.draw(
+            *top, *bottom, jaw=pose.jaw, gap=pose.gap, width=pose.width,
+            rounding=pose.rounding, teeth=pose.teeth, tongue=pose.tongue,
+        )  # fmt: skip
         seen = cover[part]
-        if self._frame.own_gap:
-            soft = self._at(self._soft, top)
-            spare = 2 * soft - rim * 0.5
-            own = np.clip((spare - self._at(self._upper, top)) / (2 * soft) + 0.5, 0, 1)
-            own *= np.clip((spare - self._at(self._lower, top)) / (2 * soft) + 0.5, 0, 1)
-            filled += (self._colour(top).astype(np.float32) - filled) * own[..., None]
         shade = cv2.GaussianBlur(seen, (0, 0), max(1.0, CONTACT_WIDTH * self._frame.width))
-        strength = CONTACT_SHADE if not self._frame.own_gap else CONTACT_SHADE * min(1.0, rim)
-        filled *= (1 - strength * np.clip(shade * 1.2 - 0.1, 0, 1))[..., None]
+        filled *= (1 - CONTACT_SHADE * np.clip(shade * 1.2 - 0.1, 0, 1))[..., None]
         target = colour[part]
         blended = target * seen[..., None] + filled * (1 - seen)[..., None]
         target[...] = np.clip(blended + 0.5, 0, 255).astype(np.uint8)

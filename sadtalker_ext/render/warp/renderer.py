@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -15,12 +16,13 @@ import numpy as np
 from ...errors import TrackError
 from ...face import topology
 from ...track import ARKIT, MotionTrack
-from .basis import ExpressionBasis
+from .basis import JAW_DROP, ExpressionBasis
 from .controls import Controls, read_controls, shown_gap
+from .device_warp import Piece, device_warp, overlap, pixel_maps
 from .frame import FaceFrame, measure_mouth
 from .grid import Box, Grid, smoothstep
 from .head import HeadMotion
-from .layers import LipLayers, Maps
+from .layers import LipLayers, Maps, MouthPose
 from .lids import Eyelids
 from .limits import measure_limits
 from .lipline import refine_lips
@@ -41,6 +43,20 @@ LIP_MARGIN = 0.075  # fw around the lips that are painted in layers
 WINDOW_PER_WORKER = 2  # frames in flight for each thread
 
 
+@dataclass(frozen=True, eq=False)
+class FaceMotion:
+    """A frame's expression on the nodes of the face grid, the head's motion included.
+
+    whole: source positions of all that is not between the lips. upper, lower: source x and y of the layers of
+    the upper and the lower lip. lips: pixels that these may take up.
+    """
+
+    whole: Piece
+    upper: Maps
+    lower: Maps
+    lips: Box
+
+
 class WarpRenderer:
     """Renders one portrait; building it computes all that depends on the picture alone.
 
@@ -51,8 +67,9 @@ class WarpRenderer:
 
     accepts = frozenset({ARKIT.name})
 
-    def __init__(self, portrait: Portrait, *, workers: int | None = None) -> None:
-        """workers: threads that render frames, default one a processor."""
+    def __init__(self, portrait: Portrait, *, workers: int | None = None, device: str = "cpu") -> None:
+        """workers: threads that render frames, default one a processor. device: where the picture is warped,
+        as torch names it; OpenCV does it on "cpu", and wherever the device cannot."""
         self._workers = max(1, workers or os.cpu_count() or 1)
         self._picture = np.ascontiguousarray(portrait.image)
         self._alpha = None if portrait.alpha is None else np.ascontiguousarray(portrait.alpha)
@@ -76,7 +93,7 @@ class WarpRenderer:
         strength = 0.0 if portrait.face.source == "points" else 1.0
         self._lids = Eyelids(self._source, frame.points, fw, strength=strength)
         self._shading = FaceShading(self._source, frame, self._mouth, self._face_grid)
-        self._identity = self._identity_maps()
+        self._device = device_warp(self._source, device, self._source_alpha)
         self.region: Box = (self._left, self._top, self._left + columns, self._top + rows)
         asked = {name: self._limits[name] / self._head.gain[name] for name in ("yaw", "pitch", "roll")}
         self.limits: Mapping[str, float] = MappingProxyType({**asked, "jaw": self._limits["jaw"]})
@@ -106,7 +123,9 @@ class WarpRenderer:
         """(T,) fw of lip gap that the frames show, the picture's own opening included."""
         return shown_gap(track, self._frame.own_gap)
 
-    def render(self, track: MotionTrack, *, check: Callable[[], None] | None = None) -> Iterator[np.ndarray]:
+    def render(
+        self, track: MotionTrack, *, check: Callable[[], None] | None = None
+    ) -> Generator[np.ndarray, None, None]:
         """Frames of an ARKit track: uint8 (H, W, 3), or (H, W, 4) when the portrait has alpha, in order.
 
         Raises `TrackError` for a track of another motion space. check: called between frames.
@@ -117,7 +136,7 @@ class WarpRenderer:
             )
         return self._stream(track, check or (lambda: None))
 
-    def _stream(self, track: MotionTrack, check: Callable[[], None]) -> Iterator[np.ndarray]:
+    def _stream(self, track: MotionTrack, check: Callable[[], None]) -> Generator[np.ndarray, None, None]:
         controls = read_controls(
             track,
             self._mouth,
@@ -161,72 +180,80 @@ class WarpRenderer:
         looking = any(max(abs(a), abs(b)) > 1e-3 for a, b in eyes.values())
         if not (turned or expressive or looking):
             return self._compose(self._source, self._source_alpha)
-        head = self._head_maps(angles) if turned else None
-        map_x, map_y = self._identity if head is None else self._enlarge_head(head, self._box)
-        nodes = lips = None
-        if expressive:
-            map_x, map_y, nodes, lips = self._express(moves, head, map_x, map_y)
-        moved = turned or expressive
-        out = _remap(self._source, map_x, map_y) if moved else self._source.copy()
-        if nodes is not None and lips is not None:
-            self._shading.apply(out, *nodes, jaw=float(controls.jaw[index]))
-            self._paint_lips(out, controls, index, head, lips)
+        head = self._head_piece(angles) if turned else None
+        face = self._express(moves, head) if expressive else None
+        pieces = [piece for piece in (head, None if face is None else face.whole) if piece is not None]
+        out, alpha = self._warp(pieces)
+        if face is not None:
+            self._shading.apply(out, face.whole.x, face.whole.y, jaw=float(controls.jaw[index]))
+            self._paint_lips(out, controls.mouth(index), head, face)
         if looking:
-            self._lids.draw(out, map_x, map_y, **eyes)
-        alpha = self._source_alpha
-        if alpha is not None and moved:
-            alpha = _remap(alpha, map_x, map_y)
+            self._draw_eyes(out, pieces, eyes)
         return self._compose(out, alpha)
 
-    def _head_maps(self, angles: np.ndarray) -> Maps:
-        """Source positions (head motion only) of the head grid's nodes."""
+    def _warp(self, pieces: list[Piece]) -> tuple[np.ndarray, np.ndarray | None]:
+        """The working region and its alpha with every pixel of the pieces taken from where they say."""
+        if self._device is not None:
+            return self._device.warp(pieces)
+        alpha = self._source_alpha
+        if not pieces:
+            return self._source.copy(), alpha
+        # The first piece covers those that lie over it.
+        box = pieces[0].box
+        maps = pixel_maps(pieces, box)
+        out = _remapped(self._source, maps, box)
+        return out, None if alpha is None else _remapped(alpha, maps, box)
+
+    def _draw_eyes(self, out: np.ndarray, pieces: list[Piece], eyes: dict[str, tuple[float, float]]) -> None:
+        boxes = self._lids.boxes
+        if not boxes:
+            return
+        # The eyelids take a pixel's place in the maps for its place in the working region.
+        reach = _drift(pieces) + 2
+        right, bottom = (max(box[side] for box in boxes) + reach for side in (2, 3))
+        corner: Box = (0, 0, min(right, self._box[2]), min(bottom, self._box[3]))
+        maps = pixel_maps(pieces, corner)
+        self._lids.draw(
+            out[: corner[3], : corner[2]],
+            *maps,
+            blink=eyes["blink"],
+            look=eyes["look"],
+            squint=eyes["squint"],
+            wide=eyes["wide"],
+        )
+
+    def _head_piece(self, angles: np.ndarray) -> Piece:
+        """Where the working region's pixels come from when the head turns."""
         dx, dy = self._head.displacement(*(float(a) for a in angles))
         back_x, back_y = self._head_grid.invert(dx, dy)
         gx, gy = self._head_grid.nodes()
-        return gx + back_x, gy + back_y
+        return Piece(self._head_grid, gx + back_x, gy + back_y, self._box)
 
-    def _enlarge_head(self, head: Maps | None, box: Box) -> Maps:
-        if head is None:
-            x0, y0, x1, y1 = box
-            part = (slice(y0, y1), slice(x0, x1))
-            return np.ascontiguousarray(self._identity[0][part]), np.ascontiguousarray(
-                self._identity[1][part]
-            )
-        return self._head_grid.enlarge(head[0], box), self._head_grid.enlarge(head[1], box)
-
-    def _express(
-        self, moves: np.ndarray, head: Maps | None, map_x: np.ndarray, map_y: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray, Maps, tuple[Maps, Maps, Box]]:
-        """The maps with the expression added, and on the face grid's nodes: source positions of the whole
-        picture and of the two lip layers, and the pixels that the lips may take up."""
+    def _express(self, moves: np.ndarray, head: Piece | None) -> FaceMotion:
+        """What the face's movements make of what the head's motion left of the picture."""
         grid, basis = self._face_grid, self._basis
         up = basis.combine(basis.upper, moves)
         low = basis.combine(basis.lower, moves)
         up_x, up_y = grid.invert(*up)
         low_x, low_y = grid.invert(*low)
         gx, gy = grid.nodes()
-        share, x, y = self._lower_share, up_x, up_y
+        x, y = up_x, up_y
         for _ in range(2):
-            part = grid.sample(share, gx + x, gy + y)
-            x, y = up_x + (low_x - up_x) * part, up_y + (low_y - up_y) * part
+            share = grid.sample(self._lower_share, gx + x, gy + y)
+            x, y = up_x + (low_x - up_x) * share, up_y + (low_y - up_y) * share
         # Where the head has taken each node of the face grid.
-        if head is None:
-            hx, hy = gx, gy
-        else:
-            hx = self._head_grid.sample(head[0], gx, gy)
-            hy = self._head_grid.sample(head[1], gx, gy)
+        hx, hy = gx, gy
+        if head is not None:
+            hx, hy = head.grid.sample(head.x, gx, gy), head.grid.sample(head.y, gx, gy)
         layers = grid.sample(np.dstack([up_x, up_y, low_x, low_y]), hx, hy)
         plain = grid.sample(np.dstack([x, y]), hx, hy)
-        x0, y0, x1, y1 = _inside(grid.box, self._box)
-        if head is None:
-            map_x, map_y = map_x.copy(), map_y.copy()
-        part = (slice(y0, y1), slice(x0, x1))
-        nodes = (hx + plain[..., 0], hy + plain[..., 1])
-        map_x[part] = grid.enlarge(nodes[0], (x0, y0, x1, y1))
-        map_y[part] = grid.enlarge(nodes[1], (x0, y0, x1, y1))
-        upper = (hx + layers[..., 0], hy + layers[..., 1])
-        lower = (hx + layers[..., 2], hy + layers[..., 3])
-        return map_x, map_y, nodes, (upper, lower, self._lip_box(up, low, hx - gx, hy - gy))
+        box = overlap(grid.box, self._box) or self._box
+        return FaceMotion(
+            whole=Piece(grid, hx + plain[..., 0], hy + plain[..., 1], box),
+            upper=(hx + layers[..., 0], hy + layers[..., 1]),
+            lower=(hx + layers[..., 2], hy + layers[..., 3]),
+            lips=self._lip_box(up, low, hx - gx, hy - gy),
+        )
 
     def _lip_box(self, up: Maps, low: Maps, head_x: np.ndarray, head_y: np.ndarray) -> Box:
         """Pixels of the working region that the moved lips may take up."""
@@ -245,30 +272,21 @@ class WarpRenderer:
         )  # fmt: skip
         return _inside(_inside(box, grid.box), self._box)
 
-    def _paint_lips(
-        self, out: np.ndarray, controls: Controls, index: int, head: Maps | None, lips: tuple[Maps, Maps, Box]
-    ) -> None:
-        upper, lower, box = lips
+    def _paint_lips(self, out: np.ndarray, pose: MouthPose, head: Piece | None, face: FaceMotion) -> None:
+        box, grid = face.lips, self._face_grid
         if box[2] - box[0] < 4 or box[3] - box[1] < 4:
             return
-        grid = self._face_grid
-        skull = self._enlarge_head(head, box)
-        down = self._frame.axes[:2, 1] * float(controls.jaw[index]) * JAW_OF_TEETH * self._frame.width
+        skull = pixel_maps([] if head is None else [head], box)
+        sunk = self._frame.axes[:2, 1] * np.float32(pose.jaw * JAW_DROP * self._frame.width)
         self._lips.paint(
             out,
             box,
-            (grid.enlarge(upper[0], box), grid.enlarge(upper[1], box)),
-            (grid.enlarge(lower[0], box), grid.enlarge(lower[1], box)),
+            (grid.enlarge(face.upper[0], box), grid.enlarge(face.upper[1], box)),
+            (grid.enlarge(face.lower[0], box), grid.enlarge(face.lower[1], box)),
             skull,
-            (skull[0] - np.float32(down[0]), skull[1] - np.float32(down[1])),
+            (skull[0] - sunk[0], skull[1] - sunk[1]),
             self._interior,
-            seal=float(controls.seal[index]),
-            gap=float(controls.gap[index]),
-            jaw=float(controls.jaw[index]),
-            width=float(controls.spread[index]),
-            rounding=float(controls.rounding[index]),
-            teeth=float(controls.teeth[index]),
-            tongue=float(controls.tongue[index]),
+            pose,
         )
 
     def _compose(self, out: np.ndarray, alpha: np.ndarray | None) -> np.ndarray:
@@ -290,17 +308,24 @@ class WarpRenderer:
         still *= 1 - smoothstep(self._head_grid.sample(self._head.outside, gx, gy), *BACKGROUND_STILL)
         return (still * self._head_grid.sample(self._head.border, gx, gy)).astype(np.float32)
 
-    def _identity_maps(self) -> Maps:
-        rows, columns = self._source.shape[:2]
-        x, y = np.meshgrid(np.arange(columns, dtype=np.float32), np.arange(rows, dtype=np.float32))
-        return x, y
+
+def _remapped(image: np.ndarray, maps: Maps, box: Box) -> np.ndarray:
+    """A copy of `image` whose pixels of `box` are taken from where the maps say."""
+    part = cv2.remap(image, maps[0], maps[1], cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    if part.shape == image.shape:
+        return part
+    out = image.copy()
+    out[box[1] : box[3], box[0] : box[2]] = part
+    return out
 
 
-JAW_OF_TEETH = 0.11  # fw that the lower teeth sink for jaw = 1
-
-
-def _remap(image: np.ndarray, map_x: np.ndarray, map_y: np.ndarray) -> np.ndarray:
-    return cv2.remap(image, map_x, map_y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+def _drift(pieces: list[Piece]) -> int:
+    """The farthest, px, that anything has moved."""
+    farthest = 0.0
+    for piece in pieces:
+        gx, gy = piece.grid.nodes()
+        farthest = max(farthest, float(np.abs(piece.x - gx).max()), float(np.abs(piece.y - gy).max()))
+    return int(np.ceil(farthest))
 
 
 def _inside(box: Box, bounds: Box) -> Box:
