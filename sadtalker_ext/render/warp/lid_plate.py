@@ -252,11 +252,11 @@ def _lashes(
     reference = float(np.median(base[strip]))
     dark = dark * min(1.0, 0.42 * reference / max(float(dark.mean()), 1e-3))
     contrast = np.clip((base - lum) / np.maximum(base - dark.mean(), 8.0), 0, 1)
-    fade = smoothstep(below_upper, -0.20 * width, -0.03 * width)
+    fade = smoothstep(below_upper, -0.17 * width, -0.02 * width)
     fade = fade * (1 - smoothstep(below_upper, 0.0, 0.03 * width))
     fade = fade * smoothstep(u, -0.18 * width, -0.02 * width)
     fade = fade * (1 - smoothstep(u, 1.02 * width, 1.18 * width))
-    opacity = smoothstep(contrast, 0.35, 0.8) * fade
+    opacity = cv2.GaussianBlur(smoothstep(contrast, 0.35, 0.8) * fade, (0, 0), max(0.5, 0.012 * width))
     core = inside & (below_upper > -0.14 * width) & (below_upper < 0.03 * width)
     covered = float((contrast[core] > 0.55).mean()) if core.any() else 0.2
     line = float(np.clip(covered * 0.17 * width * 0.55, 0.022 * width, 0.07 * width))
