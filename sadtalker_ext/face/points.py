@@ -113,8 +113,11 @@ def _placed(turn: np.ndarray, groups: Sequence[Sequence[int]], given: np.ndarray
             where[list(ring[1:-1]), 1] += side * LIPS_PARTED
     centre = where[: topology.SKIN_POINTS].mean(0)
     anchors = centre + (where[list(topology.FACE_OVAL)] - centre) * ANCHOR_REACH
-    nodes = np.vstack([_means(where, groups), anchors])
-    values = np.vstack([leftover, np.zeros((len(anchors), 2))])
+    # All points of a group move alike: an eye given by its middle keeps its width.
+    members = [index for group in groups for index in group]
+    moves = np.repeat(leftover, [len(group) for group in groups], axis=0)
+    nodes = np.vstack([where[members], anchors])
+    values = np.vstack([moves, np.zeros((len(anchors), 2))])
     mesh[:, :2] += given.mean(0) + _interpolate(nodes, values, where)
     mesh[:, 2] += middle[2] * abs(np.linalg.det(turn)) ** (1 / 3)
     return mesh

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -38,7 +39,7 @@ def template() -> Template:
                 file["mirror"].astype(np.int64),
                 file["triangles"].astype(np.int64),
             )
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise WeightsError(
             f"The face template {TEMPLATE_FILE.name} is missing or damaged; install the package again."
         ) from error

@@ -1,0 +1,139 @@
+"""The face-alignment detector with a stand-in for its networks, and its sentences without weights."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+
+from sadtalker_ext.errors import DependencyError, WeightsError
+from sadtalker_ext.face import find_faces, head_pose, template, topology
+from sadtalker_ext.face.alignment import FaceAlignmentDetector, face_alignment_detector
+from sadtalker_ext.face.geometry import rotation_from_pose
+
+FILES = ("s3fd-619a316812.pth", "2DFAN4-11f355bf06.pth.tar")
+MESH = template().points @ rotation_from_pose(12, -5, 8).T * 120 + [300, 260, 0]
+
+
+class StandIn:
+    """Answers as face_alignment.FaceAlignment does, for one face at `MESH`."""
+
+    made_with: ClassVar[dict[str, Any]] = {}
+
+    def __init__(
+        self, kind: object, *, device: str, flip_input: bool, face_detector_kwargs: dict, compile: bool
+    ):
+        StandIn.made_with = {"kind": kind, "device": device, "compile": compile, **face_detector_kwargs}
+        low, high = MESH[:, :2].min(0), MESH[:, :2].max(0)
+        self.face_detector = SimpleNamespace(
+            detect_from_image=lambda image: [np.array([*low, *high, 0.97]) * [*self.shrink(image), 1]]
+        )
+
+    @staticmethod
+    def shrink(image: np.ndarray) -> list[float]:
+        return [image.shape[1] / 1920] * 4
+
+    def get_landmarks_from_image(
+        self, image: np.ndarray, detected_faces: list[np.ndarray]
+    ) -> list[np.ndarray]:
+        assert np.abs(detected_faces[0][:2] - MESH[:, :2].min(0)).max() < 1e-6  # in the full picture's pixels
+        return [MESH[list(topology.IBUG_68), :2].astype(np.float32)]
+
+
+@pytest.fixture
+def package(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A stand-in for the package, and the folder where its weights belong."""
+    torch = pytest.importorskip("torch")
+    modules = {
+        name: ModuleType(name)
+        for name in (
+            "face_alignment", "face_alignment.api", "face_alignment.detection",
+            "face_alignment.detection.sfd",
+            "face_alignment.detection.sfd.sfd_detector",
+        )
+    }  # fmt: skip
+    top: Any = modules["face_alignment"]
+    top.FaceAlignment, top.LandmarksType = StandIn, SimpleNamespace(TWO_D=1)
+    top.api = modules["face_alignment.api"]
+    top.api.models_urls = {"2DFAN-4": f"https://example.invalid/{FILES[1]}"}
+    detector: Any = modules["face_alignment.detection.sfd.sfd_detector"]
+    detector.models_urls = {"s3fd": f"https://example.invalid/{FILES[0]}"}
+    sfd: Any = modules["face_alignment.detection.sfd"]
+    sfd.sfd_detector = detector
+    for name, module in modules.items():
+        monkeypatch.setitem(sys.modules, name, module)
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    face_alignment_detector.cache_clear()
+    yield tmp_path / "checkpoints"
+    face_alignment_detector.cache_clear()
+
+
+def put_weights(folder: Path) -> None:
+    folder.mkdir()
+    for name in FILES:
+        (folder / name).write_bytes(b"weights")
+
+
+def test_sixty_eight_points_become_a_mesh(package: Path) -> None:
+    put_weights(package)
+    faces = FaceAlignmentDetector().detect(np.zeros((1080, 1920, 3), np.uint8))
+    assert len(faces) == 1
+    assert faces[0].source == "face-alignment"
+    assert faces[0].score == pytest.approx(0.97)
+    assert np.abs(faces[0].landmarks[:, :2] - MESH[:, :2]).max() < 0.5
+    assert head_pose(faces[0].landmarks) == pytest.approx((12, -5, 8), abs=0.5)
+    assert StandIn.made_with["compile"] is False
+    assert StandIn.made_with["device"] == "cpu"
+    assert StandIn.made_with["path_to_detector"] == str(package / FILES[0])
+
+
+def test_missing_weights_are_named_with_their_folder(package: Path) -> None:
+    with pytest.raises(WeightsError) as error:
+        FaceAlignmentDetector()
+    for part in (*FILES, str(package), "face-alignment"):
+        assert part in str(error.value)
+
+
+def test_no_network_is_a_sentence(package: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    asked: list[tuple[str, str]] = []
+
+    def offline(url: str, target: str, hash_prefix: str, progress: bool) -> None:
+        asked.append((url, hash_prefix))
+        raise OSError("no network")
+
+    monkeypatch.setattr(torch.hub, "download_url_to_file", offline)
+    with pytest.raises(WeightsError) as error:
+        find_faces(np.zeros((100, 100, 3), np.uint8), detector="face-alignment")
+    assert asked == [(f"https://example.invalid/{FILES[0]}", "619a316812")]
+    assert FILES[1] in str(error.value)
+    assert str(package) in str(error.value)
+
+
+def test_auto_never_downloads(package: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("mediapipe")
+    import torch
+
+    def forbidden(*args: object, **kwargs: object) -> None:
+        raise AssertionError("nobody asked for a download")
+
+    monkeypatch.setattr(torch.hub, "download_url_to_file", forbidden)
+    assert find_faces(np.full((100, 100, 3), 80, np.uint8)) == []
+
+
+def test_auto_tries_it_where_its_weights_are(package: Path) -> None:
+    pytest.importorskip("mediapipe")
+    put_weights(package)
+    faces = find_faces(np.full((1080, 1920, 3), 80, np.uint8))
+    assert [face.source for face in faces] == ["face-alignment"]
+
+
+def test_package_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "face_alignment", None)
+    with pytest.raises(DependencyError, match="pip install face-alignment"):
+        FaceAlignmentDetector()

@@ -1,0 +1,267 @@
+"""Pictures in: every kind of file that Pillow reads, and every way in which one can be unusable."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageCms
+
+from sadtalker_ext.errors import PictureError
+from sadtalker_ext.face import load_picture
+from sadtalker_ext.face.picture import MAX_PIXELS, fill_transparent
+
+
+@pytest.fixture(scope="module")
+def colours() -> np.ndarray:
+    """A smooth uint8 (120, 160, 3) picture whose quarters differ, so that turns and flips show."""
+    y, x = np.mgrid[0:120, 0:160]
+    return np.stack([x * 255 // 159, y * 255 // 119, np.full_like(x, 60)], 2).astype(np.uint8)
+
+
+def difference(a: np.ndarray, b: np.ndarray) -> float:
+    assert a.shape == b.shape
+    return float(np.abs(a.astype(int) - b.astype(int)).mean())
+
+
+@pytest.mark.parametrize("extension", ["png", "bmp", "tif", "webp", "tga", "ppm"])
+def test_lossless_files_come_in_unchanged(colours: np.ndarray, tmp_path: Path, extension: str) -> None:
+    path = tmp_path / f"ünï côde.{extension}"
+    Image.fromarray(colours).save(path, **({"lossless": True} if extension == "webp" else {}))
+    picture = load_picture(path)
+    assert difference(picture.image, colours) == 0
+    assert picture.image.dtype == np.uint8
+    assert picture.alpha is None
+    assert picture.path == path
+    assert picture.notices == ()
+
+
+@pytest.mark.parametrize("mode", ["CMYK", "YCbCr", "HSV", "RGBX", "RGBA"])
+def test_colour_modes(colours: np.ndarray, mode: str) -> None:
+    assert difference(load_picture(Image.fromarray(colours).convert(mode)).image, colours) < 1.5
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA"])
+def test_grey_modes_become_rgb(colours: np.ndarray, mode: str) -> None:
+    picture = load_picture(Image.fromarray(colours).convert(mode))
+    assert picture.image.shape == colours.shape
+    assert (picture.image[..., 0] == picture.image[..., 2]).all()
+
+
+def test_lab_and_profiles(colours: np.ndarray, tmp_path: Path) -> None:
+    srgb = ImageCms.createProfile("sRGB")
+    lab = ImageCms.profileToProfile(
+        Image.fromarray(colours), srgb, ImageCms.createProfile("LAB"), outputMode="LAB"
+    )
+    assert difference(load_picture(lab).image, colours) < 3
+    for number, profile in enumerate((ImageCms.ImageCmsProfile(srgb).tobytes(), b"no profile" * 30)):
+        path = tmp_path / f"{number}.png"
+        Image.fromarray(colours).save(path, icc_profile=profile)
+        assert difference(load_picture(path).image, colours) == 0
+
+
+def test_sixteen_bits(colours: np.ndarray, tmp_path: Path) -> None:
+    import cv2
+
+    deep = colours.astype(np.uint16) * 257
+    cv2.imwrite(str(tmp_path / "rgb.png"), deep[:, :, ::-1])
+    assert difference(load_picture(tmp_path / "rgb.png").image, colours) < 0.6
+    for extension in ("png", "tif"):
+        path = tmp_path / f"grey.{extension}"
+        Image.fromarray(deep[:, :, 0]).save(path)
+        assert difference(load_picture(path).image[:, :, 0], colours[:, :, 0]) < 0.6
+    for values in (deep[:, :, 0].astype(np.int32), colours[:, :, 0].astype(np.float32) / 255):
+        assert difference(load_picture(Image.fromarray(values)).image[:, :, 0], colours[:, :, 0]) < 0.6
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_exif_rotation(colours: np.ndarray, tmp_path: Path, orientation: int) -> None:
+    turns = {
+        1: None, 2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180,
+        4: Image.Transpose.FLIP_TOP_BOTTOM, 5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_90,
+        7: Image.Transpose.TRANSVERSE, 8: Image.Transpose.ROTATE_270,
+    }  # fmt: skip
+    stored, turn = Image.fromarray(colours), turns[orientation]
+    exif = stored.getexif()
+    exif[0x0112] = orientation
+    path = tmp_path / "turned.png"
+    (stored if turn is None else stored.transpose(turn)).save(path, exif=exif)
+    before = path.read_bytes()
+    assert difference(load_picture(path).image, colours) == 0
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("extension", ["gif", "webp", "png"])
+def test_first_frame_of_an_animation(colours: np.ndarray, tmp_path: Path, extension: str) -> None:
+    path = tmp_path / f"moving.{extension}"
+    first, second = Image.fromarray(colours), Image.fromarray(255 - colours)
+    first.save(path, save_all=True, append_images=[second], duration=80, loop=0)
+    assert difference(load_picture(path).image, colours) < 12
+
+
+def test_transparency_is_kept_apart(colours: np.ndarray, tmp_path: Path) -> None:
+    alpha = np.full(colours.shape[:2], 255, np.uint8)
+    alpha[:, :80] = 0
+    hidden = colours.copy()
+    hidden[:, :80] = (255, 0, 255)  # what lies under transparency is often a glaring colour
+    path = tmp_path / "cut out.png"
+    Image.fromarray(np.dstack([hidden, alpha])).save(path)
+    picture = load_picture(path)
+    assert picture.alpha is not None
+    assert (picture.alpha == alpha).all()
+    assert (picture.image[:, 80:] == colours[:, 80:]).all()
+    # The edge is extended: just beyond it the colour is that of the nearest opaque pixels.
+    assert np.abs(picture.image[:, 79].astype(int) - colours[:, 80]).mean() < 16
+    assert np.abs(picture.image[:, :80].astype(int) - [255, 0, 255]).sum(2).min() > 60
+
+
+def test_palette_transparency(colours: np.ndarray, tmp_path: Path) -> None:
+    path = tmp_path / "palette.png"
+    image = Image.fromarray(colours).quantize(16)
+    image.save(path, transparency=int(np.asarray(image)[0, 0]))
+    picture = load_picture(path)
+    assert picture.alpha is not None
+    assert picture.alpha[0, 0] == 0
+    assert picture.alpha.max() == 255
+
+
+def test_opaque_alpha_is_dropped_and_a_wholly_transparent_picture_refused(colours: np.ndarray) -> None:
+    opaque = Image.fromarray(colours).convert("RGBA")
+    assert load_picture(opaque).alpha is None
+    opaque.putalpha(0)
+    with pytest.raises(PictureError, match="transparent"):
+        load_picture(opaque)
+
+
+def test_fill_transparent_leaves_opaque_pixels_alone(colours: np.ndarray) -> None:
+    alpha = np.zeros(colours.shape[:2], np.uint8)
+    alpha[40:60, 50:70] = 200
+    filled = fill_transparent(colours, alpha)
+    assert (filled[40:60, 50:70] == colours[40:60, 50:70]).all()
+    inside = colours[40:60, 50:70].reshape(-1, 3).astype(int)
+    assert np.abs(filled[0, 0].astype(int) - inside.mean(0)).max() < 40
+
+
+def test_large_pictures_are_scaled_with_a_notice(tmp_path: Path) -> None:
+    path = tmp_path / "large.jpg"
+    Image.new("RGB", (5000, 3000), (10, 200, 30)).save(path)
+    for source in (path, Image.open(path), np.full((3000, 5000, 3), 7, np.uint8)):
+        picture = load_picture(source)
+        assert MAX_PIXELS * 0.9 < picture.width * picture.height <= MAX_PIXELS
+        assert picture.width / picture.height == pytest.approx(5 / 3, rel=0.01)
+        assert len(picture.notices) == 1
+        assert "15.0 megapixels" in picture.notices[0]
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda a: a / 255.0,
+        lambda a: (a / 255.0).astype(np.float16),
+        lambda a: a.astype(np.uint16) * 257,
+        lambda a: np.ascontiguousarray(a[:, ::-1])[:, ::-1],
+    ],
+    ids=["float64", "float16", "uint16", "strided"],
+)
+def test_arrays(colours: np.ndarray, make) -> None:
+    array = make(colours)
+    before = array.copy()
+    assert difference(load_picture(array).image, colours) < 0.6
+    assert (array == before).all()
+
+
+def test_the_picture_does_not_share_memory_with_the_array(colours: np.ndarray) -> None:
+    source = colours.copy()
+    picture = load_picture(source)
+    source[:] = 0
+    assert picture.image.max() > 0
+
+
+@pytest.mark.parametrize(
+    ("array", "sentence"),
+    [
+        (np.zeros((100, 100, 2), np.uint8), "channels"),
+        (np.zeros((4, 100, 100, 3), np.uint8), "channels"),
+        (np.zeros((100, 100, 3), np.int64), "int64"),
+        (np.full((100, 100, 3), np.nan), "finite"),
+        (np.full((100, 100, 3), 255.0), "0 to 1"),
+        (np.zeros((0, 0, 3), np.uint8), "64 pixels"),
+        (12, "file path"),
+    ],
+)
+def test_unusable_arrays(array: np.ndarray, sentence: str) -> None:
+    with pytest.raises(PictureError, match=sentence):
+        load_picture(array)
+
+
+@pytest.mark.parametrize(
+    ("size", "sentence"),
+    [((1, 1), "1x1"), ((20000, 10), "20000x10"), ((63, 200), "64 pixels"), ((3000, 100), "long and narrow")],
+)
+def test_impossible_shapes(tmp_path: Path, size: tuple[int, int], sentence: str) -> None:
+    path = tmp_path / "shape.png"
+    Image.new("RGB", size).save(path)
+    with pytest.raises(PictureError, match=sentence):
+        load_picture(path)
+
+
+def test_smallest_picture(tmp_path: Path) -> None:
+    assert load_picture(np.zeros((64, 64, 3), np.uint8)).width == 64
+
+
+def test_a_decompression_bomb_is_refused_without_decoding(tmp_path: Path) -> None:
+    path = tmp_path / "bomb.png"
+    Image.new("1", (20000, 20000)).save(path)
+    with pytest.raises(PictureError, match="megapixels"):
+        load_picture(path)
+
+
+def test_missing_folder_and_text(tmp_path: Path) -> None:
+    with pytest.raises(PictureError, match="does not exist"):
+        load_picture(tmp_path / "no.png")
+    with pytest.raises(PictureError, match="folder"):
+        load_picture(tmp_path)
+    text = tmp_path / "text.png"
+    text.write_text("not a picture")
+    with pytest.raises(PictureError, match="not a picture"):
+        load_picture(str(text))
+    text.write_text("")
+    with pytest.raises(PictureError, match="empty"):
+        load_picture(text)
+
+
+@pytest.mark.parametrize("extension", ["png", "jpg", "webp", "gif", "tif"])
+@pytest.mark.parametrize("share", [0.02, 0.5, 0.95])
+def test_truncated_files_are_a_sentence(
+    colours: np.ndarray, tmp_path: Path, extension: str, share: float
+) -> None:
+    noisy = (colours + np.random.default_rng(1).integers(0, 60, colours.shape)).astype(np.uint8)
+    path = tmp_path / f"cut.{extension}"
+    Image.fromarray(noisy).save(path)
+    data = path.read_bytes()
+    path.write_bytes(data[: int(len(data) * share)])
+    with pytest.raises(PictureError, match="cut"):
+        load_picture(path)
+    assert path.read_bytes() == data[: int(len(data) * share)]
+
+
+def test_damaged_bytes_never_escape_as_another_error(colours: np.ndarray, tmp_path: Path) -> None:
+    rng = np.random.default_rng(5)
+    refused = 0
+    for extension in ("png", "jpg", "gif", "tif", "webp"):
+        path = tmp_path / f"whole.{extension}"
+        exif = Image.Exif()
+        exif[0x0112] = 6
+        Image.fromarray(colours).save(path, **({"exif": exif} if extension in ("png", "jpg") else {}))
+        data = path.read_bytes()
+        for _ in range(25):
+            broken = bytearray(data)
+            for at in rng.integers(0, len(data), 12):
+                broken[at] = rng.integers(0, 256)
+            path.write_bytes(broken)
+            try:
+                load_picture(path)
+            except PictureError:
+                refused += 1
+    assert refused > 10

@@ -1,0 +1,174 @@
+"""Choosing the face, five points by hand, the preview picture, and the sentences when that fails."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from sadtalker_ext.errors import FaceNotFoundError, OutputError
+from sadtalker_ext.face import (
+    draw_faces,
+    face_from_points,
+    head_pose,
+    lip_gap,
+    load_portrait,
+    save_picture,
+    save_preview,
+    topology,
+)  # fmt: skip
+from sadtalker_ext.face.points import lift, lift_turned
+
+pytest.importorskip("mediapipe")
+cv2 = pytest.importorskip("cv2")
+
+
+@pytest.fixture(scope="module")
+def three(demo_portrait: Path) -> np.ndarray:
+    """Three copies of the demo portrait's head, the largest in the middle."""
+    portrait = load_portrait(demo_portrait)
+    x0, y0, x1, y1 = (round(v) for v in portrait.face.box)
+    head = portrait.image[max(0, y0 - 40) : y1 + 40, x0 - 40 : x1 + 40]
+    image = np.full((400, 900, 3), 100, np.uint8)
+    for left, tall in ((30, 180), (300, 300), (660, 220)):
+        wide = round(head.shape[1] * tall / head.shape[0])
+        image[50 : 50 + tall, left : left + wide] = cv2.resize(head, (wide, tall))
+    return image
+
+
+def test_the_largest_is_chosen_and_number_one(three: np.ndarray) -> None:
+    portrait = load_portrait(three)
+    assert len(portrait.faces) == 3
+    assert portrait.face is portrait.faces[0]
+    assert 300 < portrait.face.centre[0] < 600
+    assert (portrait.image == three).all()
+    assert (portrait.width, portrait.height, portrait.alpha) == (900, 400, None)
+
+
+def test_choosing_by_number_and_by_point(three: np.ndarray) -> None:
+    assert load_portrait(three, face=2).face.centre[0] > 650
+    assert load_portrait(three, face=3).face.centre[0] < 250
+    assert load_portrait(three, face_at=(100, 140)).face.centre[0] < 250
+    assert load_portrait(three, face_at=(899, 399)).face.centre[0] > 650  # near it, not on it
+
+
+@pytest.mark.parametrize("number", [0, -1, 4])
+def test_a_number_that_no_face_has(three: np.ndarray, number: int) -> None:
+    with pytest.raises(FaceNotFoundError, match="1 to 3"):
+        load_portrait(three, face=number)
+
+
+def test_a_point_outside_the_picture(three: np.ndarray) -> None:
+    with pytest.raises(FaceNotFoundError, match="900x400"):
+        load_portrait(three, face_at=(901, 10))
+
+
+def test_no_face_names_the_five_point_way(tmp_path: Path) -> None:
+    path = tmp_path / "wall.png"
+    Image.new("RGB", (200, 200), (120, 110, 100)).save(path)
+    with pytest.raises(FaceNotFoundError, match=r"No face was found in wall\.png.*--points"):
+        load_portrait(path)
+
+
+def five_points(landmarks: np.ndarray) -> list[tuple[float, float]]:
+    means = [landmarks[list(group), :2].mean(0) for group in topology.FIVE_POINTS]
+    return [(float(x), float(y)) for x, y in means]
+
+
+def test_five_points_give_nearly_the_mesh_that_detection_gives(demo_portrait: Path) -> None:
+    found = load_portrait(demo_portrait)
+    given = load_portrait(demo_portrait, points=five_points(found.face.landmarks))
+    assert given.face.source == "points"
+    assert given.faces == (given.face,)
+    away = np.linalg.norm((given.face.landmarks - found.face.landmarks)[:, :2], axis=1) / found.face.size
+    assert np.median(away) < 0.025
+    assert away.max() < 0.13  # the demo face smiles with open lips, the mean face does not
+
+
+def test_five_points_are_met_exactly() -> None:
+    points = [(210.0, 190.0), (300.0, 200.0), (262.0, 250.0), (220.0, 292.0), (296.0, 300.0)]
+    face = face_from_points(points, 512, 512)
+    assert np.abs(np.array(five_points(face.landmarks)) - points).max() < 0.5
+    assert head_pose(face.landmarks)[2] == pytest.approx(6.2, abs=2)
+
+
+def test_five_points_work_upside_down_and_with_the_persons_own_left_and_right() -> None:
+    points = [(210.0, 190.0), (300.0, 190.0), (255.0, 250.0), (220.0, 296.0), (290.0, 296.0)]
+    face = face_from_points(points, 512, 512)
+    swapped = face_from_points([points[k] for k in (1, 0, 2, 4, 3)], 512, 512)
+    assert (swapped.landmarks == face.landmarks).all()
+    turned = face_from_points([(512 - x, 512 - y) for x, y in points], 512, 512)
+    assert np.abs(512 - turned.landmarks[:, :2] - face.landmarks[:, :2]).max() < 0.01
+
+
+@pytest.mark.parametrize(
+    ("points", "sentence"),
+    [
+        ([(1, 2)], "Five points"),
+        ([(10, 10)] * 5, "too close"),
+        ([(10, 10), (90, 10), (50, 50), (20, 80), (280, 80)], "outside"),
+        ([(10, 10), (90, 10), (50, 50), (90, 90), (10, 90)], "order"),
+        ([(10, 10), (90, 90), (50, 50), (100, 100), (140, 140)], "do not form a face"),
+        ([(10, 10), ("a", 10), (50, 50), (20, 80), (80, 80)], "numbers"),
+        ([(10, 10), (float("nan"), 10), (50, 50), (20, 80), (80, 80)], "Five points"),
+    ],
+)
+def test_five_points_that_are_no_face(points: list[tuple[float, float]], sentence: str) -> None:
+    with pytest.raises(FaceNotFoundError, match=sentence):
+        face_from_points(points, 200, 200)
+
+
+def test_lifting_sixty_eight_points_keeps_pose_and_lips(demo_portrait: Path) -> None:
+    found = load_portrait(demo_portrait).face
+    known = found.landmarks[list(topology.IBUG_68), :2].astype(np.float64)
+    mesh = lift_turned([(index,) for index in topology.IBUG_68], known)
+    away = np.linalg.norm(mesh[:, :2] - found.landmarks[:, :2], axis=1) / found.size
+    assert np.median(away) < 0.006
+    assert lip_gap(mesh) == pytest.approx(lip_gap(found.landmarks), abs=0.005)
+    assert head_pose(mesh) == pytest.approx(head_pose(found.landmarks), abs=4)
+
+
+def test_lifting_finds_a_turned_head() -> None:
+    from sadtalker_ext.face import template
+    from sadtalker_ext.face.geometry import rotation_from_pose
+
+    turned = template().points @ rotation_from_pose(25, -10, 15).T * 150 + [200, 200, 0]
+    groups = [(index,) for index in topology.IBUG_68]
+    mesh = lift_turned(groups, turned[list(topology.IBUG_68), :2])
+    assert np.abs(mesh[:, :2] - turned[:, :2]).max() < 0.5
+    assert head_pose(mesh) == pytest.approx((25, -10, 15), abs=0.5)
+    flat = lift(groups, template().points[list(topology.IBUG_68), :2] * 100)
+    assert np.abs(flat[:, :2] - template().points[:, :2] * 100).max() < 0.5
+
+
+def test_preview_marks_every_face_and_the_chosen_ones_mesh(three: np.ndarray) -> None:
+    portrait = load_portrait(three, face=2)
+    drawn = draw_faces(portrait, portrait.faces, portrait.face)
+    assert drawn.shape == three.shape
+    assert drawn.dtype == np.uint8
+    changed = (drawn != three).any(2)
+    per_face = []
+    for face in portrait.faces:
+        x0, y0, x1, y1 = (round(v) for v in face.box)
+        assert changed[max(0, y0 - 40) : y1 + 40, max(0, x0 - 40) : x1 + 40].any()
+        per_face.append(changed[y0:y1, x0:x1].mean())
+    assert per_face[1] > 3 * max(per_face[0], per_face[2])
+    assert (draw_faces(three, portrait.faces, 2) == drawn).all()
+    assert (draw_faces(three, [], None) == three).all()
+
+
+def test_saving_pictures(three: np.ndarray, tmp_path: Path) -> None:
+    portrait = load_portrait(three)
+    path = save_preview(portrait, tmp_path / "faces.png")
+    assert np.asarray(Image.open(path)).shape == three.shape
+    with pytest.raises(OutputError, match="--overwrite"):
+        save_preview(portrait, path)
+    save_preview(portrait, path, overwrite=True)
+    assert save_picture(np.dstack([three, three[:, :, 0]]), tmp_path / "cut.jpg").exists()
+    with pytest.raises(OutputError, match=r"\.png"):
+        save_picture(three, tmp_path / "faces.txt")
+    with pytest.raises(OutputError, match="does not exist"):
+        save_picture(three, tmp_path / "nowhere" / "faces.png")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["cut.jpg", "faces.png"]
