@@ -18,7 +18,7 @@ from ...face import topology
 from ...track import ARKIT, MotionTrack
 from .basis import JAW_DROP, ExpressionBasis
 from .controls import Controls, read_controls, shown_gap
-from .device_warp import Piece, device_warp, overlap, pixel_maps
+from .device_warp import Piece, overlap, picture_warp, pixel_maps
 from .frame import FaceFrame, measure_mouth
 from .grid import Box, Grid, smoothstep
 from .head import HeadMotion
@@ -93,7 +93,7 @@ class WarpRenderer:
         strength = 0.0 if portrait.face.source == "points" else 1.0
         self._lids = Eyelids(self._source, frame.points, fw, strength=strength)
         self._shading = FaceShading(self._source, frame, self._mouth, self._face_grid)
-        self._device = device_warp(self._source, device, self._source_alpha)
+        self._warper = picture_warp(self._source, self._source_alpha, device)
         self.region: Box = (self._left, self._top, self._left + columns, self._top + rows)
         asked = {name: self._limits[name] / self._head.gain[name] for name in ("yaw", "pitch", "roll")}
         self.limits: Mapping[str, float] = MappingProxyType({**asked, "jaw": self._limits["jaw"]})
@@ -183,26 +183,13 @@ class WarpRenderer:
         head = self._head_piece(angles) if turned else None
         face = self._express(moves, head) if expressive else None
         pieces = [piece for piece in (head, None if face is None else face.whole) if piece is not None]
-        out, alpha = self._warp(pieces)
+        out, alpha = self._warper.warp(pieces)
         if face is not None:
             self._shading.apply(out, face.whole.x, face.whole.y, jaw=float(controls.jaw[index]))
             self._paint_lips(out, controls.mouth(index), head, face)
         if looking:
             self._draw_eyes(out, pieces, eyes)
         return self._compose(out, alpha)
-
-    def _warp(self, pieces: list[Piece]) -> tuple[np.ndarray, np.ndarray | None]:
-        """The working region and its alpha with every pixel of the pieces taken from where they say."""
-        if self._device is not None:
-            return self._device.warp(pieces)
-        alpha = self._source_alpha
-        if not pieces:
-            return self._source.copy(), alpha
-        # The first piece covers those that lie over it.
-        box = pieces[0].box
-        maps = pixel_maps(pieces, box)
-        out = _remapped(self._source, maps, box)
-        return out, None if alpha is None else _remapped(alpha, maps, box)
 
     def _draw_eyes(self, out: np.ndarray, pieces: list[Piece], eyes: dict[str, tuple[float, float]]) -> None:
         boxes = self._lids.boxes
@@ -307,16 +294,6 @@ class WarpRenderer:
         still = 1 - smoothstep(size, *FACE_STILL)
         still *= 1 - smoothstep(self._head_grid.sample(self._head.outside, gx, gy), *BACKGROUND_STILL)
         return (still * self._head_grid.sample(self._head.border, gx, gy)).astype(np.float32)
-
-
-def _remapped(image: np.ndarray, maps: Maps, box: Box) -> np.ndarray:
-    """A copy of `image` whose pixels of `box` are taken from where the maps say."""
-    part = cv2.remap(image, maps[0], maps[1], cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
-    if part.shape == image.shape:
-        return part
-    out = image.copy()
-    out[box[1] : box[3], box[0] : box[2]] = part
-    return out
 
 
 def _drift(pieces: list[Piece]) -> int:
