@@ -111,10 +111,10 @@ class MouthInterior:
         lower_light = (0.50 + 0.32 * min(1.0, opening / (0.05 * scale))) * light
         self._lay(out, self._lower, self._tone.teeth, lower_u, lower_v + lower_edge, lower_light, behind)
         self._lay(out, self._upper, self._tone.teeth, upper_u, upper_v - upper_edge, light)
-        if self._own is not None:
-            self._lay_own(out, upper_x, upper_y, opening)
         shadow = self._lip_shadow(upper_u, upper_v, lower_u, lower_v, rounding)
         out *= 1 - (1 - shadow)[..., None] * SHADOW_RGB
+        if self._own is not None:
+            self._lay_own(out, upper_x, upper_y, opening)
         return np.clip(out, 0, 255).astype(np.float32)
 
     def _lip_curve(self, points: np.ndarray, indices: tuple[int, ...], origin: np.ndarray) -> np.ndarray:

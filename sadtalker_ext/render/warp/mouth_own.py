@@ -14,6 +14,7 @@ DARK = 0.42  # of the lips' light below which a pixel is inside, whatever its hu
 COLUMNS, ROWS = 49, 48  # samples over the mouth in which the lower lip's edge is looked for
 MARGIN = 0.25  # of the opening, how far beyond the mesh's lip lines is looked
 BOUNDARY_DEGREE = 2
+LIP_EDGE = 0.008  # fw
 KEPT = 0.012  # fw of change in the gap within which the picture's own inside fades out
 
 
@@ -63,7 +64,9 @@ def own_mouth(
     if (high - low).min() < 3:
         return None
     size = (int(high[1] - low[1]), int(high[0] - low[0]))
-    between = _filled(ring - low, size)
+    # Soft edges of the lips let a little of their own picture through.
+    grown = 2 * round(LIP_EDGE * face_width + 1.5) + 1
+    between = cv2.dilate(_filled(ring - low, size), np.ones((grown, grown), np.uint8))
     matte = np.zeros_like(between)
     teeth_end = 1.0
     if teeth is not None:
