@@ -18,7 +18,7 @@ from ...face import topology
 from ...track import ARKIT, MotionTrack
 from .basis import JAW_DROP, ExpressionBasis
 from .controls import Controls, read_controls, shown_gap
-from .device_warp import Piece, overlap, picture_warp, pixel_maps
+from .device_warp import Piece, overlap, picture_warp, pixel_maps, seen_box
 from .frame import FaceFrame, measure_mouth
 from .grid import Box, Grid, smoothstep
 from .head import HeadMotion
@@ -40,6 +40,7 @@ FACE_REACH = 2.0  # outline sizes that the expression grid covers
 FACE_STILL = (1.3, 1.55)  # outline sizes between which expressions die away
 BACKGROUND_STILL = (0.06, 0.28)  # fw outside the person between which expressions die away
 LIP_MARGIN = 0.075  # fw around the lips that are painted in layers
+EYE_MARGIN = 0.02  # fw around the eyes that may be painted
 WINDOW_PER_WORKER = 2  # frames in flight for each thread
 
 
@@ -192,17 +193,12 @@ class WarpRenderer:
         return self._compose(out, alpha)
 
     def _draw_eyes(self, out: np.ndarray, pieces: list[Piece], eyes: dict[str, tuple[float, float]]) -> None:
-        boxes = self._lids.boxes
-        if not boxes:
+        box = seen_box(self._lids.boxes, pieces, EYE_MARGIN * self._frame.width + 3, self._box)
+        if box is None:
             return
-        # The eyelids take a pixel's place in the maps for its place in the working region.
-        reach = _drift(pieces) + 2
-        right, bottom = (max(box[side] for box in boxes) + reach for side in (2, 3))
-        corner: Box = (0, 0, min(right, self._box[2]), min(bottom, self._box[3]))
-        maps = pixel_maps(pieces, corner)
         self._lids.draw(
-            out[: corner[3], : corner[2]],
-            *maps,
+            out[box[1] : box[3], box[0] : box[2]],
+            *pixel_maps(pieces, box),
             blink=eyes["blink"],
             look=eyes["look"],
             squint=eyes["squint"],
@@ -294,15 +290,6 @@ class WarpRenderer:
         still = 1 - smoothstep(size, *FACE_STILL)
         still *= 1 - smoothstep(self._head_grid.sample(self._head.outside, gx, gy), *BACKGROUND_STILL)
         return (still * self._head_grid.sample(self._head.border, gx, gy)).astype(np.float32)
-
-
-def _drift(pieces: list[Piece]) -> int:
-    """The farthest, px, that anything has moved."""
-    farthest = 0.0
-    for piece in pieces:
-        gx, gy = piece.grid.nodes()
-        farthest = max(farthest, float(np.abs(piece.x - gx).max()), float(np.abs(piece.y - gy).max()))
-    return int(np.ceil(farthest))
 
 
 def _inside(box: Box, bounds: Box) -> Box:
