@@ -287,18 +287,21 @@ def fill_transparent(colours: np.ndarray, alpha: np.ndarray) -> np.ndarray:
     import cv2
 
     weight = np.where(alpha >= SOLID_ALPHA, alpha, 0).astype(np.float32) / 255
-    levels = [(colours.astype(np.float32) * weight[:, :, None], weight)]
+    levels: list[tuple[np.ndarray, np.ndarray]] = [(colours.astype(np.float32) * weight[:, :, None], weight)]
     while min(levels[-1][1].shape) > 1 and len(levels) < 16:
-        colour, cover = levels[-1]
-        size = ((cover.shape[1] + 1) // 2, (cover.shape[0] + 1) // 2)
-        colour, cover = (cv2.resize(level, size, interpolation=cv2.INTER_AREA) for level in (colour, cover))
+        height, width = levels[-1][1].shape
+        size = ((width + 1) // 2, (height + 1) // 2)
+        colour, cover = (np.asarray(cv2.resize(a, size, interpolation=cv2.INTER_AREA)) for a in levels[-1])
         levels.append((colour, cover))
     colour, cover = levels[-1]
     total = max(float(cover.sum()), 1e-6)
-    filled = np.broadcast_to(colour.reshape(-1, 3).sum(0) / total, colour.shape).astype(np.float32)
+    filled: np.ndarray = np.broadcast_to(colour.reshape(-1, 3).sum(0) / total, colour.shape).astype(
+        np.float32
+    )
     for colour, cover in reversed(levels):
         if filled.shape != colour.shape:
-            filled = cv2.resize(filled, (colour.shape[1], colour.shape[0]), interpolation=cv2.INTER_LINEAR)
+            size = (colour.shape[1], colour.shape[0])
+            filled = np.asarray(cv2.resize(filled, size, interpolation=cv2.INTER_LINEAR))
         seen = np.clip(cover * 4, 0, 1)[:, :, None]  # a quarter covered is enough to trust a cell's own mean
         filled = filled * (1 - seen) + colour / np.maximum(cover, 1e-4)[:, :, None] * seen
     result = np.clip(np.rint(filled), 0, 255).astype(np.uint8)
