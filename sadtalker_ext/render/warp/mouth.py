@@ -22,6 +22,7 @@ LOWER_SHOWN = 0.0085  # lower teeth above where the relaxed lower lip ends
 LOWER_SHOWN_TEETH = 0.0050
 TONGUE_REST = 0.36  # share of the way from the lower teeth to the upper that the tongue lies high at rest
 TONGUE_RAISED = 0.95  # and when it is at the teeth
+REST_JAW, REST_ROUNDING = 0.10, 0.25  # from these on a mouth does not rest
 LIT_GAP = 0.055  # opening at which all light gets in
 SHADOW_RGB = np.array([0.96, 1.03, 1.06], np.float32)  # light in there has been reflected by red
 
@@ -114,7 +115,9 @@ class MouthInterior:
         shadow = self._lip_shadow(upper_u, upper_v, lower_u, lower_v, rounding)
         out *= 1 - (1 - shadow)[..., None] * SHADOW_RGB
         if self._own is not None:
-            self._lay_own(out, upper_x, upper_y, opening)
+            # An opening may pass the picture's own in speech: that is no rest.
+            speaking = jaw / REST_JAW + rounding / REST_ROUNDING
+            self._lay_own(out, upper_x, upper_y, opening, speaking)
         return np.clip(out, 0, 255).astype(np.float32)
 
     def _lip_curve(self, points: np.ndarray, indices: tuple[int, ...], origin: np.ndarray) -> np.ndarray:
@@ -154,10 +157,10 @@ class MouthInterior:
         out *= 1 - drawn[..., 3:] * np.float32(strength)
         out += drawn[..., :3] * (colour * np.float32(light * strength))
 
-    def _lay_own(self, out: np.ndarray, x: np.ndarray, y: np.ndarray, gap: float) -> None:
+    def _lay_own(self, out: np.ndarray, x: np.ndarray, y: np.ndarray, gap: float, speaking: float) -> None:
         """Lay over `out` in place what the picture itself shows between its lips."""
         assert self._own is not None
-        opacity = self._own.opacity(x, y, gap)[..., None]
+        opacity = self._own.opacity(x, y, gap, speaking)[..., None]
         seen = cv2.remap(self._image, x, y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
         out += (seen - out) * opacity
 

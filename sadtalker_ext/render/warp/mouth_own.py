@@ -15,7 +15,8 @@ COLUMNS, ROWS = 49, 48  # samples over the mouth in which the lower lip's edge i
 MARGIN = 0.25  # of the opening, how far beyond the mesh's lip lines is looked
 BOUNDARY_DEGREE = 2
 LIP_EDGE = 0.008  # fw
-KEPT = 0.012  # fw of change in the gap within which the picture's own inside fades out
+SAME_GAP = 0.004  # fw by which a gap may differ from the picture's own and count as the same
+KEPT = 0.010  # fw of further change within which the picture's own inside fades out
 
 
 @dataclass(frozen=True)
@@ -31,13 +32,17 @@ class OwnMouth:
     gap: float
     teeth_end: float
 
-    def opacity(self, x: np.ndarray, y: np.ndarray, gap: float) -> np.ndarray:
-        """Share 0..1, float32 (h, w), in which the picture's own pixels show at source positions x, y."""
+    def opacity(self, x: np.ndarray, y: np.ndarray, gap: float, speaking: float) -> np.ndarray:
+        """Share 0..1, float32 (h, w), in which the picture's own pixels show at source positions x, y.
+
+        speaking: 0 while the mouth rests, when all shows as it is in the picture … 1 while only its teeth do.
+        """
         planes = cv2.remap(
             self.mattes, x - np.float32(self.box[0]), y - np.float32(self.box[1]), cv2.INTER_LINEAR,
             borderMode=cv2.BORDER_CONSTANT,
         )  # fmt: skip
-        kept = max(0.0, 1 - abs(gap - self.gap) / KEPT)
+        changed = max(0.0, abs(gap - self.gap) - SAME_GAP)
+        kept = max(0.0, 1 - changed / KEPT) * (1 - min(max(speaking, 0.0), 1.0))
         teeth = planes[..., 0].astype(np.float32)
         if kept > 0:
             teeth += (planes[..., 1] - teeth) * np.float32(kept)
