@@ -122,6 +122,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--track", metavar="TRACK", help="motion that was commanded (default: the metadata's)"
     )
     evaluate.add_argument("--sheet", metavar="PNG", help="also write a contact sheet of the video")
+    evaluate.add_argument("--overwrite", action="store_true", help="replace the contact sheet if it exists")
     evaluate.add_argument("--json", action="store_true", help="print JSON instead of a table")
 
     engines = command("engines", _engines, "list engines: what is ready, what is missing and how to get it")
@@ -259,11 +260,11 @@ def _evaluate(given: argparse.Namespace) -> int:
     from .motion import load_track
 
     track = None if given.track is None else load_track(given.track)
-    report = evaluate(given.video, track=track, picture=given.picture)
     if given.sheet is not None:
         from .face import save_picture
 
-        save_picture(contact_sheet(given.video), given.sheet)
+        save_picture(contact_sheet(given.video), given.sheet, overwrite=given.overwrite)
+    report = evaluate(given.video, track=track, picture=given.picture)
     print(json.dumps(report.to_dict(), indent=2) if given.json else report.table())
     return 0
 
