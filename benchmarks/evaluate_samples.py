@@ -94,7 +94,7 @@ def main() -> None:
 
 
 def judge(picture: Path, speech: Path, path: Path, options: Options) -> tuple[list[str], Report]:
-    """Make one video, its sheets and its report; the report's line ends with seconds taken a second of video."""
+    """Make one video, its sheets and its report; the line ends with seconds of work a second of video."""
     started = time.perf_counter()
     result = animate(picture, speech, path, options)
     made = (time.perf_counter() - started) / result.duration

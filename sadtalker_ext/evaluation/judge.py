@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     Check = Callable[[], None]
 
 PHONES_LIMIT_S = 180.0  # of speech in which phones are looked for: recognition takes a while
+FACE_ROOM = 0.7  # of the face's box, on every side of it, in which a face whose place is known is looked for
 REST_ACTIVITY = 0.05  # below this the picture's own mouth is seen
 
 
@@ -59,7 +60,8 @@ def evaluate(
     notices: list[str] = []
     reference = None if picture is None else _reference(picture)
     watcher = Watcher(reference, lossless=path.is_dir())
-    seen = _observe(path, float(info.fps), watcher, check)
+    near = _surroundings(metadata)
+    seen = _observe(path, float(info.fps), near, watcher, check)
     if not seen.found.any():
         raise VideoError(f"No face was found in any frame of {path.name}, so there is nothing to measure.")
     samples, sound, timing = _sound(path, info, len(seen), check)
@@ -69,8 +71,10 @@ def evaluate(
     found = _phones(phones, samples, check, notices)
     if watcher.notice:
         notices.append(watcher.notice)
-    region = metadata.get("region")
-    known = tuple(map(float, region)) if isinstance(region, (list, tuple)) and len(region) == 4 else None
+    background = watcher.result(_box(metadata.get("region")), seen.box)
+    if background is None:
+        notices.append("The face's region covers nearly all of the video; nothing outside it was compared.")
+    own_gap = None if reference is None else _own_gap(reference[near], seen)
     return Report(
         video=path.name,
         width=info.width,
@@ -80,11 +84,11 @@ def evaluate(
         seen=float(seen.found.mean()),
         maker=_maker(metadata),
         timing=timing,
-        lips=_lips(seen, commanded, sound, found, None if reference is None else _own_gap(reference, seen)),
+        lips=_lips(seen, commanded, sound, found, own_gap),
         blinks=blinks(seen.eyes, seen.fps),
         head=head_motion(seen.pose, seen.fps),
         beats=None if sound is None else beat_alignment(seen.speed, seen.fps, sound),
-        background=watcher.result(known, seen.box),
+        background=background,
         notices=tuple(notices),
     )
 
@@ -112,15 +116,35 @@ def _tracker() -> Tracker:
     return FaceTracker().track
 
 
-def _observe(path: Path, fps: float, watcher: Watcher, check: Check | None) -> Observation:
+def _box(value: object) -> tuple[float, ...] | None:
+    """Four numbers of a metadata document, or None when it holds something else."""
+    if not isinstance(value, (list, tuple)) or len(value) != 4:
+        return None
+    numbers = tuple(float(edge) for edge in value if isinstance(edge, (int, float)))
+    return numbers if len(numbers) == 4 and np.isfinite(numbers).all() else None
+
+
+def _surroundings(metadata: Mapping[str, object]) -> tuple[slice, slice]:
+    """The part of the frames in which to look for the face that talks: all, unless its place is known."""
+    box = _box(metadata.get("face"))
+    if box is None or not (box[0] < box[2] and box[1] < box[3]):
+        return slice(None), slice(None)
+    across, down = FACE_ROOM * (box[2] - box[0]), FACE_ROOM * (box[3] - box[1])
+    left, top = max(0, int(box[0] - across)), max(0, int(box[1] - down))
+    return slice(top, max(top + 1, int(box[3] + down))), slice(left, max(left + 1, int(box[2] + across)))
+
+
+def _observe(
+    path: Path, fps: float, near: tuple[slice, slice], watcher: Watcher, check: Check | None
+) -> Observation:
     from ..video import read_frames
 
     def frames() -> Iterator[np.ndarray]:
         for frame in read_frames(path, check=check):
             watcher.watch(frame)
-            yield frame
+            yield frame[near]
 
-    return observe(frames(), fps, _tracker())
+    return observe(frames(), fps, _tracker(), (near[1].start or 0, near[0].start or 0))
 
 
 def _sound(

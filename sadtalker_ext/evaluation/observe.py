@@ -46,8 +46,13 @@ class Observation:
         return (np.arange(len(self)) + 0.5) / self.fps
 
 
-def observe(frames: Iterable[np.ndarray], fps: float, track: Tracker) -> Observation:
-    """Follow the face through uint8 RGB frames (H, W, 3), which are read once and not kept."""
+def observe(
+    frames: Iterable[np.ndarray], fps: float, track: Tracker, offset: tuple[float, float] = (0, 0)
+) -> Observation:
+    """Follow the face through uint8 RGB frames (H, W, 3), which are read once and not kept.
+
+    offset: x, y in the video of the frames' top left corner, when they are cut from larger ones.
+    """
     rows: list[tuple[float, ...]] = []
     low, high = np.full(2, np.inf), np.full(2, -np.inf)
     rigid = list(topology.RIGID)
@@ -65,5 +70,6 @@ def observe(frames: Iterable[np.ndarray], fps: float, track: Tracker) -> Observa
         rows.append((lip_gap(points), *eye_aperture(points), *head_pose(points), moved * fps))
         low, high = np.minimum(low, points[:, :2].min(axis=0)), np.maximum(high, points[:, :2].max(axis=0))
     table = np.array(rows, np.float64).reshape(-1, 7)
-    box = (float(low[0]), float(low[1]), float(high[0]), float(high[1])) if np.isfinite(low[0]) else None
+    x0, y0, x1, y1 = (float(edge) for edge in np.concatenate([low + offset, high + offset]))
+    box = (x0, y0, x1, y1) if np.isfinite(x0) else None
     return Observation(fps, table[:, 0], table[:, 1:3], table[:, 3:6], table[:, 6], box)

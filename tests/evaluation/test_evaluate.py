@@ -225,3 +225,21 @@ def test_a_rendered_face_is_tracked_again(tmp_path, demo_portrait, demo_speech):
     assert report.background.reference == "picture"
     assert report.background.region_known
     assert report.background.changed == 0
+
+
+def test_of_two_faces_the_one_that_talks_is_measured(tmp_path, demo_portrait, demo_speech):
+    pytest.importorskip("mediapipe")
+    from PIL import Image
+
+    from sadtalker_ext import Options, animate
+
+    portrait = Image.open(demo_portrait).convert("RGB").crop((90, 0, 370, 300))
+    both = Image.new("RGB", (520, 300), (90, 90, 90))
+    both.paste(portrait, (0, 0))
+    both.paste(portrait.resize((224, 240)), (290, 30))
+    picture, path = tmp_path / "both.png", tmp_path / "talk.mp4"
+    both.save(picture)
+    animate(picture, demo_speech, path, Options(end=2.0, face=2, lips="visemes", still=True))
+    report = evaluate(path, picture=picture, phones=False)
+    assert report.lips.command is not None
+    assert report.lips.command.r > 0.8
