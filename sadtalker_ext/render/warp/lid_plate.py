@@ -17,6 +17,7 @@ PULLED = 0.34  # how far from a lid's edge the skin goes with it
 MEETING = 0.86  # where between the open lids they meet (0 upper, 1 lower)
 TALL_MEETING = 0.72  # the same in eyes as tall as those of comics, which shut to an arc
 TALL = (0.5, 0.9)  # eye heights from which … at which an eye is such
+WORK_WIDTH = 110.0  # px of an eye's width above which its lid is worked out smaller
 LINE_OPACITY = 0.85  # of the lash line in pictures that are shaded
 GRAIN_LIMIT = 3.0  # grey levels; wrinkles are stronger and are no grain
 
@@ -77,8 +78,7 @@ def make_patch(
     most = float(travel.max())
     part = smoothstep(u, -0.3 * width, -0.08 * width) * (1 - smoothstep(u, 1.08 * width, 1.3 * width))
     crop = image[y0:y1, x0:x1].astype(np.float32)
-    thin = _thin_and_dark(crop, width)
-    lid = _lid_skin(crop, thin, below_upper, below_lower, up, u, width)
+    lid = _lid_skin_at_scale(crop, below_upper, below_lower, up, u, width)
     dark, line, lashes = _lashes(crop, lid, below_upper, u, width)
     line, line_opacity = max(line, 1.25 * shape.lash), LINE_OPACITY + (1 - LINE_OPACITY) * flat
     closed = _shade(lid, crop, below_upper, below_lower, travel, up, u, width, flat)
@@ -148,6 +148,27 @@ def _box(shape: EyeShape, size: tuple[int, ...]) -> tuple[int, int, int, int] | 
     return int(low[0]), int(low[1]), int(high[0]), int(high[1])
 
 
+def _lid_skin_at_scale(
+    crop: np.ndarray,
+    below_upper: np.ndarray,
+    below_lower: np.ndarray,
+    lift: np.ndarray,
+    u: np.ndarray,
+    width: float,
+) -> np.ndarray:
+    """`_lid_skin`, worked out on a smaller picture where the eye is large: it is smooth anyhow."""
+    scale = min(1.0, WORK_WIDTH / width)
+    if scale == 1.0:
+        return _lid_skin(crop, below_upper, below_lower, lift, u, width)
+    size = (max(8, round(crop.shape[1] * scale)), max(8, round(crop.shape[0] * scale)))
+    small = cv2.resize(crop, size, interpolation=cv2.INTER_AREA)
+    upper_, lower_, lift_, u_ = (
+        cv2.resize(plane.astype(np.float32), size) * scale for plane in (below_upper, below_lower, lift, u)
+    )
+    skin = _lid_skin(small, upper_, lower_, lift_, u_, width * scale)
+    return cv2.resize(skin, (crop.shape[1], crop.shape[0]), interpolation=cv2.INTER_LINEAR)
+
+
 def _thin_and_dark(crop: np.ndarray, width: float) -> np.ndarray:
     """Grey levels by which thin things (lashes, liner, drawn creases, spectacles) are darker than around."""
     lum = crop.mean(-1)
@@ -158,7 +179,6 @@ def _thin_and_dark(crop: np.ndarray, width: float) -> np.ndarray:
 
 def _lid_skin(
     crop: np.ndarray,
-    thin: np.ndarray,
     below_upper: np.ndarray,
     below_lower: np.ndarray,
     lift: np.ndarray,
@@ -166,7 +186,7 @@ def _lid_skin(
     width: float,
 ) -> np.ndarray:
     """Skin without eye, lashes and liner: what is around it, carried inwards smoothly; float32 (h, w, 3)."""
-    lum = crop.mean(-1)
+    lum, thin = crop.mean(-1), _thin_and_dark(crop, width)
     near = (u > -0.15 * width) & (u < 1.15 * width)
     above = near & (below_upper < -0.5 * lift) & (below_upper > -1.2 * lift)
     under = near & (below_lower > 0.10 * width) & (below_lower < 0.32 * width)
