@@ -8,6 +8,7 @@ track's provenance what it took and why; benchmarks/lips.py measures how well ea
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -32,6 +33,8 @@ MOVEMENT_S = 0.012  # smoothing of everything but closures
 
 SURE_NET = 0.15  # certainty of VisemeNet from which it may replace a recogniser that is lost
 STRANGE_VOICE = -26.0  # recogniser's fit below which a voice is unlike any it knows (English: −20 to −9)
+SURE_CLOSURE = 0.6  # VisemeNet output from which it closes lips where no phone was heard to
+SAME_CLOSURE_S = 0.05  # closures nearer than this are one
 CROSSFADE_S = 0.1  # between phones with and without words
 
 
@@ -124,13 +127,26 @@ def _articulation(
     if share == 1.0:
         why = "English words were recognised"
         return articulate(words.phones, loud), {"lips": "words", "why": why, **measured}
+    heard = _with_net_closures(articulate(phones.phones, loud), samples)
     if share == 0.0:
         why = "no English words were recognised surely"
-        return articulate(phones.phones, loud), {"lips": "allphone", "why": why, **measured}
+        return heard, {"lips": "allphone", "why": why, **measured}
     weight = smooth(by_words.astype(np.float64), CROSSFADE_S * RATE)
-    mixed = articulate(phones.phones, loud).mixed(articulate(words.phones, loud), weight)
     why = "English words were recognised surely in part of the speech"
+    mixed = heard.mixed(articulate(words.phones, loud), weight)
     return mixed, {"lips": "words and allphone", "why": why, **measured}
+
+
+def _with_net_closures(heard: Articulation, samples: np.ndarray) -> Articulation:
+    """Phones heard without words miss closures that VisemeNet is sure of: those of unfamiliar voices."""
+    from .viseme_lips import closures_of, predict_closing
+
+    def apart(closure: Closure, other: Closure) -> bool:
+        return closure.start > other.end + SAME_CLOSURE_S or other.start > closure.end + SAME_CLOSURE_S
+
+    sure = closures_of(predict_closing(samples), SURE_CLOSURE)
+    new = [closure for closure in sure if all(apart(closure, other) for other in heard.closures)]
+    return replace(heard, closures=tuple(sorted([*heard.closures, *new], key=lambda closure: closure.start)))
 
 
 def _visemes(

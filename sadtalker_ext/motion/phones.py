@@ -35,6 +35,7 @@ TRUST_WINDOW_S = 4.0
 WHOLE_WEIGHT = 3.0  # of the whole speech, against that of a window full of speech
 TRUSTED = 0.54
 WORD_SETTINGS: tuple[Mapping[str, Any], ...] = ({}, {"bestpath": False}, {"fwdflat": False})
+ALIGN_SETTINGS: tuple[Mapping[str, Any], ...] = ({}, {"beam": 1e-80, "wbeam": 1e-60, "pbeam": 1e-80})
 # Phones that look or sound alike: two recognisers that understand the same speech agree on the kind.
 KINDS: tuple[str, ...] = (
     "AA AE AY AW AH EH",
@@ -158,15 +159,19 @@ def align_words(samples: np.ndarray, text: str) -> tuple[Phone, ...]:
     Raises ValueError when a word is not in the recogniser's dictionary or the text does not fit the speech.
     """
     require()
-    decoder, audio = _decoder(beam=1e-80, wbeam=1e-60, pbeam=1e-80), _pcm(samples)
-    try:
-        decoder.set_align_text(text)
-        _decode(decoder, audio)
-        decoder.set_alignment()
-        _decode(decoder, audio)
-    except (RuntimeError, ValueError) as error:
-        raise ValueError(f"the text cannot be aligned with the speech: {error}") from error
-    return _merged(_aligned(decoder, 0.0, ()))
+    audio, failure = _pcm(samples), ""
+    for settings in ALIGN_SETTINGS:
+        decoder = _decoder(**settings)
+        try:
+            decoder.set_align_text(text)
+            _decode(decoder, audio)
+            decoder.set_alignment()
+            _decode(decoder, audio)
+        except (RuntimeError, ValueError) as error:
+            failure = str(error)
+            continue
+        return _merged(_aligned(decoder, 0.0, ()))
+    raise ValueError(f"the text cannot be aligned with the speech: {failure}")
 
 
 def _pieces(samples: np.ndarray, check: Callable[[], None] | None) -> Iterable[tuple[float, np.ndarray]]:

@@ -49,21 +49,31 @@ def articulate_visemes(samples: np.ndarray) -> Articulation:
     )
 
 
+def predict_closing(samples: np.ndarray) -> np.ndarray:
+    """VisemeNet's closure track of speech (N,) mono 16 kHz: (T,) 0..1 at `RATE`."""
+    return predict_visemes(samples)[:, VISEMES.index("close")].astype(np.float64)
+
+
 def certainty(samples: np.ndarray) -> float:
     """How sure VisemeNet is of this voice, 0..1: of the frames that look closed, the share that surely are.
 
     Voices like those it learnt from give 0.2 to 0.6, others 0 to 0.3.
     """
-    close = predict_visemes(samples)[:, VISEMES.index("close")]
+    close = predict_closing(samples)
     return float((close > SURELY).sum() / max(1, (close > PERHAPS).sum()))
 
 
-def closures_of(close: np.ndarray) -> tuple[Closure, ...]:
-    """Closures where a closure track (T,) at `RATE` rises over `CLOSE_FROM`, as firm as its peak is sure."""
+def closures_of(close: np.ndarray, least: float = 0.0) -> tuple[Closure, ...]:
+    """Closures where a closure track (T,) at `RATE` rises over `CLOSE_FROM`, as firm as its peak is sure.
+
+    least: peaks below this are left out.
+    """
     over = np.flatnonzero(np.diff(np.concatenate([[0], (close > CLOSE_FROM).astype(int), [0]])))
     closures: list[Closure] = []
     for first, last in over.reshape(-1, 2):
         peak = first + int(np.argmax(close[first:last]))
+        if close[peak] < least:
+            continue
         strength = float(np.clip((close[peak] - CLOSE_FROM) / (CLOSE_SURE - CLOSE_FROM), 0, 1)) ** 0.5
         start, end = first / RATE, last / RATE
         held = min(CLOSURE_MAX_S, max(CLOSURE_MIN_S, end - start))

@@ -1,0 +1,174 @@
+"""Speech to the lips channel: which road is taken and why, rest in silence, the same result every time."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch")
+
+from sadtalker_ext import lips
+from sadtalker_ext.audio import Speech, load_speech, silence
+from sadtalker_ext.errors import Cancelled, DependencyError, OptionsError
+from sadtalker_ext.motion import lipsync, viseme_lips
+from sadtalker_ext.motion import phones as recogniser
+from sadtalker_ext.motion.articulation import CLOSURE_MAX_S, CLOSURE_MIN_S, Closure
+from sadtalker_ext.motion.lipsync import generate_lips
+from sadtalker_ext.motion.phones import SAMPLE_RATE, SILENCE, Phone, Transcript
+from sadtalker_ext.track import ARKIT
+
+SECONDS = 2.0
+
+
+@pytest.fixture(scope="module")
+def speech(demo_speech: Path) -> Speech:
+    """The first words of the demo."""
+    whole = load_speech(demo_speech)
+    return Speech(whole.samples[: int(SECONDS * SAMPLE_RATE)], SECONDS)
+
+
+def heard(text: str, posterior: float, score: float) -> Transcript:
+    phones = [Phone(SILENCE, 0, 0.4)]
+    phones += [Phone(n, 0.4 + 0.1 * i, 0.5 + 0.1 * i, posterior, score) for i, n in enumerate(text.split())]
+    return Transcript(tuple(phones), "text")
+
+
+@pytest.fixture
+def recognised(monkeypatch: pytest.MonkeyPatch):
+    """Sets what the recogniser hears."""
+
+    def hear(words: Transcript, phones: Transcript) -> None:
+        monkeypatch.setattr(recogniser, "available", lambda: True)
+        monkeypatch.setattr(recogniser, "require", lambda: None)
+        monkeypatch.setattr(recogniser, "recognise_words", lambda samples, check=None: words)
+        monkeypatch.setattr(recogniser, "decode_phones", lambda samples, check=None: phones)
+
+    return hear
+
+
+SAID = "AA T AA P AA T AA B AA T AA S AA"
+OTHER = "S F IY T K UW SH F IY T K UW SH"
+
+
+def lips_of(speech: Speech, **options):
+    return generate_lips(speech, fps=25, frames=round(SECONDS * 25), **options)
+
+
+def test_only_the_lips_move(speech: Speech):
+    track = lips_of(speech, method="visemes")
+    others = [name for name in ARKIT.channels if name != "lips"]
+    assert np.abs(track.data[:, ARKIT.indices(others)]).max() == 0
+    assert len(track) == 50
+    assert track.fps == 25
+    assert track.data.min() >= 0
+    assert track.data.max() <= 1
+    assert lips.opening(track).max() > 0.02
+
+
+def test_the_same_speech_gives_the_same_track(speech: Speech):
+    assert np.array_equal(lips_of(speech, method="visemes").data, lips_of(speech, method="visemes").data)
+
+
+@pytest.mark.parametrize("method", ["auto", "phones", "visemes"])
+def test_silence_is_rest(method: str):
+    if method == "phones":
+        pytest.importorskip("pocketsphinx")
+    track = generate_lips(silence(1.0), fps=25, frames=25, method=method)
+    assert np.abs(track.data).max() == 0
+    assert track.provenance["lips"] == "rest"
+
+
+def test_words_are_taken_where_they_are_sure(speech: Speech, recognised):
+    recognised(heard(SAID, 0.9, -12), heard(SAID, 1, 0))
+    track = lips_of(speech)
+    assert track.provenance["lips"] == "words"
+    gap, middles = lips.opening(track), (np.arange(50) + 0.5) / 25
+    assert gap[np.abs(middles - 0.75) < 0.04].min() < 0.012  # P
+    assert gap[np.abs(middles - 1.15) < 0.04].min() < 0.012  # B
+    assert gap[np.abs(middles - 0.95) < 0.04].min() > 0.012  # T
+
+
+def test_phones_without_words_are_taken_where_words_are_unsure(speech: Speech, recognised):
+    recognised(heard(SAID, 0.2, -20), heard(OTHER, 1, 0))
+    assert lips_of(speech).provenance["lips"] == "allphone"
+    assert lips_of(speech, method="phones").provenance["lips"] == "allphone"
+
+
+def test_visemes_replace_a_recogniser_that_is_lost(
+    speech: Speech, recognised, monkeypatch: pytest.MonkeyPatch
+):
+    recognised(heard(SAID, 0.2, -40), heard(OTHER, 1, 0))
+    monkeypatch.setattr(viseme_lips, "certainty", lambda samples: 0.5)
+    assert lips_of(speech).provenance["lips"] == "visemes"
+    assert lips_of(speech, method="phones").provenance["lips"] == "allphone"
+    monkeypatch.setattr(viseme_lips, "certainty", lambda samples: 0.01)
+    assert lips_of(speech).provenance["lips"] == "allphone"
+
+
+def test_visemes_add_closures_that_no_phone_told(speech: Speech, recognised, monkeypatch: pytest.MonkeyPatch):
+    recognised(heard(OTHER, 0.2, -20), heard(OTHER, 1, 0))
+    close = np.zeros(len(speech.samples) // 160 + 1)
+    close[95:101] = 0.95
+    close[140:146] = lipsync.SURE_CLOSURE - 0.05  # not sure enough
+    monkeypatch.setattr(viseme_lips, "predict_closing", lambda samples: close)
+    gap, middles = lips.opening(lips_of(speech)), (np.arange(50) + 0.5) / 25
+    assert gap[np.abs(middles - 0.98) < 0.03].min() < 0.012
+    assert gap[np.abs(middles - 1.43) < 0.03].min() > 0.012
+
+
+def test_without_pocketsphinx_auto_uses_visemes_and_phones_refuse(
+    speech: Speech, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(recogniser, "find_spec", lambda name: None)
+    track = lips_of(speech)
+    assert track.provenance["lips"] == "visemes"
+    assert "pocketsphinx" in str(track.provenance["why"])
+    with pytest.raises(DependencyError, match="--lips visemes"):
+        lips_of(speech, method="phones")
+
+
+def test_an_unknown_method_is_refused(speech: Speech):
+    with pytest.raises(OptionsError, match="auto, phones, visemes"):
+        lips_of(speech, method="magic")
+
+
+def test_recognition_can_be_cancelled(speech: Speech):
+    pytest.importorskip("pocketsphinx")
+
+    def check() -> None:
+        raise Cancelled
+
+    with pytest.raises(Cancelled):
+        lips_of(speech, method="phones", check=check)
+
+
+def test_frames_beyond_the_speech_rest(speech: Speech):
+    track = generate_lips(speech, fps=25, frames=80, method="visemes")
+    assert len(track) == 80
+    assert np.abs(track.data[60:]).max() == 0
+
+
+def test_closures_are_found_in_a_closure_track():
+    close = np.zeros(200)
+    close[50:57] = 0.9
+    close[100:102] = 0.9  # 20 ms: held longer
+    close[120:150] = 0.9  # 300 ms: held shorter
+    close[170:176] = 0.3  # not sure
+    found = viseme_lips.closures_of(close)
+    assert [round((c.start + c.end) / 2, 1) for c in found][:2] == [0.5, 1.0]
+    assert len(found) == 3
+    lengths = [c.end - c.start for c in found]
+    assert lengths[1] == pytest.approx(CLOSURE_MIN_S)
+    assert lengths[2] == pytest.approx(CLOSURE_MAX_S)
+    assert all(c.strength == 1 for c in found)
+
+
+def test_a_closure_is_full_while_it_lasts_and_gone_soon_after():
+    times = np.arange(0, 1, 0.01)
+    shut = lipsync._closed((Closure(0.4, 0.5),), times, 0.0)
+    assert shut[40:51].min() == 1
+    assert shut[times < 0.4 - lipsync.PARTING_S].max() == 0
+    assert shut[times > 0.5 + lipsync.PARTING_S].max() == 0
+    assert lipsync._closed((Closure(0.4, 0.5, 0.5),), times, 0.0).max() == 0.5
