@@ -215,7 +215,7 @@ def test_spectacles_stay_rigid(picture: np.ndarray, points: np.ndarray) -> None:
     for outer, inner, iris in ((33, 133, 468), (263, 362, 473)):
         width = float(np.hypot(*(points[outer, :2] - points[inner, :2])))
         x, y = points[iris, :2]
-        corner = (round(x - 0.75 * width), round(y - 0.62 * width))
+        corner = (round(x - 0.75 * width), round(y - 0.5 * width))
         opposite = (round(x + 0.75 * width), round(y + 0.62 * width))
         cv2.rectangle(worn, corner, opposite, (25.0, 22.0, 22.0), 3)
         rims.append((slice(corner[1] - 1, corner[1] + 2), slice(corner[0], opposite[0])))
