@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -11,6 +12,8 @@ import pytest
 import torch
 from PIL import Image
 
+from sadtalker_ext.face import Portrait
+from sadtalker_ext.render import WarpRenderer
 from sadtalker_ext.render.warp import device_warp as module
 from sadtalker_ext.render.warp.device_warp import (
     DeviceWarp,
@@ -22,6 +25,7 @@ from sadtalker_ext.render.warp.device_warp import (
     seen_box,
 )
 from sadtalker_ext.render.warp.grid import Box, Grid
+from sadtalker_ext.track import ARKIT, MotionTrack
 
 WIDTH, HEIGHT = 311, 247  # px; odd sizes, that no grid step divides
 WHOLE: Box = (0, 0, WIDTH, HEIGHT)
@@ -226,6 +230,39 @@ def test_only_accelerators_that_sample_alike_are_used(
     enlarged = DeviceWarp._enlarged
     monkeypatch.setattr(DeviceWarp, "_enlarged", lambda self, piece: enlarged(self, piece) + 0.5 / 28)
     assert not module._agrees("cpu")
+
+
+def test_the_renderer_looks_alike_on_both_roads(
+    draw: Callable[..., tuple[np.ndarray, np.ndarray]],
+    as_portrait: Callable[..., Portrait],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    drawn, points = draw()
+    alpha = np.full(drawn.shape[:2], 255, np.uint8)
+    alpha[:, : drawn.shape[1] // 3] = 40
+    portrait = as_portrait(drawn, points, alpha)
+    data = np.zeros((6, ARKIT.dim), np.float32)
+    rng = np.random.default_rng(0)
+    data[1:] = rng.uniform(0, 0.5, data[1:].shape)
+    pose = [ARKIT.index(name) for name in ("headYaw", "headPitch", "headRoll")]
+    data[:, pose] = rng.uniform(-10, 10, (6, 3))
+    data[4:, pose] = 0  # a face that moves in a head that does not
+    track = MotionTrack(ARKIT, 25.0, data)
+    wanted = list(WarpRenderer(portrait).render(track))
+    asked = []
+
+    def on_torch(source: np.ndarray, alpha: np.ndarray | None, device: str) -> PictureWarp:
+        asked.append(device)
+        return DeviceWarp(source, alpha)
+
+    monkeypatch.setattr("sadtalker_ext.render.warp.renderer.picture_warp", on_torch)
+    seen = list(WarpRenderer(portrait, device="cuda").render(track))
+    assert asked == ["cuda"]
+    for one, other in zip(seen, wanted, strict=True):
+        assert one.shape == (*drawn.shape[:2], 4)
+        error = np.abs(one.astype(np.float32) - other)
+        assert error.mean() < MEAN_LEVELS
+        assert error.max() <= WORST_LEVELS
 
 
 def accelerator(name: str) -> bool:

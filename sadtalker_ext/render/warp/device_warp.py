@@ -106,12 +106,6 @@ def picture_warp(source: np.ndarray, alpha: np.ndarray | None = None, device: st
     return PictureWarp(source, alpha)
 
 
-def device_warp(source: np.ndarray, device: str, alpha: np.ndarray | None = None) -> DeviceWarp | None:
-    """`picture_warp` where that is on a device, None where it is OpenCV's."""
-    warp = picture_warp(source, alpha, device)
-    return warp if isinstance(warp, DeviceWarp) else None
-
-
 class PictureWarp:
     """A picture warped by OpenCV frame by frame; safe to call from many threads.
 
