@@ -75,6 +75,8 @@ class WarpRenderer:
         self._picture = np.ascontiguousarray(portrait.image)
         self._alpha = None if portrait.alpha is None else np.ascontiguousarray(portrait.alpha)
         height, width = self._picture.shape[:2]
+        # At rest a tracker sees the opening that it saw in the picture, not the truer one that is found there.
+        self._tracked_gap = FaceFrame.of(portrait.face.landmarks).own_gap
         self._locate(portrait.face.landmarks, width, height)
         frame = self._frame
         self._mouth = measure_mouth(frame)
@@ -122,7 +124,7 @@ class WarpRenderer:
 
     def opening(self, track: MotionTrack) -> np.ndarray:
         """(T,) fw of lip gap that the frames show, the picture's own opening included."""
-        return shown_gap(track, self._frame.own_gap)
+        return shown_gap(track, self._tracked_gap)
 
     def render(
         self, track: MotionTrack, *, check: Callable[[], None] | None = None
