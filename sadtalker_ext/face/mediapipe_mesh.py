@@ -200,15 +200,15 @@ def mediapipe_detector() -> MediapipeDetector:
     return MediapipeDetector()
 
 
-def region_of(landmarks: np.ndarray) -> Region:
-    """The upright square around a mesh, as the mesh network expects its input."""
+def region_of(landmarks: np.ndarray, margin: float = MARGIN) -> Region:
+    """The upright square around a mesh, `margin` times its longer side (by default as the network learnt)."""
     eyes = landmarks[topology.LEFT_EYE_OUTER] - landmarks[topology.RIGHT_EYE_OUTER]
     roll = float(np.arctan2(eyes[1], eyes[0]))
     turn = np.array([[np.cos(roll), np.sin(roll)], [-np.sin(roll), np.cos(roll)]])
     upright = landmarks[: topology.SKIN_POINTS, :2] @ turn.T
     low, high = upright.min(0), upright.max(0)
     x, y = turn.T @ ((low + high) / 2)
-    return Region(float(x), float(y), MARGIN * float((high - low).max()), roll)
+    return Region(float(x), float(y), margin * float((high - low).max()), roll)
 
 
 def _cut(image: np.ndarray, region: Region, side: int) -> tuple[np.ndarray, np.ndarray]:
