@@ -47,7 +47,8 @@ class Engine:
     """A named composition of motion generators and a renderer.
 
     motion(speech, frames, options, check): the motion track, `frames` rows in `space`.
-    renderer(portrait): everything that depends on the picture alone, ready to render tracks.
+    renderer(portrait, device): everything that depends on the picture alone, ready to render tracks on a
+    torch device ("cpu", "cuda" …).
     """
 
     name: str
@@ -56,7 +57,7 @@ class Engine:
     composition: Mapping[str, str]
     needs: Callable[[], tuple[Need, ...]]
     motion: Callable[[Speech, int, Options, Check], MotionTrack]
-    renderer: Callable[[Portrait], Renderer]
+    renderer: Callable[[Portrait, str], Renderer]
 
     def missing(self) -> list[Need]:
         """Needs that must be met before the engine can run."""
@@ -153,10 +154,10 @@ def _scaled(track: MotionTrack, scale: float) -> MotionTrack:
     return track.with_columns({name: (track.column(name) * scale).clip(0, 1) for name in SCALED_COLUMNS})
 
 
-def _instant_renderer(portrait: Portrait) -> Renderer:
+def _instant_renderer(portrait: Portrait, device: str) -> Renderer:
     from .render import WarpRenderer
 
-    return WarpRenderer(portrait)
+    return WarpRenderer(portrait, device=device)
 
 
 ENGINES: Mapping[str, Engine] = MappingProxyType(

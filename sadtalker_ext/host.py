@@ -76,6 +76,14 @@ class StandaloneHost:
     name = "standalone"
 
     def device(self) -> str:
+        from importlib.metadata import PackageNotFoundError, version
+
+        # A build for the CPU says so in its version; importing torch to learn the same takes seconds.
+        try:
+            if version("torch").endswith("+cpu"):
+                return "cpu"
+        except PackageNotFoundError:
+            return "cpu"
         import torch
 
         if torch.cuda.is_available():

@@ -201,15 +201,16 @@ class _Run:
         return track
 
     def prepare(self, portrait: Portrait) -> Renderer:
-        image, alpha = portrait.image, portrait.alpha
+        image, alpha, device = portrait.image, portrait.alpha, self.host.device()
         key = (
             self.engine.name,
+            device,
             image.shape,
             hash(image.tobytes()),
             None if alpha is None else hash(alpha.tobytes()),
             portrait.face.landmarks.tobytes(),
         )
-        renderer = _renderers.pop(key, None) or self.engine.renderer(portrait)
+        renderer = _renderers.pop(key, None) or self.engine.renderer(portrait, device)
         _renderers[key] = renderer
         while len(_renderers) > RENDERERS_KEPT:
             _renderers.popitem(last=False)
@@ -283,6 +284,7 @@ class _Run:
             "engine": self.engine.name,
             "options": options,
             "seed": self.options.seed,
+            "device": self.host.device(),
             "picture": _name(picture),
             "speech": _name(sound),
             "face": [round(float(edge)) for edge in portrait.face.box],
