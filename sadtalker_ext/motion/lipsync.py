@@ -1,8 +1,9 @@
 """Turns speech into the lips channel of a motion track, by the phones recognised or by VisemeNet.
 
-Three roads: `words` (phones of English words, aligned), `allphone` (phones without words, any language)
-and `visemes` (VisemeNet and signal processing). `auto` takes what the recogniser is sure of and says in the
-track's provenance what it took and why; benchmarks/lips.py measures how well each closes the lips at /p b m/.
+Three sources: `words` (phones of English words, aligned), `allphone` (phones without words, any language) and
+`visemes` (VisemeNet and signal processing). Measured by benchmarks/lips.py, words are best where they are
+recognised surely, and elsewhere allphone and visemes together are better than either: so does `auto`.
+The track's provenance says what was taken and why.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from ..errors import OptionsError
 from ..track import ARKIT, MotionTrack
 from . import phones as recogniser
 from .articulation import RATE, SILENT_LOUDNESS, Articulation, Closure, articulate
+from .viseme_lips import articulate_visemes, reconciled
 
 if TYPE_CHECKING:
     from ..audio import Speech
@@ -31,10 +33,10 @@ HELD_FRAMES = 1.5  # shortest closure in frames, so that one frame at least show
 HELD_LONGEST_S = 0.12  # what slow frame rates may make of a closure, lest the mouth is always shut
 MOVEMENT_S = 0.012  # smoothing of everything but closures
 
-SURE_NET = 0.15  # certainty of VisemeNet from which it may replace a recogniser that is lost
-STRANGE_VOICE = -26.0  # recogniser's fit below which a voice is unlike any it knows (English: −20 to −9)
-SURE_CLOSURE = 0.6  # VisemeNet output from which it closes lips where no phone was heard to
-SAME_CLOSURE_S = 0.05  # closures nearer than this are one
+# What VisemeNet's closure output must reach to confirm a closure, or to add one, to phones without words; and
+# to add one to words. Chosen by the measure of benchmarks/lips.py on other sentences than there.
+DOUBTFUL, SURE, SURE_OF_WORDS = 0.1, 0.5, 0.8
+NET_SHARE = 0.5  # of VisemeNet's articulation where no words are recognised
 CROSSFADE_S = 0.1  # between phones with and without words
 
 
@@ -48,8 +50,8 @@ def generate_lips(
 ) -> MotionTrack:
     """Lips for speech: `frames` rows at `fps` in the ARKit space, all but the lips channel at rest.
 
-    method: `phones` (needs pocketsphinx, raises `DependencyError` without), `visemes`, or `auto`, the better
-    for this speech. Raises `OptionsError` for another method. `check` is called during recognition.
+    method: `phones` (words or allphone; raises `DependencyError` without pocketsphinx), `visemes`, or `auto`,
+    what is best for this speech. Raises `OptionsError` for another method. `check` is called during recognition.
     The same speech always gives the same track.
     """
     if method not in METHODS:
@@ -105,63 +107,57 @@ def _closed(closures: Sequence[Closure], times: np.ndarray, shortest: float) -> 
 def _articulation(
     samples: np.ndarray, method: str, check: Callable[[], None] | None
 ) -> tuple[Articulation, dict[str, object]]:
-    if method == "visemes":
-        return _visemes(samples, "asked for")
-    if not recogniser.available():
-        return _visemes(samples, "pocketsphinx is not installed")
+    if method == "visemes" or not recogniser.available():
+        why = "asked for" if method == "visemes" else "pocketsphinx is not installed"
+        return _by_net(samples)[0], {"lips": "visemes", "why": why, **_net_hash()}
     words = recogniser.recognise_words(samples, check=check)
     phones = recogniser.decode_phones(samples, check=check)
-    fit = recogniser.fit_of_voice(words)
-    if method == "auto":
-        if not phones.phones:
-            return _visemes(samples, "no phones were recognised")
-        if fit < STRANGE_VOICE and _net_is_sure(samples):
-            return _visemes(samples, "the voice is unlike those the recogniser knows", fit)
     loud = loudness(samples)
     trust = recogniser.trust_in_words(words, phones, len(loud))
     by_words = trust >= recogniser.TRUSTED
     spoken = loud > SILENT_LOUDNESS
     share = float(by_words[spoken].mean()) if spoken.any() else 0.0
-    mean = float(trust[spoken].mean()) if spoken.any() else 0.0
-    measured: dict[str, object] = {"trust": round(mean, 3), "words": round(share, 3), "fit": round(fit, 2)}
+    provenance: dict[str, object] = {
+        "why": _why(share),
+        "trust": round(float(trust[spoken].mean()) if spoken.any() else 0.0, 3),
+        "words": round(share, 3),
+    }
+    surely, perhaps = articulate(words.phones, loud), articulate(phones.phones, loud)
+    names = ("words", "allphone")
+    if method == "auto":
+        net, close = _by_net(samples)
+        surely = replace(
+            surely, closures=reconciled(surely.closures, close, doubtful=0.0, sure=SURE_OF_WORDS)
+        )
+        closures = reconciled(perhaps.closures, close, doubtful=DOUBTFUL, sure=SURE)
+        perhaps = replace(perhaps.mixed(net, np.full(len(loud), NET_SHARE)), closures=closures)
+        names = ("words", "allphone with visemes")
+        provenance |= _net_hash()
     if share == 1.0:
-        why = "English words were recognised"
-        return articulate(words.phones, loud), {"lips": "words", "why": why, **measured}
-    heard = _with_net_closures(articulate(phones.phones, loud), samples)
+        return surely, {"lips": names[0], **provenance}
     if share == 0.0:
-        why = "no English words were recognised surely"
-        return heard, {"lips": "allphone", "why": why, **measured}
+        return perhaps, {"lips": names[1], **provenance}
     weight = smooth(by_words.astype(np.float64), CROSSFADE_S * RATE)
-    why = "English words were recognised surely in part of the speech"
-    mixed = heard.mixed(articulate(words.phones, loud), weight)
-    return mixed, {"lips": "words and allphone", "why": why, **measured}
+    return perhaps.mixed(surely, weight), {"lips": " and ".join(names), **provenance}
 
 
-def _with_net_closures(heard: Articulation, samples: np.ndarray) -> Articulation:
-    """Phones heard without words miss closures that VisemeNet is sure of: those of unfamiliar voices."""
-    from .viseme_lips import closures_of, predict_closing
-
-    def apart(closure: Closure, other: Closure) -> bool:
-        return closure.start > other.end + SAME_CLOSURE_S or other.start > closure.end + SAME_CLOSURE_S
-
-    sure = closures_of(predict_closing(samples), SURE_CLOSURE)
-    new = [closure for closure in sure if all(apart(closure, other) for other in heard.closures)]
-    return replace(heard, closures=tuple(sorted([*heard.closures, *new], key=lambda closure: closure.start)))
+def _why(share: float) -> str:
+    if share == 1.0:
+        return "English words were recognised"
+    if share == 0.0:
+        return "no English words were recognised surely"
+    return "English words were recognised surely in part of the speech"
 
 
-def _visemes(
-    samples: np.ndarray, why: str, fit: float | None = None
-) -> tuple[Articulation, dict[str, object]]:
-    from .viseme_lips import articulate_visemes
+def _by_net(samples: np.ndarray) -> tuple[Articulation, np.ndarray]:
+    """The articulation by VisemeNet and its closure track, (T,) 0..1."""
+    from .visemes import VISEMES, predict_visemes
+
+    tracks = predict_visemes(samples)
+    return articulate_visemes(samples, tracks), tracks[:, VISEMES.index("close")]
+
+
+def _net_hash() -> dict[str, object]:
     from .visemes import load_visemenet
 
-    provenance: dict[str, object] = {"lips": "visemes", "why": why, "visemenet": load_visemenet().sha256}
-    if fit is not None:
-        provenance["fit"] = round(fit, 2)
-    return articulate_visemes(samples), provenance
-
-
-def _net_is_sure(samples: np.ndarray) -> bool:
-    from .viseme_lips import certainty
-
-    return certainty(samples) > SURE_NET
+    return {"visemenet": load_visemenet().sha256}

@@ -144,15 +144,6 @@ def trust_in_words(words: Transcript, phones: Transcript, rows: int) -> np.ndarr
     return around(posterior, spoken, 0.0) + fit + around(same, both, 0.0) - USUAL_AGREEMENT
 
 
-def fit_of_voice(words: Transcript) -> float:
-    """How well the voice fits the recogniser at all: the mean of the phones' scores, weighted by duration."""
-    spoken = [phone for phone in words.phones if phone.name != SILENCE]
-    total = sum(phone.duration for phone in spoken)
-    if not total:
-        return LEAST_SCORE
-    return sum(max(phone.score, LEAST_SCORE) * phone.duration for phone in spoken) / total
-
-
 def align_words(samples: np.ndarray, text: str) -> tuple[Phone, ...]:
     """Times of the phones of a known English transcript in (at most a minute of) speech.
 

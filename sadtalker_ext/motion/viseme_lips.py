@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from ..audio.features import loudness, smooth
@@ -15,18 +17,21 @@ from .articulation import (
     Closure,
 )
 from .dsp import analyse
-from .visemes import VISEMES, predict_visemes
+from .visemes import VISEMES
 
 NET_SHARE = 0.5  # of the jaw; the rest is signal processing: measured better than either alone
 PARTED = 0.3  # share of the widest gap that lips keep while speaking
 CLOSE_FROM = 0.42  # network output from which lips count as closed
 CLOSE_SURE = 0.6  # output at which a closure is complete
-SURELY, PERHAPS = 0.8, 0.2  # outputs that tell how sure the network is
+SAME_CLOSURE_S = 0.05  # closures nearer than this are one
 
 
-def articulate_visemes(samples: np.ndarray) -> Articulation:
-    """The mouth's movement for speech (N,) mono 16 kHz, without knowing its phones; T = 1 + N // 160 rows."""
-    net = dict(zip(VISEMES, predict_visemes(samples).T.astype(np.float64), strict=True))
+def articulate_visemes(samples: np.ndarray, tracks: np.ndarray) -> Articulation:
+    """The mouth's movement without knowing the phones; T = 1 + N // 160 rows.
+
+    samples: (N,) mono 16 kHz. tracks: (T, 8) VisemeNet's of the same speech.
+    """
+    net = dict(zip(VISEMES, tracks.T.astype(np.float64), strict=True))
     signal = analyse(samples)
     loud = loudness(samples)
     speech = np.minimum(
@@ -49,18 +54,26 @@ def articulate_visemes(samples: np.ndarray) -> Articulation:
     )
 
 
-def predict_closing(samples: np.ndarray) -> np.ndarray:
-    """VisemeNet's closure track of speech (N,) mono 16 kHz: (T,) 0..1 at `RATE`."""
-    return predict_visemes(samples)[:, VISEMES.index("close")].astype(np.float64)
+def reconciled(
+    closures: Sequence[Closure], close: np.ndarray, *, doubtful: float, sure: float
+) -> tuple[Closure, ...]:
+    """Closures by other means, without those that a closure track (T,) contradicts, with those it adds.
 
-
-def certainty(samples: np.ndarray) -> float:
-    """How sure VisemeNet is of this voice, 0..1: of the frames that look closed, the share that surely are.
-
-    Voices like those it learnt from give 0.2 to 0.6, others 0 to 0.3.
+    doubtful: peaks of the track below this contradict a closure there; sure: peaks from this on add one.
     """
-    close = predict_closing(samples)
-    return float((close > SURELY).sum() / max(1, (close > PERHAPS).sum()))
+
+    def peak(closure: Closure) -> float:
+        first, last = closure.start - SAME_CLOSURE_S, closure.end + SAME_CLOSURE_S
+        return float(close[max(0, int(first * RATE)) : max(0, int(last * RATE) + 1)].max(initial=0))
+
+    def together(one: Closure, other: Closure) -> bool:
+        return one.start < other.end + SAME_CLOSURE_S and other.start < one.end + SAME_CLOSURE_S
+
+    kept = [closure for closure in closures if peak(closure) >= doubtful]
+    for new in closures_of(close, sure):
+        if not any(together(new, closure) for closure in kept):
+            kept.append(new)
+    return tuple(sorted(kept, key=lambda closure: closure.start))
 
 
 def closures_of(close: np.ndarray, least: float = 0.0) -> tuple[Closure, ...]:

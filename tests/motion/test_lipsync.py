@@ -12,11 +12,12 @@ pytest.importorskip("torch")
 from sadtalker_ext import lips
 from sadtalker_ext.audio import Speech, load_speech, silence
 from sadtalker_ext.errors import Cancelled, DependencyError, OptionsError
-from sadtalker_ext.motion import lipsync, viseme_lips
+from sadtalker_ext.motion import lipsync, viseme_lips, visemes
 from sadtalker_ext.motion import phones as recogniser
 from sadtalker_ext.motion.articulation import CLOSURE_MAX_S, CLOSURE_MIN_S, Closure
 from sadtalker_ext.motion.lipsync import generate_lips
 from sadtalker_ext.motion.phones import SAMPLE_RATE, SILENCE, Phone, Transcript
+from sadtalker_ext.motion.visemes import VISEMES
 from sadtalker_ext.track import ARKIT
 
 SECONDS = 2.0
@@ -80,42 +81,59 @@ def test_silence_is_rest(method: str):
     assert track.provenance["lips"] == "rest"
 
 
-def test_words_are_taken_where_they_are_sure(speech: Speech, recognised):
+def frames_near(second: float) -> np.ndarray:
+    return np.abs((np.arange(round(SECONDS * 25)) + 0.5) / 25 - second) < 0.04
+
+
+@pytest.fixture
+def net_sees(monkeypatch: pytest.MonkeyPatch):
+    """Sets VisemeNet's closure output: {second: peak}, each 60 ms long."""
+
+    def see(peaks: dict[float, float]) -> None:
+        tracks = np.zeros((int(SECONDS * 100) + 1, len(VISEMES)), np.float32)
+        for second, peak in peaks.items():
+            tracks[int(second * 100) - 3 : int(second * 100) + 3, VISEMES.index("close")] = peak
+        monkeypatch.setattr(visemes, "predict_visemes", lambda samples: tracks)
+
+    return see
+
+
+@pytest.mark.parametrize("method", ["auto", "phones"])
+def test_words_are_taken_where_they_are_sure(speech: Speech, recognised, net_sees, method: str):
     recognised(heard(SAID, 0.9, -12), heard(SAID, 1, 0))
-    track = lips_of(speech)
+    net_sees({})
+    track = lips_of(speech, method=method)
     assert track.provenance["lips"] == "words"
-    gap, middles = lips.opening(track), (np.arange(50) + 0.5) / 25
-    assert gap[np.abs(middles - 0.75) < 0.04].min() < 0.012  # P
-    assert gap[np.abs(middles - 1.15) < 0.04].min() < 0.012  # B
-    assert gap[np.abs(middles - 0.95) < 0.04].min() > 0.012  # T
+    gap = lips.opening(track)
+    assert gap[frames_near(0.75)].min() < 0.012  # P
+    assert gap[frames_near(1.15)].min() < 0.012  # B
+    assert gap[frames_near(0.95)].min() > 0.012  # T
+
+
+def test_words_outweigh_all_but_the_surest_visemes(speech: Speech, recognised, net_sees):
+    recognised(heard(SAID, 0.9, -12), heard(SAID, 1, 0))
+    net_sees({0.95: lipsync.SURE_OF_WORDS - 0.05, 1.35: 0.95})
+    gap = lips.opening(lips_of(speech))
+    assert gap[frames_near(0.95)].min() > 0.012
+    assert gap[frames_near(1.35)].min() < 0.012
+    assert gap[frames_near(0.75)].min() < 0.012  # P, which VisemeNet does not see
 
 
 def test_phones_without_words_are_taken_where_words_are_unsure(speech: Speech, recognised):
     recognised(heard(SAID, 0.2, -20), heard(OTHER, 1, 0))
-    assert lips_of(speech).provenance["lips"] == "allphone"
     assert lips_of(speech, method="phones").provenance["lips"] == "allphone"
+    track = lips_of(speech)
+    assert track.provenance["lips"] == "allphone with visemes"
+    assert len(str(track.provenance["visemenet"])) == 64
 
 
-def test_visemes_replace_a_recogniser_that_is_lost(
-    speech: Speech, recognised, monkeypatch: pytest.MonkeyPatch
-):
-    recognised(heard(SAID, 0.2, -40), heard(OTHER, 1, 0))
-    monkeypatch.setattr(viseme_lips, "certainty", lambda samples: 0.5)
-    assert lips_of(speech).provenance["lips"] == "visemes"
-    assert lips_of(speech, method="phones").provenance["lips"] == "allphone"
-    monkeypatch.setattr(viseme_lips, "certainty", lambda samples: 0.01)
-    assert lips_of(speech).provenance["lips"] == "allphone"
-
-
-def test_visemes_add_closures_that_no_phone_told(speech: Speech, recognised, monkeypatch: pytest.MonkeyPatch):
-    recognised(heard(OTHER, 0.2, -20), heard(OTHER, 1, 0))
-    close = np.zeros(len(speech.samples) // 160 + 1)
-    close[95:101] = 0.95
-    close[140:146] = lipsync.SURE_CLOSURE - 0.05  # not sure enough
-    monkeypatch.setattr(viseme_lips, "predict_closing", lambda samples: close)
-    gap, middles = lips.opening(lips_of(speech)), (np.arange(50) + 0.5) / 25
-    assert gap[np.abs(middles - 0.98) < 0.03].min() < 0.012
-    assert gap[np.abs(middles - 1.43) < 0.03].min() > 0.012
+def test_without_words_visemes_confirm_and_add_closures(speech: Speech, recognised, net_sees):
+    recognised(heard(SAID, 0.2, -30), heard("AA T AA P AA T AA B AA T AA S AA", 1, 0))
+    net_sees({0.75: lipsync.DOUBTFUL + 0.1, 1.35: lipsync.SURE + 0.15})
+    gap = lips.opening(lips_of(speech))
+    assert gap[frames_near(0.75)].min() < 0.012  # P: heard, and seen a little
+    assert gap[frames_near(1.15)].min() > 0.012  # B: heard, but not seen at all
+    assert gap[frames_near(1.35)].min() < 0.012  # seen alone
 
 
 def test_without_pocketsphinx_auto_uses_visemes_and_phones_refuse(
@@ -172,3 +190,14 @@ def test_a_closure_is_full_while_it_lasts_and_gone_soon_after():
     assert shut[times < 0.4 - lipsync.PARTING_S].max() == 0
     assert shut[times > 0.5 + lipsync.PARTING_S].max() == 0
     assert lipsync._closed((Closure(0.4, 0.5, 0.5),), times, 0.0).max() == 0.5
+
+
+def test_closures_are_reconciled_with_a_closure_track():
+    close = np.zeros(300)
+    close[48:55], close[148:155], close[200:206] = 0.3, 0.9, 0.9
+    heard_closures = (Closure(0.5, 0.55), Closure(1.0, 1.05), Closure(1.5, 1.55))
+    found = viseme_lips.reconciled(heard_closures, close, doubtful=0.1, sure=0.5)
+    assert found[:2] == (heard_closures[0], heard_closures[2])
+    assert len(found) == 3
+    assert 1.99 < found[2].start < found[2].end < 2.08
+    assert viseme_lips.reconciled(heard_closures, close, doubtful=0.0, sure=2.0) == heard_closures

@@ -110,12 +110,6 @@ def test_trust_follows_a_change_of_language():
     assert trust[1000] > recogniser.TRUSTED > trust[5000]
 
 
-def test_fit_of_voice_weighs_by_duration_and_leaves_silence_out():
-    heard = (Phone(SILENCE, 0, 1, 1, -100), Phone("AA", 1, 4, 1, -10), Phone("S", 4, 5, 1, -50))
-    assert recogniser.fit_of_voice(Transcript(heard, "")) == pytest.approx(-20)
-    assert recogniser.fit_of_voice(Transcript((), "")) == recogniser.LEAST_SCORE
-
-
 class UnalignedDecoder:
     """A decoder that understands two words and cannot align them."""
 
