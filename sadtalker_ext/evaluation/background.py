@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 BLOCK = 8  # pixels; means of blocks average away what the codec does to single pixels
-BLOCK_TOLERANCE = 4.0  # levels of 255 that a block's mean may change in a compressed video
+BLOCK_TOLERANCE = 5.0  # levels of 255 that a block's mean may change in a compressed video
 GROWTH = 1.0  # without a known region: the face's box and this share of its size on every side
 LEAST_SHARE = 0.01  # of the picture that must lie outside the region
 
@@ -35,9 +35,15 @@ class Background:
 class Watcher:
     """Compares every frame with a reference and with the frame before; memory of a few frames."""
 
-    def __init__(self, reference: np.ndarray | None, *, lossless: bool) -> None:
-        """reference: uint8 (H, W, 3) that an untouched background equals; None takes the first frame."""
+    def __init__(
+        self, reference: np.ndarray | None, opaque: np.ndarray | None = None, *, lossless: bool
+    ) -> None:
+        """reference: uint8 (H, W, 3) that an untouched background equals; None takes the first frame.
+
+        opaque: which of its pixels to compare, bool (H, W); None means all.
+        """
         self.given = reference
+        self.opaque = None if opaque is None or opaque.all() else opaque
         self.lossless = lossless
         self.notice: str | None = None
         self._reference: np.ndarray | None = None
@@ -75,6 +81,8 @@ class Watcher:
         x1, y1 = (min(width, -int(-box[2] // scale)), min(height, -int(-box[3] // scale)))
         outside = np.ones((height, width), bool)
         outside[y0:y1, x0:x1] = False
+        if self.opaque is not None:
+            outside &= self._comparable(self.opaque)
         if outside.mean() < LEAST_SHARE:
             return None
         peak, tolerance = self._peak[outside], 0.0 if self.lossless else BLOCK_TOLERANCE
@@ -97,7 +105,7 @@ class Watcher:
                 or given.shape[1] > width
                 or max(height - given.shape[0], width - given.shape[1]) > 1
             ):
-                self.given = given = None
+                self.given = given = self.opaque = None
                 self.notice = "The picture's size is not the video's; the first frame was compared instead."
             else:  # an odd size was made even by repeating the last row or column
                 grow = (height - given.shape[0], width - given.shape[1])
@@ -106,6 +114,21 @@ class Watcher:
         self._before = reduced
         self._peak = np.zeros(reduced.shape[:2], np.float32)
         self._steps = np.zeros(reduced.shape[:2], np.float32)
+
+    def _comparable(self, opaque: np.ndarray) -> np.ndarray:
+        """Pixels, or blocks with those around them, that are opaque throughout; bool, shaped as the peak."""
+        import cv2
+
+        height, width = self._peak.shape
+        scale = 1 if self.lossless else BLOCK
+        canvas = np.zeros((height * scale, width * scale), np.uint8)
+        part = opaque[: canvas.shape[0], : canvas.shape[1]]
+        canvas[: part.shape[0], : part.shape[1]] = part
+        if self.lossless:
+            return canvas > 0
+        whole = canvas.reshape(height, BLOCK, width, BLOCK).min(axis=(1, 3))
+        # What a codec makes of a sharp edge reaches into the blocks beside it.
+        return cv2.erode(whole, np.ones((3, 3), np.uint8)) > 0
 
     def _reduce(self, frame: np.ndarray) -> np.ndarray:
         """The frame itself, or its brightness as float32 means of whole blocks."""

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     Check = Callable[[], None]
 
 PHONES_LIMIT_S = 180.0  # of speech in which phones are looked for: recognition takes a while
+OPAQUE = 255  # alpha of a pixel that can be compared: what a video shows behind others is its format's choice
 FACE_ROOM = 0.7  # of the face's box, on every side of it, in which a face whose place is known is looked for
 REST_ACTIVITY = 0.05  # below this the picture's own mouth is seen
 
@@ -50,6 +51,7 @@ def evaluate(
     to recognise the phones of the speech (English, needs pocketsphinx), or the phones when they are known.
     Frames are read once and not kept. Raises `VideoError` when the file cannot be read or shows no face.
     """
+    from ..face import load_picture
     from ..video import probe, read_metadata
 
     path = Path(video)
@@ -58,8 +60,12 @@ def evaluate(
         raise VideoError(f"{path.name} holds no video; give a video file with a face in it.")
     metadata = read_metadata(path)
     notices: list[str] = []
-    reference = None if picture is None else _reference(picture)
-    watcher = Watcher(reference, lossless=path.is_dir())
+    source = None if picture is None else load_picture(Path(picture))
+    watcher = Watcher(
+        None if source is None else source.image,
+        None if source is None or source.alpha is None else source.alpha == OPAQUE,
+        lossless=path.is_dir(),
+    )
     near = _surroundings(metadata)
     seen = _observe(path, float(info.fps), near, watcher, check)
     if not seen.found.any():
@@ -74,7 +80,7 @@ def evaluate(
     background = watcher.result(_box(metadata.get("region")), seen.box)
     if background is None:
         notices.append("The face's region covers nearly all of the video; nothing outside it was compared.")
-    own_gap = None if reference is None else _own_gap(reference[near], seen)
+    own_gap = None if source is None else _own_gap(source.image[near], seen)
     return Report(
         video=path.name,
         width=info.width,
@@ -91,17 +97,6 @@ def evaluate(
         background=background,
         notices=tuple(notices),
     )
-
-
-def _reference(path: str | PathLike[str]) -> np.ndarray:
-    """The picture as an opaque video shows it, uint8 (H, W, 3): what is transparent is white."""
-    from ..face import load_picture
-
-    picture = load_picture(Path(path))
-    if picture.alpha is None:
-        return picture.image
-    cover = picture.alpha[:, :, None].astype(np.float32) / 255
-    return np.round(picture.image * cover + 255 * (1 - cover)).astype(np.uint8)
 
 
 def _own_gap(picture: np.ndarray, seen: Observation) -> float | None:

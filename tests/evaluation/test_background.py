@@ -14,8 +14,8 @@ def picture() -> np.ndarray:
     return np.random.default_rng(0).integers(40, 200, (120, 160, 3)).astype(np.uint8)
 
 
-def watched(frames, reference=None, lossless=True) -> Watcher:
-    watcher = Watcher(reference, lossless=lossless)
+def watched(frames, reference=None, opaque=None, lossless=True) -> Watcher:
+    watcher = Watcher(reference, opaque, lossless=lossless)
     for frame in frames:
         watcher.watch(frame)
     return watcher
@@ -93,3 +93,22 @@ def test_nothing_outside_is_nothing_measured():
     assert watched([picture()]).result((0, 0, 160, 120), None) is None
     assert watched([picture()]).result(None, None) is None
     assert watched([]).result(REGION, None) is None
+
+
+@pytest.mark.parametrize("lossless", [True, False])
+def test_transparent_pixels_are_not_compared(lossless):
+    source = np.full((120, 160, 3), 90, np.uint8)
+    opaque = np.ones((120, 160), bool)
+    opaque[:, 110:] = False
+    shown = source.copy()
+    shown[:, 110:] = 255
+    covered = watched([shown], source, opaque, lossless).result(REGION, None)
+    bare = watched([shown], source, None, lossless).result(REGION, None)
+    assert covered is not None
+    assert bare is not None
+    assert covered.changed == 0
+    assert bare.changed > 0.2
+    shown[90:110, 10:30] = 120
+    moved = watched([shown], source, opaque, lossless).result(REGION, None)
+    assert moved is not None
+    assert moved.changed > 0

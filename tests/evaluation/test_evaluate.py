@@ -43,7 +43,7 @@ def mesh_tracker(monkeypatch):
             points += [30, 20, 0]
             points[list(topology.LIPS_INNER_LOWER)] = points[list(topology.LIPS_INNER_UPPER)]
             width = np.linalg.norm(points[topology.LEFT_CHEEK] - points[topology.RIGHT_CHEEK])
-            points[list(topology.LIPS_INNER_LOWER), 1] += next(opened) * width
+            points[list(topology.LIPS_INNER_LOWER), 1] += next(opened, 0.004) * width
             yield SimpleNamespace(landmarks=points)
 
     monkeypatch.setattr(judging, "_tracker", lambda: track)
@@ -149,16 +149,21 @@ def test_a_silent_video_of_another_tool(tmp_path, mesh_tracker):
     assert any("motion track" in notice for notice in report.notices)
 
 
-def test_lossless_frames_are_compared_exactly_with_the_picture(tmp_path, mesh_tracker):
+@pytest.mark.parametrize(("level", "changed"), [(120, 0.0), (121, 1.0)])
+def test_lossless_frames_are_compared_exactly_with_the_picture(tmp_path, mesh_tracker, level, changed):
     from PIL import Image
 
     picture = tmp_path / "picture.png"
-    Image.fromarray(np.full((HEIGHT, WIDTH, 3), 121, np.uint8)).save(picture)
+    pixels = np.full((HEIGHT, WIDTH, 4), (level, level, level, 255), np.uint8)
+    pixels[:10] = (200, 0, 0, 0)  # transparent, so that nobody knows what is shown there
+    Image.fromarray(pixels).save(picture)
     folder = write(tmp_path / "frames", sound=False, metadata={"region": REGION}, format="png")
-    alone = evaluate(folder).background
-    assert alone is not None
-    assert alone.exact
-    assert (alone.changed, alone.reference) == (0, "first frame")
+    found = evaluate(folder, picture=picture).background
+    assert found is not None
+    assert found.exact
+    assert found.reference == "picture"
+    assert found.changed == changed
+    assert found.largest == level - 120
 
 
 def test_the_report_is_plain_json_and_a_table(tmp_path, mesh_tracker):
