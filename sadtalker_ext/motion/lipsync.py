@@ -50,8 +50,8 @@ def generate_lips(
 ) -> MotionTrack:
     """Lips for speech: `frames` rows at `fps` in the ARKit space, all but the lips channel at rest.
 
-    method: `phones` (words or allphone; raises `DependencyError` without pocketsphinx), `visemes`, or `auto`,
-    what is best for this speech. Raises `OptionsError` for another method. `check` is called during recognition.
+    method: `phones` (words or allphone; raises `DependencyError` without pocketsphinx), `visemes`, or
+    `auto`, what is best for this speech. Raises `OptionsError` for another method. `check` is called during recognition.
     The same speech always gives the same track.
     """
     if method not in METHODS:
