@@ -24,8 +24,7 @@ RELAX_WIDTH = 0.6  # share of a smile's extra width that speech takes back, all 
 RELAX_LIFT = 0.55  # the same for the corners' height
 LOWER_SHARE_CLOSING = 0.72  # of a gap taken away beyond the jaw's own, the rest by the upper lip
 LABIODENTAL_LIFT = 0.010  # fw that both lips rise so that the lower one meets the teeth
-ROUND_LOOKS_OPEN = 0.28  # share of the opening, found with a face mesh tracker over photos and drawings
-TUCKED_LOOKS_SHUT = 0.008  # fw
+ROUND_LOOKS_OPEN = 0.5  # share of the opening, found with a face mesh tracker over photos and drawings
 SLIT_LOOKS_OPEN = 0.45  # share of a narrow opening
 SLIT = 0.025  # fw
 LEAST_GAIN = 0.6
@@ -186,11 +185,10 @@ def _open_lips(
     others = sum(
         lip_gain[name] * moves[:, i] for name, i in MOVE_INDEX.items() if name not in ("upper", "lower")
     )
-    # Rounded lips look further open than they are (the lips' inner red turns outward), a lower lip tucked
-    # under the teeth less.
+    # Rounded lips look further open than they are (the lips' inner red turns outward), and so do narrow
+    # openings, of which the shade beside them is taken for a part.
     gap = gap * (1 - ROUND_LOOKS_OPEN * np.clip(column_rounding(track), 0, 1))
     gap = gap * (1 - SLIT_LOOKS_OPEN * np.exp(-gap / SLIT))
-    gap = gap + TUCKED_LOOKS_SHUT * labiodental * np.clip(gap / TUCKED_LOOKS_SHUT, 0, 1)
     shut = OVERLAP * seal * np.clip(1 - gap / OVERLAP, 0, 1)
     missing = gap - shut - 2 * rim * seal - own_gap - others - lip_gain["upper"] * upper
     by_upper = lips.GAP_PER_UPPER * (column_mean(track, "mouthUpperUp"))

@@ -24,7 +24,7 @@ EDGE_FADE = 0.38  # fw from the picture's border within which motion dies away
 RELIABLE = 0.25  # smallest Jacobian that still looks like a face
 # A face mesh tracker sees less of a turn than the points make, because what it cannot see (the far cheek,
 # the ears) stays: how much more is needed, measured over photos, paintings and drawings.
-SEEN_GAIN = {"yaw": 1.18, "pitch": 1.28, "roll": 1.03}
+SEEN_GAIN = {"yaw": 1.15, "pitch": 1.18, "roll": 1.0}
 SCAN = tuple(range(4, 27, 2))  # degrees tried
 
 
