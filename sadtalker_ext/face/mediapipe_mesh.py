@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import DependencyError
+from ..errors import DependencyError, EngineError
 from . import topology
 from .faces import Face, distinct, face_from_landmarks, is_plausible
 from .geometry import face_width
@@ -56,7 +56,12 @@ node {
 """
 _LOG_LEVEL = "GLOG_minloglevel"
 # Lines that mediapipe's native libraries write to stderr although nothing is wrong.
-_NOISE = ("TensorFlow Lite XNNPACK delegate", "inference_feedback_manager", "All log messages before absl")
+_NOISE = (
+    "TensorFlow Lite XNNPACK delegate",
+    "inference_feedback_manager",
+    "landmark_projection_calculator",
+    "All log messages before absl",
+)
 
 
 @dataclass(frozen=True)
@@ -185,13 +190,17 @@ class MediapipeDetector:
         return np.column_stack([flat, points[:, 2] * (region.side / MESH_INPUT)])
 
     def _process(self, name: str, data: Any) -> Any:
-        with self._lock:
-            if name in self._graphs:
-                return self._graphs[name].process(data)
-            # The native libraries announce themselves while a graph starts and runs for the first time.
-            with _quiet_stderr():
+        # The native libraries announce themselves while a graph starts and runs for the first time.
+        with self._lock, contextlib.nullcontext() if name in self._graphs else _quiet_stderr():
+            if name not in self._graphs:
                 self._graphs[name] = _build(name)
+            try:
                 return self._graphs[name].process(data)
+            except RuntimeError as error:
+                del self._graphs[name]  # a graph that failed once answers nothing any more
+                raise EngineError(
+                    f"mediapipe failed on this picture ({error}); give five points with --points."
+                ) from error
 
 
 @lru_cache(maxsize=1)

@@ -20,6 +20,7 @@ OTHER = (255, 196, 61)
 INK = (22, 26, 29)
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 LINE = 0.0032  # width of boxes over the picture's mean side
+BOX_LINE = 0.012  # the same over the face's size, for faces that are small in their picture
 MESH_LINE = 0.006  # width of the mesh's outlines over the face's size
 RIM_FROM = 160.0  # px of face from which outlines get a dark rim; on smaller ones it would hide the face
 CONTOURS = (
@@ -45,9 +46,10 @@ def draw_faces(
     picture: a portrait or a uint8 (H, W, 3) RGB image. chosen: a face, its number from 1, or None.
     """
     canvas = np.ascontiguousarray(picture if isinstance(picture, np.ndarray) else picture.image).copy()
-    line = max(1, round(LINE * (canvas.shape[0] + canvas.shape[1]) / 2))
+    widest = LINE * (canvas.shape[0] + canvas.shape[1]) / 2
     for number, face in sorted(enumerate(faces, 1), key=lambda pair: _is(chosen, *pair)):  # the chosen on top
         selected = _is(chosen, number, face)
+        line = max(1, round(min(widest, BOX_LINE * face.size)))
         colour = CHOSEN if selected else OTHER
         if selected:
             thin, rim = max(1, round(MESH_LINE * face.size)), face.size >= RIM_FROM

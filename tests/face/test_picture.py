@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,6 +21,11 @@ def colours() -> np.ndarray:
     return np.stack([x * 255 // 159, y * 255 // 119, np.full_like(x, 60)], 2).astype(np.uint8)
 
 
+def _options(**given: Any) -> dict[str, Any]:
+    """Those options that are set: not every file format takes every option."""
+    return {name: value for name, value in given.items() if value}
+
+
 def difference(a: np.ndarray, b: np.ndarray) -> float:
     assert a.shape == b.shape
     return float(np.abs(a.astype(int) - b.astype(int)).mean())
@@ -28,13 +34,22 @@ def difference(a: np.ndarray, b: np.ndarray) -> float:
 @pytest.mark.parametrize("extension", ["png", "bmp", "tif", "webp", "tga", "ppm"])
 def test_lossless_files_come_in_unchanged(colours: np.ndarray, tmp_path: Path, extension: str) -> None:
     path = tmp_path / f"ünï côde.{extension}"
-    Image.fromarray(colours).save(path, **({"lossless": True} if extension == "webp" else {}))
+    Image.fromarray(colours).save(path, **_options(lossless=extension == "webp"))
     picture = load_picture(path)
     assert difference(picture.image, colours) == 0
     assert picture.image.dtype == np.uint8
     assert picture.alpha is None
     assert picture.path == path
     assert picture.notices == ()
+
+
+def test_avif_where_pillow_reads_it(colours: np.ndarray, tmp_path: Path) -> None:
+    path = tmp_path / "small.avif"
+    try:
+        Image.fromarray(colours).save(path, quality=95)
+    except (KeyError, ValueError, OSError):
+        pytest.skip("this Pillow has no AVIF")
+    assert difference(load_picture(path).image, colours) < 4
 
 
 @pytest.mark.parametrize("mode", ["CMYK", "YCbCr", "HSV", "RGBX", "RGBA"])
@@ -54,6 +69,7 @@ def test_lab_and_profiles(colours: np.ndarray, tmp_path: Path) -> None:
     lab = ImageCms.profileToProfile(
         Image.fromarray(colours), srgb, ImageCms.createProfile("LAB"), outputMode="LAB"
     )
+    assert lab is not None
     assert difference(load_picture(lab).image, colours) < 3
     for number, profile in enumerate((ImageCms.ImageCmsProfile(srgb).tobytes(), b"no profile" * 30)):
         path = tmp_path / f"{number}.png"
@@ -253,7 +269,7 @@ def test_damaged_bytes_never_escape_as_another_error(colours: np.ndarray, tmp_pa
         path = tmp_path / f"whole.{extension}"
         exif = Image.Exif()
         exif[0x0112] = 6
-        Image.fromarray(colours).save(path, **({"exif": exif} if extension in ("png", "jpg") else {}))
+        Image.fromarray(colours).save(path, **_options(exif=extension in ("png", "jpg") and exif))
         data = path.read_bytes()
         for _ in range(25):
             broken = bytearray(data)
