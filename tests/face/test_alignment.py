@@ -59,8 +59,9 @@ def package(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
     }  # fmt: skip
     top: Any = modules["face_alignment"]
     top.FaceAlignment, top.LandmarksType = StandIn, SimpleNamespace(TWO_D=1)
-    top.api = modules["face_alignment.api"]
-    top.api.models_urls = {"2DFAN-4": f"https://example.invalid/{FILES[1]}"}
+    api: Any = modules["face_alignment.api"]
+    top.api = api
+    api.models_urls = {"2DFAN-4": f"https://example.invalid/{FILES[1]}"}
     detector: Any = modules["face_alignment.detection.sfd.sfd_detector"]
     detector.models_urls = {"s3fd": f"https://example.invalid/{FILES[0]}"}
     sfd: Any = modules["face_alignment.detection.sfd"]
