@@ -14,6 +14,7 @@ from sadtalker_ext.render import WarpRenderer
 from sadtalker_ext.render.warp.basis import MOVE_INDEX, MOVES
 from sadtalker_ext.render.warp.controls import soft_limit
 from sadtalker_ext.render.warp.frame import FaceFrame
+from sadtalker_ext.render.warp.glasses import wears_glasses
 from sadtalker_ext.render.warp.grid import Grid, ScatteredField, jacobian
 from sadtalker_ext.render.warp.lipline import refine_lips
 
@@ -131,3 +132,37 @@ def test_a_mouth_of_one_colour_keeps_its_mesh(draw: Draw) -> None:
     _, truth = draw()
     plain = cv2.GaussianBlur(np.full((320, 260, 3), 128, np.uint8), (3, 3), 0)
     assert np.array_equal(refine_lips(plain, truth), FaceFrame.of(truth).points)
+
+
+def with_rims(picture: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """The drawn face with dark round glasses."""
+    worn = picture.copy()
+    face_width = float(np.linalg.norm(points[454] - points[234]))
+    for outer, inner in ((33, 133), (263, 362)):
+        x, y = points[[outer, inner], :2].mean(0)
+        axes = (int(0.155 * face_width), int(0.12 * face_width))
+        cv2.ellipse(worn, (int(x), int(y)), axes, 0, 0, 360, (20, 20, 25), 2, cv2.LINE_AA)
+    x, y = (int(v) for v in points[168, :2])
+    cv2.line(worn, (x - 8, y), (x + 8, y), (20, 20, 25), 2, cv2.LINE_AA)
+    return worn
+
+
+def test_glasses_are_noticed_and_hold_still(draw: Draw, as_portrait: Callable[..., Portrait]) -> None:
+    picture, points = draw()
+    frame = FaceFrame.of(points)
+    assert wears_glasses(picture, frame) < 0.1
+    worn = with_rims(picture, points)
+    assert wears_glasses(worn, frame) > 0.8
+    renderer = WarpRenderer(as_portrait(worn, points))
+    basis, grid = renderer._basis, renderer._face_grid
+    rim = renderer._frame.points[[33, 263, 168, 145, 374], :2]
+    for name in ("brow_inner", "brow_left", "cheek_left", "knit_right"):
+        moved = grid.sample_points(basis.upper[MOVE_INDEX[name]].transpose(1, 2, 0).copy(), rim)
+        assert np.abs(moved).max() < 0.3
+    # A turned head moves the rims as one plane does: the middle of a chord stays its middle.
+    dx, dy = renderer._head.displacement(12, 6, 0)
+    left, right, middle = renderer._frame.points[[33, 263], :2].mean(0) + np.array(
+        [[-25, 0], [25, 0], [0, 0]]
+    )
+    ends = renderer._head.grid.sample_points(np.dstack([dx, dy]), np.float32([left, right, middle]))
+    assert np.abs(ends[:2].mean(0) - ends[2]).max() < 0.35

@@ -94,11 +94,13 @@ def read_controls(
     lip_gain: Mapping[str, float],
     limits: Mapping[str, float],
     gain: Mapping[str, float],
+    brows: float = 1.0,
 ) -> Controls:
     """The demands of every frame of an ARKit track on one picture.
 
     own_gap, rim: fw, see `FaceFrame`. lip_gain: fw of lip gap per unit of each movement. limits: degrees
     for yaw, pitch, roll, a scale of 0..1 for jaw. gain: factor by which yaw, pitch, roll are enlarged.
+    brows: scale of the brows' and the upper cheeks' motion.
     """
     column = track.column
     pair = {side: side.capitalize() for side in ("left", "right")}
@@ -130,11 +132,11 @@ def read_controls(
         put(f"wide_{side}", base + wider * (1 - 0.6 * np.clip(pucker, 0, 1)) - NARROW_JAW * jaw)
         put(f"smile_{side}", column(f"mouthSmile{name}"))
         put(f"frown_{side}", 0.02 * column(f"mouthFrown{name}") + mouth.lift * RELAX_LIFT * seal)
-        put(f"cheek_{side}", column(f"cheekSquint{name}"))
-        put(f"sneer_{side}", column(f"noseSneer{name}"))
-        put(f"brow_{side}", column(f"browOuterUp{name}"))
-        put(f"knit_{side}", column(f"browDown{name}"))
-    put("brow_inner", column("browInnerUp"))
+        put(f"cheek_{side}", brows * column(f"cheekSquint{name}"))
+        put(f"sneer_{side}", brows * column(f"noseSneer{name}"))
+        put(f"brow_{side}", brows * column(f"browOuterUp{name}"))
+        put(f"knit_{side}", brows * column(f"browDown{name}"))
+    put("brow_inner", brows * column("browInnerUp"))
     put("pout", np.clip(pucker + 0.6 * funnel, 0, 1) * (1 - 0.7 * lips.closure(track)))
     put("round", ROUND_OPENING * gap * np.clip(pucker + funnel, 0, 1))
     put("press", lips.closure(track))

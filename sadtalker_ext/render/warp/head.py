@@ -9,6 +9,7 @@ import numpy as np
 
 from ...face import topology
 from .frame import NODES, FaceFrame
+from .glasses import spectacle_zone
 from .grid import Box, Grid, ScatteredField, jacobian, smoothstep
 
 PIVOT_DEPTH = 0.12  # fw behind the ears, about where the neck carries the head
@@ -53,16 +54,24 @@ class HeadMotion:
     limits: {"yaw" | "pitch" | "roll": degrees up to which the picture does not tear}.
     """
 
-    def __init__(self, frame: FaceFrame, grid: Grid, size: tuple[int, int], matte: np.ndarray | None) -> None:
+    def __init__(
+        self,
+        frame: FaceFrame,
+        grid: Grid,
+        size: tuple[int, int],
+        matte: np.ndarray | None,
+        rigid: float = 0.0,
+    ) -> None:
         """size: (width, height) of the picture in the same pixels as the frame; motion fades towards its
-        border. matte: float32 grid.shape in 0..1, 1 on the person, if known."""
+        border. matte: float32 grid.shape in 0..1, 1 on the person, if known. rigid: 0..1, how surely what is
+        around the eyes must turn as one plane, as glasses do."""
         self.grid = grid
         self._frame = frame
         x, y = grid.nodes()
         self.outside = _distance_outside(frame, grid, x, y, matte)
         self.border = self._border(x, y, size)
         self.weight = (self._head_weight(x, y, matte is not None) * self.border).astype(np.float32)
-        self.depth = self._depth(x, y)
+        self.depth = self._depth(x, y, rigid)
         ears = (frame.points[topology.RIGHT_CHEEK, :2] + frame.points[topology.LEFT_CHEEK, :2]) / 2
         pivot = ears + frame.down * PIVOT_DROP * frame.width
         self._x, self._y = x - np.float32(pivot[0]), y - np.float32(pivot[1])
@@ -110,7 +119,7 @@ class HeadMotion:
             weight *= 1 - smoothstep(self.outside, 0.02, SILHOUETTE_BAND)
         return weight
 
-    def _depth(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    def _depth(self, x: np.ndarray, y: np.ndarray, rigid: float) -> np.ndarray:
         frame, step = self._frame, self.grid.step
         points, fw = frame.points, frame.width
         ears = float(points[[234, 454, 127, 356], 2].mean())
@@ -128,6 +137,8 @@ class HeadMotion:
         across, down = frame.plane(x, y, middle)
         rim = smoothstep(np.hypot(across / 0.50, down / 0.68), 0.55, 1.0)
         depth = np.clip(fine * (1 - rim) + broad * rim, MAX_RELIEF[0] * fw, MAX_RELIEF[1] * fw)
+        if rigid > 0:
+            depth = _flattened(depth, spectacle_zone(frame, x, y) * rigid, x / fw, y / fw)
         for _ in range(30):
             steepest = max(np.abs(np.diff(depth, axis=0)).max(), np.abs(np.diff(depth, axis=1)).max())
             if steepest < MAX_SLOPE * step:
@@ -159,6 +170,14 @@ class HeadMotion:
                 break
             safe = float(degrees)
         return safe
+
+
+def _flattened(depth: np.ndarray, zone: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Depth made one plane, the best fit, where `zone` is 1."""
+    terms = np.stack([x, y, np.ones_like(x)], -1)
+    weight = np.sqrt(zone)[..., None]
+    plane, *_ = np.linalg.lstsq((terms * weight).reshape(-1, 3), (depth * weight[..., 0]).ravel(), rcond=None)
+    return depth + zone * (terms @ plane - depth)
 
 
 def _ellipse(across: np.ndarray, down: np.ndarray) -> np.ndarray:

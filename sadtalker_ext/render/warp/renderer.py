@@ -20,6 +20,7 @@ from .basis import JAW_DROP, ExpressionBasis
 from .controls import Controls, read_controls, shown_gap
 from .device_warp import Piece, overlap, picture_warp, pixel_maps, seen_box
 from .frame import FaceFrame, measure_mouth
+from .glasses import spectacle_zone, wears_glasses
 from .grid import Box, Grid, smoothstep
 from .head import HeadMotion
 from .layers import LipLayers, Maps, MouthPose
@@ -41,6 +42,7 @@ FACE_STILL = (1.3, 1.55)  # outline sizes between which expressions die away
 BACKGROUND_STILL = (0.06, 0.28)  # fw outside the person between which expressions die away
 LIP_MARGIN = 0.075  # fw around the lips that are painted in layers
 EYE_MARGIN = 0.02  # fw around the eyes that may be painted
+GLASSES_HOLD_BROWS = 0.7  # share of the brows' motion that rims would show as a bend
 WINDOW_PER_WORKER = 2  # frames in flight for each thread
 
 
@@ -75,7 +77,7 @@ class WarpRenderer:
         self._picture = np.ascontiguousarray(portrait.image)
         self._alpha = None if portrait.alpha is None else np.ascontiguousarray(portrait.alpha)
         height, width = self._picture.shape[:2]
-        # At rest a tracker sees the opening that it saw in the picture, not the truer one that is found there.
+        # At rest a tracker sees the opening it saw in the picture, not the truer one that is found there.
         self._tracked_gap = FaceFrame.of(portrait.face.landmarks).own_gap
         self._locate(portrait.face.landmarks, width, height)
         frame = self._frame
@@ -109,7 +111,9 @@ class WarpRenderer:
         frame = FaceFrame.of(refine_lips(source, landmarks - origin))
         grid = Grid.over(0, 0, x1 - x0, y1 - y0, max(2, round(frame.width / HEAD_CELLS)))
         matte = person_matte(source, frame.oval)
-        head = HeadMotion(frame, grid, (x1 - x0, y1 - y0), None if matte is None else _shrink(matte, grid))
+        self._glasses = wears_glasses(source, frame)
+        coarse = None if matte is None else _shrink(matte, grid)
+        head = HeadMotion(frame, grid, (x1 - x0, y1 - y0), coarse, rigid=self._glasses)
         face = frame.centre + (frame.oval - frame.centre) * FACE_STILL[1]
         low = np.minimum(np.floor(face.min(0)).astype(int), head.moving[:2])
         high = np.maximum(np.ceil(face.max(0)).astype(int), head.moving[2:])
@@ -148,6 +152,7 @@ class WarpRenderer:
             self._basis.gain,
             self._limits,
             self._head.gain,
+            brows=1 - GLASSES_HOLD_BROWS * self._glasses,
         )
         threads = cv2.getNumThreads()
         # Frames are rendered side by side, so OpenCV's own threads would only get in each other's way.
@@ -287,10 +292,11 @@ class WarpRenderer:
         return frame
 
     def _stillness(self, gx: np.ndarray, gy: np.ndarray) -> np.ndarray:
-        """1 on the face, 0 where expressions move nothing: far outside, behind the person, at the border."""
+        """1 on the face, 0 where expressions move nothing: background, border, glasses."""
         size = _outline_size(self._frame, gx, gy)
-        still = 1 - smoothstep(size, *FACE_STILL)
-        still *= 1 - smoothstep(self._head_grid.sample(self._head.outside, gx, gy), *BACKGROUND_STILL)
+        outside = self._head_grid.sample(self._head.outside, gx, gy)
+        still = (1 - smoothstep(size, *FACE_STILL)) * (1 - smoothstep(outside, *BACKGROUND_STILL))
+        still = still * (1 - self._glasses * spectacle_zone(self._frame, gx, gy))
         return (still * self._head_grid.sample(self._head.border, gx, gy)).astype(np.float32)
 
 
