@@ -226,16 +226,18 @@ def _motion(given: argparse.Namespace) -> int:
     return 0
 
 
-def _load_portrait(picture: str, options: Options) -> Portrait:
+def _load_portrait(picture: str, options: Options, *, all_faces: bool = False) -> Portrait:
     from .face import load_portrait
 
-    return load_portrait(picture, **{name: getattr(options, name) for name in PORTRAIT_KNOBS})
+    return load_portrait(
+        picture, **{name: getattr(options, name) for name in PORTRAIT_KNOBS}, all_faces=all_faces
+    )
 
 
 def _preview_face(picture: str, target: str, options: Options) -> None:
     from .face import save_preview
 
-    portrait = _load_portrait(picture, options)
+    portrait = _load_portrait(picture, options, all_faces=True)
     path = save_preview(portrait, target, overwrite=options.overwrite)
     count = len(portrait.faces)
     print(f"{path}: {count} {'face' if count == 1 else 'faces'} found")
