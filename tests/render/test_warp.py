@@ -54,15 +54,34 @@ def test_at_rest_every_pixel_is_the_pictures(renderer: WarpRenderer, portrait: P
 
 
 def test_nothing_changes_outside_the_region_or_at_its_border(
-    renderer: WarpRenderer, portrait: Portrait
+    draw: Draw, as_portrait: Callable[..., Portrait]
 ) -> None:
-    frame = one(renderer, WILD)
+    picture, points = draw(400, 420, face_width=90.0)
+    renderer = WarpRenderer(as_portrait(picture, points))
     x0, y0, x1, y1 = renderer.region
-    changed = (frame != portrait.image).any(2)
+    assert x0 > 0
+    assert y0 > 0
+    assert x1 < 400
+    assert y1 < 420
+    changed = (one(renderer, WILD) != picture).any(2)
     assert changed.any()
     inner = np.zeros_like(changed)
     inner[y0 + 1 : y1 - 1, x0 + 1 : x1 - 1] = True
     assert not changed[~inner].any()
+
+
+def test_a_tight_picture_slides_along_its_border_only(
+    draw: Draw, as_portrait: Callable[..., Portrait]
+) -> None:
+    # Red at the left side, green at the right, blue above: wherever the head goes, each stays there.
+    picture, points = draw(160, 200, face_width=120.0)
+    picture[:, :2], picture[:, -2:], picture[:2] = (255, 0, 0), (0, 255, 0), (0, 0, 255)
+    renderer = WarpRenderer(as_portrait(picture, points))
+    for turn in ({"headYaw": 9.0}, {"headPitch": -8.0}, {"headRoll": 6.0}):
+        frame = one(renderer, turn).astype(int)
+        assert not np.array_equal(frame, picture)
+        for side, colour in ((frame[6:, 0], 0), (frame[6:, -1], 1), (frame[0, 6:-6], 2)):
+            assert (side.argmax(1) == colour).all()
 
 
 def test_the_picture_itself_is_never_written_to(portrait: Portrait) -> None:

@@ -61,16 +61,22 @@ class HeadMotion:
         size: tuple[int, int],
         matte: np.ndarray | None,
         rigid: float = 0.0,
+        edges: tuple[bool, bool, bool, bool] = (False, False, False, False),
     ) -> None:
-        """size: (width, height) of the picture in the same pixels as the frame; motion fades towards its
-        border. matte: float32 grid.shape in 0..1, 1 on the person, if known. rigid: 0..1, how surely what is
-        around the eyes must turn as one plane, as glasses do."""
+        """size: (width, height) of the region in the same pixels as the frame; motion fades towards its
+        border. edges: which of its left, top, right and bottom side is the picture's own, along which it may
+        slide (nothing lies beyond that would have to fit). matte: float32 grid.shape in 0..1, 1 on the
+        person, if known. rigid: 0..1, how surely what is around the eyes must turn as one plane, as glasses
+        do."""
         self.grid = grid
         self._frame = frame
         x, y = grid.nodes()
         self.outside = _distance_outside(frame, grid, x, y, matte)
-        self.border = self._border(x, y, size)
-        self.weight = (self._head_weight(x, y, matte is not None) * self.border).astype(np.float32)
+        sideways, upright, inner = self._border(x, y, size, edges)
+        self.border = sideways * upright * inner
+        weight = self._head_weight(x, y, matte is not None) * inner
+        self.weight = weight.astype(np.float32)
+        self._weight_x, self._weight_y = self.weight * sideways, self.weight * upright
         self.depth = self._depth(x, y, rigid)
         ears = (frame.points[topology.RIGHT_CHEEK, :2] + frame.points[topology.LEFT_CHEEK, :2]) / 2
         pivot = ears + frame.down * PIVOT_DROP * frame.width
@@ -84,7 +90,7 @@ class HeadMotion:
         r = rotation(yaw, pitch, roll).astype(np.float32)
         dx = (r[0, 0] - 1) * self._x + r[0, 1] * self._y + r[0, 2] * self._z
         dy = r[1, 0] * self._x + (r[1, 1] - 1) * self._y + r[1, 2] * self._z
-        return dx * self.weight, dy * self.weight
+        return dx * self._weight_x, dy * self._weight_y
 
     @property
     def moving(self) -> Box:
@@ -102,10 +108,19 @@ class HeadMotion:
         """Count pixels from (x, y) of what they were counted from."""
         self.grid = replace(self.grid, x0=self.grid.x0 - x, y0=self.grid.y0 - y)
 
-    def _border(self, x: np.ndarray, y: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-        fade = EDGE_FADE * self._frame.width
-        side = smoothstep(np.minimum(x, size[0] - 1 - x), 0, fade)
-        return (side * smoothstep(np.minimum(y, size[1] - 1 - y), 0, fade)).astype(np.float32)
+    def _border(
+        self, x: np.ndarray, y: np.ndarray, size: tuple[int, int], edges: tuple[bool, bool, bool, bool]
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Shares of sideways, of upright and of all motion that the region's border leaves."""
+        left, top, right, bottom = (
+            smoothstep(distance, 0, EDGE_FADE * self._frame.width).astype(np.float32)
+            for distance in (x, y, size[0] - 1 - x, size[1] - 1 - y)
+        )
+        inner = np.ones_like(left)
+        for side, is_edge in zip((left, top, right, bottom), edges, strict=True):
+            if not is_edge:
+                inner = inner * side
+        return left * right, top * bottom, inner
 
     def _head_weight(self, x: np.ndarray, y: np.ndarray, has_matte: bool) -> np.ndarray:
         frame = self._frame

@@ -113,7 +113,8 @@ class WarpRenderer:
         matte = person_matte(source, frame.oval)
         self._glasses = wears_glasses(source, frame)
         coarse = None if matte is None else _shrink(matte, grid)
-        head = HeadMotion(frame, grid, (x1 - x0, y1 - y0), coarse, rigid=self._glasses)
+        edges = (x0 == 0, y0 == 0, x1 == width, y1 == height)
+        head = HeadMotion(frame, grid, (x1 - x0, y1 - y0), coarse, rigid=self._glasses, edges=edges)
         face = frame.centre + (frame.oval - frame.centre) * FACE_STILL[1]
         low = np.minimum(np.floor(face.min(0)).astype(int), head.moving[:2])
         high = np.maximum(np.ceil(face.max(0)).astype(int), head.moving[2:])
