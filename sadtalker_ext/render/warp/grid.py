@@ -83,7 +83,7 @@ class Grid:
         part = field[j0 : j1 + 2, i0 : i1 + 2]
         big = cv2.resize(part, None, fx=s, fy=s, interpolation=cv2.INTER_LINEAR)
         left, top = x0 - (self.x0 + (i0 - 1) * s), y0 - (self.y0 + (j0 - 1) * s)
-        return np.ascontiguousarray(big[top : top + y1 - y0, left : left + x1 - x0])
+        return big[top : top + y1 - y0, left : left + x1 - x0]
 
     def invert(
         self, dx: np.ndarray, dy: np.ndarray, steps: int = INVERSION_STEPS
