@@ -258,7 +258,7 @@ def load_shard(path: Path) -> list[Utterance]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--hours", type=float, default=24.0, help="hours of training speech by espeak-ng")
-    parser.add_argument("--flite-hours", type=float, default=6.0, help="hours of training speech by flite")
+    parser.add_argument("--flite-hours", type=float, default=4.0, help="hours of training speech by flite")
     parser.add_argument("--shard-hours", type=float, default=1.0)
     parser.add_argument("--test-hours", type=float, default=0.6, help="hours of each of the two test sets")
     parser.add_argument("--seed", type=int, default=1)
