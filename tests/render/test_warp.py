@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 
@@ -112,7 +113,7 @@ def test_frames_are_made_as_they_are_asked_for(
     monkeypatch.setattr(WarpRenderer, "_frame_at", counted)
     frames = renderer.render(track(*[{}] * 100))
     next(frames)
-    frames.close()  # type: ignore[attr-defined]
+    frames.close()
     assert len(made) < 20
 
 
@@ -128,6 +129,18 @@ def test_a_cancel_ends_the_rendering_and_its_threads(renderer: WarpRenderer) -> 
     with pytest.raises(Cancelled):
         list(renderer.render(track(*[OPEN] * 50), check=check))
     assert not [t for t in threading.enumerate() if t.name.startswith("warp")]
+
+
+def test_renderings_that_overlap_leave_opencvs_threads_as_they_were(renderer: WarpRenderer) -> None:
+    before = cv2.getNumThreads()
+    first, second = renderer.render(track(*[OPEN] * 9)), renderer.render(track(*[OPEN] * 9))
+    next(first)
+    next(second)
+    assert cv2.getNumThreads() == 1
+    first.close()
+    assert cv2.getNumThreads() == 1
+    second.close()
+    assert cv2.getNumThreads() == before
 
 
 def test_another_motion_space_is_refused(renderer: WarpRenderer) -> None:

@@ -15,7 +15,7 @@ from sadtalker_ext.render.warp.basis import MOVE_INDEX, MOVES
 from sadtalker_ext.render.warp.controls import soft_limit
 from sadtalker_ext.render.warp.frame import FaceFrame
 from sadtalker_ext.render.warp.glasses import wears_glasses
-from sadtalker_ext.render.warp.grid import Grid, ScatteredField, jacobian
+from sadtalker_ext.render.warp.grid import Grid, ScatteredField, jacobian, ramp
 from sadtalker_ext.render.warp.lipline import refine_lips
 
 Draw = Callable[..., tuple[np.ndarray, np.ndarray]]
@@ -94,6 +94,15 @@ def test_lips_part_by_what_their_gain_says(renderer: WarpRenderer) -> None:
     assert gain["upper"] == pytest.approx(1, abs=0.15)
     assert gain["jaw"] == pytest.approx(0.11, abs=0.03)
     assert abs(gain["brow_inner"]) < 1e-3
+
+
+def test_ramp_is_gentler_than_a_smoothstep_and_ends_flat() -> None:
+    x = np.linspace(-0.5, 1.5, 2001)
+    rises = np.diff(ramp(x, 0, 1)) / np.diff(x)
+    assert rises.max() < 1.25
+    assert ramp(x, 0, 1)[x <= 0].max() == 0
+    assert ramp(x, 0, 1)[x >= 1].min() == 1
+    assert np.abs(np.diff(rises)).max() < 0.02  # no corner
 
 
 def test_soft_limit_follows_and_then_stays_below() -> None:

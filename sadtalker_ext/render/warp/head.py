@@ -10,7 +10,7 @@ import numpy as np
 from ...face import topology
 from .frame import NODES, FaceFrame
 from .glasses import spectacle_zone
-from .grid import Box, Grid, ScatteredField, jacobian, smoothstep
+from .grid import Box, Grid, ScatteredField, jacobian, ramp, smoothstep
 
 PIVOT_DEPTH = 0.12  # fw behind the ears, about where the neck carries the head
 PIVOT_DROP = 0.30  # fw below the ears
@@ -18,15 +18,15 @@ MAX_SLOPE = 1.35  # of depth over the picture plane; steeper faces fold at the a
 MAX_RELIEF = (-0.65, 0.25)  # fw, nearest and farthest depth
 HAIR = (0.74, 0.95, 1.0)  # fw, half width and height (above, below) of a head with its hair
 NECK = (-0.05, 0.95)  # fw below the chin: where the head's motion starts to fade and where it has
-SILHOUETTE_BAND = 0.42  # fw outside the person within which motion dies away
+SILHOUETTE_BAND = 0.32  # fw outside the person within which motion dies away
 ELLIPSE_FADE = (1.0, 2.3)  # head ellipse radii between which motion dies away without a matte
 MATTE_FADE = (1.25, 2.1)  # the same with a matte: long hair may hang out of the ellipse
-EDGE_FADE = 0.38  # fw from the picture's border within which motion dies away
+EDGE_FADE = 0.34  # fw from the picture's border within which motion dies away
 RELIABLE = 0.25  # smallest Jacobian that still looks like a face
 # A face mesh tracker sees less of a turn than the points make, because what it cannot see (the far cheek,
 # the ears) stays: how much more is needed, measured over photos, paintings and drawings.
 SEEN_GAIN = {"yaw": 1.15, "pitch": 1.18, "roll": 1.0}
-SCAN = tuple(range(4, 27, 2))  # degrees tried
+SCAN = tuple(range(4, 27))  # degrees tried
 
 
 def rotation(yaw_deg: float, pitch_deg: float, roll_deg: float) -> np.ndarray:
@@ -113,7 +113,7 @@ class HeadMotion:
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Shares of sideways, of upright and of all motion that the region's border leaves."""
         left, top, right, bottom = (
-            smoothstep(distance, 0, EDGE_FADE * self._frame.width).astype(np.float32)
+            ramp(distance, 0, EDGE_FADE * self._frame.width).astype(np.float32)
             for distance in (x, y, size[0] - 1 - x, size[1] - 1 - y)
         )
         inner = np.ones_like(left)
@@ -131,7 +131,7 @@ class HeadMotion:
         chin = frame.chin_drop
         weight *= 1 - smoothstep(down, chin + NECK[0], chin + NECK[1])
         if has_matte:
-            weight *= 1 - smoothstep(self.outside, 0.02, SILHOUETTE_BAND)
+            weight *= 1 - ramp(self.outside, 0.01, SILHOUETTE_BAND)
         return weight
 
     def _depth(self, x: np.ndarray, y: np.ndarray, rigid: float) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections import deque
 from collections.abc import Callable, Generator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -58,6 +59,31 @@ class FaceMotion:
     upper: Maps
     lower: Maps
     lips: Box
+
+
+class _OneThread:
+    """Keeps OpenCV to one thread while frames are rendered side by side, for however many renderings."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._holders = 0
+        self._before = 1
+
+    def hold(self) -> None:
+        with self._lock:
+            if self._holders == 0:
+                self._before = cv2.getNumThreads()
+                cv2.setNumThreads(1)
+            self._holders += 1
+
+    def release(self) -> None:
+        with self._lock:
+            self._holders -= 1
+            if self._holders == 0:
+                cv2.setNumThreads(self._before)
+
+
+_OPENCV_THREADS = _OneThread()
 
 
 class WarpRenderer:
@@ -155,9 +181,7 @@ class WarpRenderer:
             self._head.gain,
             brows=1 - GLASSES_HOLD_BROWS * self._glasses,
         )
-        threads = cv2.getNumThreads()
-        # Frames are rendered side by side, so OpenCV's own threads would only get in each other's way.
-        cv2.setNumThreads(1)
+        _OPENCV_THREADS.hold()
         pool = ThreadPoolExecutor(self._workers, thread_name_prefix="warp")
         waiting: deque[Future[np.ndarray]] = deque()
         try:
@@ -173,7 +197,7 @@ class WarpRenderer:
             for future in waiting:
                 future.cancel()
             pool.shutdown(wait=True)
-            cv2.setNumThreads(threads)
+            _OPENCV_THREADS.release()
 
     def _frame_at(self, controls: Controls, index: int) -> np.ndarray:
         moves, angles = controls.moves[index], controls.angles[index]
