@@ -90,7 +90,7 @@ def _moves(frame: FaceFrame, mouth: MouthMeasures) -> np.ndarray:
     put("seal", 1, -0.5 * (1 - SEAL_UPPER_SHARE) * own * beside)
 
     # Corners: sideways, up and out, down.
-    reach = _bell(np.maximum(np.abs(x) - 1, 0) * half, 0.11) * _bell(np.maximum(np.abs(y) - 0.06, 0), 0.07)
+    reach = _bell(np.maximum(np.abs(x) - 1, 0) * half, 0.14) * _bell(np.maximum(np.abs(y) - 0.06, 0), 0.09)
     for side, name in ((left, "left"), (right, "right")):
         stretch = np.clip(x, -1.3, 1.3) * reach * side
         put(f"wide_{name}", 0, stretch * half)
