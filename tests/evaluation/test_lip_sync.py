@@ -78,9 +78,9 @@ def test_frames_without_a_face_are_left_out():
     assert found.lag == 0
 
 
-def test_what_counts_as_closed_follows_the_smallest_gaps_within_bounds():
+def test_what_counts_as_closed_follows_the_small_gaps_within_bounds():
     shut_at_zero = np.r_[np.zeros(50), np.full(50, 0.06)]
-    shut_at_a_bias = np.r_[np.full(50, 0.009), np.full(50, 0.06), np.nan]
+    shut_at_a_bias = np.r_[np.full(50, 0.007), np.full(50, 0.06), np.nan]
     never_shut = np.full(100, 0.05)
     assert closed_below(shut_at_zero) == CLOSED_FLOOR
     assert closed_below(shut_at_a_bias) == pytest.approx(0.015)
@@ -96,7 +96,7 @@ def test_closures_are_counted_per_second_of_speech():
 
 
 def test_trembling_at_the_threshold_is_no_closure():
-    gap = CLOSED_FLOOR + 0.002 * np.where(np.arange(100) % 2, 1, -1)
+    gap = CLOSED_MOST + 0.002 * np.where(np.arange(100) % 2, 1, -1)
     gap[:50] = 0.05
     assert closures_per_second(gap, times(100), speech((0, 4), duration=4)) == pytest.approx(0.25)
 
