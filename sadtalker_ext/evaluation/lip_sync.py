@@ -12,9 +12,9 @@ MAX_LAG = 8  # frames to either side in which the best agreement is looked for
 LEAST_FRAMES = 10  # fewer give no correlation
 STILL = 1e-6  # standard deviation below which a signal does not move
 
-# A mesh seldom sees closed lips as exactly closed. What it sees on them is estimated from the video: in speech
-# with its pauses about a tenth of the frames show closed lips. But lips are never called closed that are
-# further apart than MOST. docs/evaluation.md says how these were chosen.
+# A mesh seldom sees closed lips as exactly closed. What it sees on them is estimated from the video: in
+# speech with its pauses about a tenth of the frames show closed lips. But lips are never called closed that
+# are further apart than MOST. docs/evaluation.md says how these were chosen.
 CLOSED_FLOOR = 0.012  # fw; a gap below this is closed in any video
 CLOSED_PERCENTILE = 10  # of the gaps of a video: lips that are closed, ...
 CLOSED_SPREAD = 0.008  # fw ... and how much more the mesh may see on others
