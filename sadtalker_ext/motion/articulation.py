@@ -92,6 +92,10 @@ HELD_SHARE = MappingProxyType({"P": 0.7, "B": 0.85, "M": 1.0})
 CLOSURE_MIN_S, CLOSURE_MAX_S = 0.05, 0.13
 
 PAUSE_S = 0.12  # shorter silences belong to the phones around them
+FIRM_PAUSE_S = 0.2  # from this length on a silence brings the mouth to rest
+PAUSE_PULL = 4.0
+PAUSE_FALL_S = 0.05
+PAUSE_MARGIN_S = 0.04
 PARTED = 0.22  # share of the widest gap that lips keep in a short pause
 PARTED_S = 0.35  # after this long in a pause the lips come together…
 REST_S = 0.3  # …within this time
@@ -227,17 +231,19 @@ def _pause(phone: Phone, rows: int, at_edge: bool) -> tuple[slice, np.ndarray, n
     import numpy as np
 
     window, seconds = _window(phone, rows)
-    firm = float(np.clip((phone.duration - PAUSE_S) / 0.15, 0, 1)) * 1.6
-    inside = _outside(seconds, phone.start + 0.05, phone.end - 0.06)
-    if phone.duration < 0.2:
-        pull = firm * _dominance(seconds, phone, 0.05, 0.05)
-    else:
-        pull = firm * np.exp(-((inside / 0.06) ** FALLOFF))
+    pull = PAUSE_PULL * np.exp(-((_outside(seconds, *_inner(phone)) / PAUSE_FALL_S) ** FALLOFF))
+    pull *= np.clip((phone.duration - PAUSE_S) / (FIRM_PAUSE_S - PAUSE_S), 0, 1)
     if at_edge:
         return window, pull, np.zeros(len(seconds))
     into = np.minimum(seconds - phone.start, phone.end - seconds)
     together = np.clip((into - PARTED_S) / REST_S, 0, 1) if phone.duration > 2 * PARTED_S else 0 * into
     return window, pull, PARTED * (1 - together)
+
+
+def _inner(pause: Phone) -> tuple[float, float]:
+    """Where a pause pulls fully: sounds still end in its beginning, and are prepared before its end."""
+    margin = min(PAUSE_MARGIN_S, 0.3 * pause.duration)
+    return pause.start + margin, pause.end - margin
 
 
 def _relative_loudness(loudness: np.ndarray) -> np.ndarray:

@@ -35,7 +35,7 @@ MOVEMENT_S = 0.012  # smoothing of everything but closures
 
 # What VisemeNet's closure output must reach to confirm a closure, or to add one, to phones without words; and
 # to add one to words. Chosen by the measure of benchmarks/lips.py on other sentences than there.
-DOUBTFUL, SURE, SURE_OF_WORDS = 0.1, 0.5, 0.8
+DOUBTFUL, SURE, SURE_OF_WORDS = 0.05, 0.5, 0.85
 NET_SHARE = 0.5  # of VisemeNet's articulation where no words are recognised
 CROSSFADE_S = 0.1  # between phones with and without words
 

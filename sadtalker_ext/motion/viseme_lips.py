@@ -21,8 +21,8 @@ from .visemes import VISEMES
 
 NET_SHARE = 0.5  # of the jaw; the rest is signal processing: measured better than either alone
 PARTED = 0.3  # share of the widest gap that lips keep while speaking
-CLOSE_FROM = 0.42  # network output from which lips count as closed
-CLOSE_SURE = 0.6  # output at which a closure is complete
+CLOSE_FROM = 0.35  # network output from which lips count as closed
+CLOSE_SURE = 0.5  # output at which a closure is complete
 SAME_CLOSURE_S = 0.05  # closures nearer than this are one
 
 
