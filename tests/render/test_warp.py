@@ -196,6 +196,13 @@ def test_an_open_smile_closes_over_its_teeth(smiling: Portrait, colours: Colours
     assert near(shut, colours["teeth"]) < 0.02
 
 
+def test_an_open_smile_at_rest_is_the_pictures_whatever_else_moves(smiling: Portrait) -> None:
+    renderer = WarpRenderer(smiling)
+    frame = one(renderer, {"browInnerUp": 0.02})
+    rest, moved = mouth_pixels(renderer, smiling.image), mouth_pixels(renderer, frame)
+    assert np.abs(rest - moved).max() <= 4
+
+
 def test_alpha_moves_with_the_picture(draw: Draw, as_portrait: Callable[..., Portrait]) -> None:
     picture, points = draw()
     alpha = np.zeros(picture.shape[:2], np.uint8)

@@ -24,7 +24,8 @@ RELAX_WIDTH = 0.6  # share of a smile's extra width that speech takes back, all 
 RELAX_LIFT = 0.55  # the same for the corners' height
 LOWER_SHARE_CLOSING = 0.72  # of a gap taken away beyond the jaw's own, the rest by the upper lip
 LABIODENTAL_LIFT = 0.010  # fw that both lips rise so that the lower one meets the teeth
-ROUND_LOOKS_OPEN = 0.5  # share of the opening, found with a face mesh tracker over photos and drawings
+ROUND_LOOKS_OPEN = 0.6  # share of the opening, found with a face mesh tracker over photos and drawings
+ROUND_AT_MOST = 0.018  # fw
 SLIT_LOOKS_OPEN = 0.45  # share of a narrow opening
 SLIT = 0.025  # fw
 LEAST_GAIN = 0.6
@@ -189,8 +190,10 @@ def _open_lips(
     )
     # Rounded lips look further open than they are (the lips' inner red turns outward), and so do narrow
     # openings, of which the shade beside them is taken for a part.
-    gap = gap * (1 - ROUND_LOOKS_OPEN * np.clip(column_rounding(track), 0, 1))
-    gap = gap * (1 - SLIT_LOOKS_OPEN * np.exp(-gap / SLIT))
+    # The picture's own opening needs no such correction.
+    looks_open = np.minimum(ROUND_LOOKS_OPEN * gap, ROUND_AT_MOST) * np.clip(column_rounding(track), 0, 1)
+    narrowed = (gap - looks_open) * (1 - SLIT_LOOKS_OPEN * np.exp(-(gap - looks_open) / SLIT))
+    gap = gap + (narrowed - gap) * seal
     shut = OVERLAP * seal * np.clip(1 - gap / OVERLAP, 0, 1)
     missing = gap - shut - 2 * rim * seal - own_gap - others - lip_gain["upper"] * upper
     by_upper = lips.GAP_PER_UPPER * (column_mean(track, "mouthUpperUp"))

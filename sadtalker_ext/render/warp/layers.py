@@ -140,7 +140,7 @@ class LipLayers:
         cover = np.minimum(in_low + in_up, 1)
         hole = cover < 0.99
         if hole.any():
-            colour = self._fill(colour, cover, hole, skull, jaw_maps, interior, pose)
+            colour = self._fill(colour, cover, hole, skull, jaw_maps, interior, pose, moved if own else 1.0)
         if own and pose.seal > 0:
             colour = self._lip_line(
                 colour, edge_low, edge_up, self._at(self._inner, lower), pose.seal * moved
@@ -160,6 +160,7 @@ class LipLayers:
         jaw_maps: Maps,
         interior: Interior,
         pose: MouthPose,
+        shading: float,
     ) -> np.ndarray:
         rows, columns = np.flatnonzero(hole.any(1)), np.flatnonzero(hole.any(0))
         pad = max(2, int(0.03 * self._frame.width))
@@ -176,7 +177,7 @@ class LipLayers:
         )  # fmt: skip
         seen = cover[part]
         shade = cv2.GaussianBlur(seen, (0, 0), max(1.0, CONTACT_WIDTH * self._frame.width))
-        filled *= (1 - CONTACT_SHADE * np.clip(shade * 1.2 - 0.1, 0, 1))[..., None]
+        filled *= (1 - CONTACT_SHADE * shading * np.clip(shade * 1.2 - 0.1, 0, 1))[..., None]
         target = colour[part]
         blended = target * seen[..., None] + filled * (1 - seen)[..., None]
         target[...] = np.clip(blended + 0.5, 0, 255).astype(np.uint8)
