@@ -162,6 +162,22 @@ def test_head_turns_the_way_the_track_says(renderer: WarpRenderer) -> None:
     assert moved(brow, roll=5)[0] > 2  # the forehead leans to the right, clockwise
 
 
+def test_a_lying_head_turns_about_its_own_axes(draw: Draw, as_portrait: Callable[..., Portrait]) -> None:
+    picture, points = draw(300, 300)
+    lying = points.copy()
+    lying[:, 0], lying[:, 1] = 299 - points[:, 1], points[:, 0]  # a quarter turn clockwise
+    renderer = WarpRenderer(as_portrait(np.ascontiguousarray(np.rot90(picture, -1)), lying))
+    head, nose = renderer._head, renderer._frame.points[[4], :2]
+    yaw, pitch = (
+        head.grid.sample_points(np.dstack(head.displacement(*angles)), nose)[0]
+        for angles in ((8.0, 0.0, 0.0), (0.0, 8.0, 0.0))
+    )
+    assert yaw[1] > 2  # what was to the right is below
+    assert abs(yaw[0]) < 0.5 * yaw[1]
+    assert pitch[0] > 2  # what was above is to the right
+    assert abs(pitch[1]) < 0.5 * pitch[0]
+
+
 def test_opening_follows_the_lip_convention(renderer: WarpRenderer, smiling: Portrait) -> None:
     motion = track(*[{**OPEN, "mouthClose": c} for c in (0.0, 0.2, 0.7)], {**OPEN, **SHUT})
     assert np.allclose(renderer.opening(motion), lips.opening(motion), atol=1e-6)

@@ -87,10 +87,16 @@ class HeadMotion:
 
     def displacement(self, yaw: float, pitch: float, roll: float) -> tuple[np.ndarray, np.ndarray]:
         """Forward displacement (x, y) in px of every node; degrees as applied, gain included."""
-        r = rotation(yaw, pitch, roll).astype(np.float32)
+        r = self._turn(yaw, pitch, roll).astype(np.float32)
         dx = (r[0, 0] - 1) * self._x + r[0, 1] * self._y + r[0, 2] * self._z
         dy = r[1, 0] * self._x + (r[1, 1] - 1) * self._y + r[1, 2] * self._z
         return dx * self._weight_x, dy * self._weight_y
+
+    def _turn(self, yaw: float, pitch: float, roll: float) -> np.ndarray:
+        """(3, 3) rotation about the axes of a head that may lean or lie in the picture."""
+        upright = np.eye(3)
+        upright[:2, 0], upright[:2, 1] = self._frame.across, self._frame.down
+        return upright @ rotation(yaw, pitch, roll) @ upright.T
 
     @property
     def moving(self) -> Box:
@@ -167,7 +173,7 @@ class HeadMotion:
         angle = {"yaw": 0.0, "pitch": 0.0, "roll": 0.0, axis: 8.0}
         points = self._frame.points[:NODES]
         centred = points - points.mean(0)
-        turned = centred @ rotation(**{f"{name}_deg": value for name, value in angle.items()}).T
+        turned = centred @ self._turn(**angle).T
         wanted = (turned - centred)[:, :2]
         got = self.grid.sample_points(np.dstack(self.displacement(**angle)), points[:, :2])
         got = got - got.mean(0)
