@@ -8,11 +8,12 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from . import __version__
-from .errors import SadTalkerError
+from .errors import OutputError, SadTalkerError
 from .options import Options, add_arguments, from_namespace, knobs
 
 if TYPE_CHECKING:
@@ -22,51 +23,89 @@ USER_MISTAKE, CANCELLED, FAILED = 2, 130, 1  # exit codes
 DEMO = Path(__file__).parent / "assets" / "demo"
 PORTRAIT_KNOBS = ("face", "face_at", "points", "detector")
 RENDER_KNOBS = ("start", "end", *PORTRAIT_KNOBS, "fps", "crf", "preset", "overwrite")
+ENCODER_KNOBS = ("crf", "preset")
+
+
+class _Parser(argparse.ArgumentParser):
+    """Refuses a wrong command line in one sentence; the usage of all flags would bury it."""
+
+    def error(self, message: str) -> NoReturn:
+        sentence = message.removeprefix("argument ").replace(": must be ", " must be ", 1)
+        self.exit(USER_MISTAKE, f"sadtalker: {sentence}; {self.prog} --help tells more.\n")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code: 0, 2 for a user's mistake, 130 for a cancel."""
+    from .console import open_streams
+
+    open_streams()
     parser = build_parser()
     given = parser.parse_args(arguments)
     if given.command is None:
         parser.print_help()
         return 0
-    previous = _terminate_like_interrupt()
+    previous = _end_like_interrupt()
     try:
+        _check_working_folder()
         run: Callable[[argparse.Namespace], int] = given.run
-        return run(given)
+        code = run(given)
+        sys.stdout.flush()
+        return code
     except SadTalkerError as error:
         print(f"sadtalker: {error}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
         print("\nsadtalker: Cancelled; nothing was written.", file=sys.stderr)
         return CANCELLED
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:  # the reader of our output has gone, like `head`: not worth a word
+        _drop_output()
         return FAILED
     except MemoryError:
         print("sadtalker: Out of memory; use a smaller picture or close other programs.", file=sys.stderr)
         return FAILED
+    except OSError as error:
+        _drop_output()
+        print(
+            f"sadtalker: The system refused ({error}); free some space or use another place.", file=sys.stderr
+        )
+        return FAILED
     finally:
-        if previous is not None:
-            signal.signal(signal.SIGTERM, previous)
+        for number, handler in previous.items():
+            signal.signal(number, handler)
 
 
-def _terminate_like_interrupt() -> Any:
-    """Make a polite kill clean up like Ctrl-C; returns the former handler (None outside the main thread)."""
+def _check_working_folder() -> None:
+    try:
+        os.getcwd()
+    except OSError as error:  # native libraries end the whole process there
+        raise OutputError("The current folder does not exist any more; change into another one.") from error
+
+
+def _drop_output() -> None:
+    """Send what is still to be printed nowhere, so that the interpreter's end does not fail on it too."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _end_like_interrupt() -> dict[int, Any]:
+    """Make a polite kill or a closed terminal clean up like Ctrl-C; returns the former handlers."""
 
     def interrupt(number: int, frame: object) -> None:
         raise KeyboardInterrupt
 
-    try:
-        return signal.signal(signal.SIGTERM, interrupt)
-    except ValueError:
-        return None
+    previous: dict[int, Any] = {}
+    for name in ("SIGTERM", "SIGHUP"):  # Windows has no SIGHUP
+        number = getattr(signal, name, None)
+        # An ignored signal stays ignored: that is how nohup lets a run outlive its terminal.
+        if number is not None and signal.getsignal(number) is signal.SIG_DFL:
+            with suppress(ValueError):  # handlers can be set in the main thread only
+                previous[number] = signal.signal(number, interrupt)
+    return previous
 
 
 def build_parser() -> argparse.ArgumentParser:
     """The parser of the whole command line."""
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="sadtalker",
         description="Turn one portrait and speech into a talking-head video.",
         epilog="sadtalker COMMAND --help tells more about a command.",
@@ -97,7 +136,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_output(
         motion, "motion track to write: .npz, or .csv as Live Link Face writes it", default="track.npz"
     )
-    add_arguments(motion)
+    add_arguments(motion, only=[knob.name for knob in knobs() if knob.name not in ENCODER_KNOBS])
 
     render = command("render", _render, "render a motion track on a portrait")
     render.add_argument("picture", metavar="PICTURE", help="the portrait")
@@ -150,6 +189,7 @@ def _animate(given: argparse.Namespace) -> int:
     if given.preview_face is not None:
         if given.output is not None:
             check_output(given.output, options.overwrite)
+        _keep_inputs(given.preview_face, given.picture, given.audio, options.ref_pose, options.ref_blink)
         _preview_face(given.picture, given.preview_face, options)
         if given.audio is None and options.idle is None:
             return 0
@@ -170,11 +210,11 @@ def _demo(given: argparse.Namespace) -> int:
 
 def _render(given: argparse.Namespace) -> int:
     from .motion import load_track
-    from .pipeline import render_track
+    from .pipeline import playable_fps, render_track
 
     track = load_track(given.track, fps=given.track_fps)
     if not hasattr(given, "fps"):
-        given.fps = min(60.0, max(1.0, track.fps))
+        given.fps = playable_fps(track)
     options = from_namespace(given)
     return _make(
         given,
@@ -198,6 +238,14 @@ def _make(given: argparse.Namespace, work: Callable[[Any], Any], save_motion: Pa
             print(f"note: {notice}", file=sys.stderr)
         print(describe_result(result))
     return 0
+
+
+def _keep_inputs(target: str, *inputs: str | None) -> None:
+    """Refuse a picture to be written over what the run reads, even with --overwrite."""
+    from .pipeline import same_file
+
+    if any(given is not None and same_file(Path(target), Path(given)) for given in inputs):
+        raise OutputError(f"{target} is one of the inputs; choose another name for what is written.")
 
 
 def _track_target(name: str | None, options: Options) -> Path | None:
@@ -265,6 +313,7 @@ def _evaluate(given: argparse.Namespace) -> int:
     if given.sheet is not None:
         from .face import save_picture
 
+        _keep_inputs(given.sheet, given.video, given.picture)
         save_picture(contact_sheet(given.video), given.sheet, overwrite=given.overwrite)
     report = evaluate(given.video, track=track, picture=given.picture)
     print(json.dumps(report.to_dict(), indent=2) if given.json else report.table())

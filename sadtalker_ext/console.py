@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Mapping
 from types import TracebackType
@@ -21,6 +22,22 @@ STAGE_TITLES = {
     "render": "rendering",
 }
 BAR = "{desc} {percentage:3.0f}% |{bar}| {n_fmt}/{total_fmt} frames, {rate_fmt}, {remaining} left"
+
+
+def open_streams() -> None:
+    """Make the standard streams take any text: a closed one swallows it, a narrow one replaces letters."""
+    for descriptor, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            # Takes the lowest free number, which is this one; else the next file that is opened would
+            # get it, and messages of native libraries would be written into that file.
+            os.open(os.devnull, os.O_RDWR)
+        stream = getattr(sys, name)
+        if stream is None:  # closed from the start, or a windowed program
+            setattr(sys, name, open(os.devnull, "r" if name == "stdin" else "w"))  # noqa: SIM115
+        elif name != "stdin" and hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
 
 
 class ProgressBar:

@@ -102,11 +102,12 @@ def instant_motion(speech: Speech, frames: int, options: Options, check: Check) 
     from . import motion
 
     fps = options.fps
-    if options.idle is None:
-        track = motion.generate_lips(speech, fps=fps, frames=frames, method=options.lips, check=check)
-    else:
-        track = MotionTrack.rest(frames, fps)
-    made_by = {"lips": track.provenance}
+    # Reference videos first: when one cannot be used, that is known before the long listening.
+    blinks = None
+    if options.ref_blink is not None:
+        blinks = motion.track_reference(
+            options.ref_blink, fps=fps, channels="blink", frames=frames, check=check
+        )
     if options.ref_pose is None:
         pose = motion.generate_head(
             speech,
@@ -119,7 +120,11 @@ def instant_motion(speech: Speech, frames: int, options: Options, check: Check) 
         )
     else:
         pose = motion.track_reference(options.ref_pose, fps=fps, channels="pose", frames=frames, check=check)
-    made_by["pose"] = pose.provenance
+    if options.idle is None:
+        track = motion.generate_lips(speech, fps=fps, frames=frames, method=options.lips, check=check)
+    else:
+        track = MotionTrack.rest(frames, fps)
+    made_by = {"lips": track.provenance, "pose": pose.provenance}
     ramps = {"headYaw": options.yaw, "headPitch": options.pitch, "headRoll": options.roll}
     pose = pose.with_columns(
         {name: motion.ramp(values, frames) for name, values in ramps.items() if values is not None}
@@ -138,10 +143,7 @@ def instant_motion(speech: Speech, frames: int, options: Options, check: Check) 
     made_by["eyes"] = eyes.provenance
     track = track.with_channels(pose, ["pose"])
     track = track.with_channels(eyes, ["blink", "gaze", "eyes", "brows", "cheeks"])
-    if options.ref_blink is not None:
-        blinks = motion.track_reference(
-            options.ref_blink, fps=fps, channels="blink", frames=frames, check=check
-        )
+    if blinks is not None:
         made_by["blinks"] = blinks.provenance
         track = track.with_channels(blinks, ["blink"])
     if options.expression_scale != 1.0:

@@ -7,13 +7,13 @@ further files are refused, and a path is never mistaken for an option or an addr
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable
 from contextlib import suppress
 from functools import lru_cache
-from pathlib import Path
 from types import TracebackType
 
 from .errors import DependencyError
@@ -185,30 +185,19 @@ def complaint(messages: str) -> str:
     return ""
 
 
+def refusal(messages: str) -> str:
+    """Why ffmpeg could not open an input at all, in a phrase."""
+    if "not on whitelist" in messages:
+        return "it is a picture, a playlist or another kind that is not read"
+    return re.sub(r"^Error opening input: |^.*?: (?=Invalid data)", "", complaint(messages))
+
+
 def run(arguments: list[str]) -> tuple[int, str, str]:
     """Runs ffmpeg to its end; returns (exit status, standard output, messages)."""
     with Ffmpeg(arguments, stdout=True) as process:
         output = process.read(-1)
         status = process.finish()
         return status, output.decode("utf-8", "replace"), process.messages()
-
-
-def existing_file(path: str | os.PathLike[str]) -> tuple[Path, str]:
-    """The path with `~` expanded, and what keeps it from being read as a file ("" when nothing does)."""
-    found = Path(path).expanduser()
-    try:
-        if not os.fspath(path) or not found.exists():
-            return found, "does not exist; check the path"
-        if found.is_dir():
-            return found, "is a folder; name a file in it"
-        if not found.is_file():
-            return found, "is not an ordinary file"
-        if found.stat().st_size == 0:
-            return found, "is an empty file"
-        with found.open("rb"):
-            return found, ""
-    except (OSError, ValueError) as error:
-        return found, f"cannot be opened ({getattr(error, 'strerror', None) or error})"
 
 
 def _widen(descriptor: int) -> None:

@@ -19,7 +19,7 @@ GROUPS: dict[str, str] = {
     "output": "the file that is written",
 }
 DEFAULT_FPS = 25.0
-NOTABLE_LIMIT = 80_000  # upper limits beyond this only catch mistakes and are not shown in --help
+NOTABLE_LIMIT = 80_000.0  # upper limits beyond this only catch mistakes and are not shown in --help
 
 
 @dataclass(frozen=True)
@@ -60,9 +60,9 @@ class Knob:
 
     def expected(self) -> str:
         """What is accepted, in words."""
-        between = (
-            f" from {self.low:g} to {self.high:g}" if self.low is not None and self.high is not None else ""
-        )
+        between = ""
+        if self.low is not None and self.high is not None:
+            between = f" from {self.low:.15g} to {self.high:.15g}"
         return {
             "bool": "true or false",
             "int": f"a whole number{between}",
@@ -373,20 +373,26 @@ def options_schema() -> dict[str, Any]:
     }
 
 
-def _point_from_text(text: str) -> tuple[float, float]:
-    x, y = text.split(",")
-    return float(x), float(y)
+def _reader(knob: Knob) -> Callable[[str], Any]:
+    """What turns one word of a command line into (a part of) the knob's value."""
+
+    def read(text: str) -> Any:
+        try:
+            if knob.kind == "int":
+                return int(text)
+            if knob.kind in ("point", "points"):
+                x, y = text.split(",")
+                return float(x), float(y)
+            return float(text)
+        except ValueError:
+            # Of all errors, the only one whose own words argparse shows.
+            raise argparse.ArgumentTypeError(f"must be {knob.expected()}, not {_shown(text)}") from None
+
+    return read
 
 
 def add_arguments(parser: argparse.ArgumentParser, *, only: Sequence[str] | None = None) -> None:
     """One command-line flag per knob, in titled groups; `only` limits them by knob name."""
-    readers: dict[str, Callable[[str], Any]] = {
-        "int": int,
-        "float": float,
-        "ramp": float,
-        "point": _point_from_text,
-        "points": _point_from_text,
-    }
     for group, title in GROUPS.items():
         chosen = [k for k in knobs() if k.group == group and (only is None or k.name in only)]
         section = parser.add_argument_group(title) if chosen else parser
@@ -400,8 +406,8 @@ def add_arguments(parser: argparse.ArgumentParser, *, only: Sequence[str] | None
                 section.add_argument(knob.flag, action="store_true", **settings)
                 continue
             settings["metavar"] = knob.metavar
-            if knob.kind in readers:
-                settings["type"] = readers[knob.kind]
+            if knob.kind in ("int", "float", "ramp", "point", "points"):
+                settings["type"] = _reader(knob)
             if knob.kind == "choice":
                 settings["choices"] = knob.choices
                 settings.pop("metavar")
@@ -414,20 +420,18 @@ def add_arguments(parser: argparse.ArgumentParser, *, only: Sequence[str] | None
 
 def _help_line(knob: Knob) -> str:
     notes = []
-    if (
-        knob.low is not None
-        and knob.high is not None
-        and knob.kind in ("int", "float", "ramp")
-        and knob.high < 80000
-    ):
+    if knob.low is not None and knob.high is not None and knob.high < NOTABLE_LIMIT:
         notes.append(f"{knob.low:g} to {knob.high:g}")
     if knob.default is not None and knob.kind != "bool":
         notes.append(
-            f"default {knob.default:g}"
-            if isinstance(knob.default, (int, float))
-            else f"default {knob.default}"
+            f"default {knob.default:g}" if knob.kind in ("int", "float") else f"default {knob.default}"
         )
-    return (knob.help + (f" ({', '.join(notes)})" if notes else "")).replace("%", "%%")
+    told = knob.help
+    if notes:
+        added = ", ".join(notes)
+        # One pair of brackets, not two in a row.
+        told = f"{told[:-1]}; {added})" if told.endswith(")") else f"{told} ({added})"
+    return told.replace("%", "%%")
 
 
 def from_namespace(namespace: argparse.Namespace) -> Options:

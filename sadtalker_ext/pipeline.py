@@ -15,7 +15,8 @@ from . import __version__
 from .engines import Engine, choose_engine
 from .errors import AudioError, OptionsError, TrackError
 from .host import CancelToken, Host, Progress, ProgressCallback, StandaloneHost
-from .options import Options
+from .options import Options, knobs
+from .paths import is_folder, user_path
 from .track import MotionTrack
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 RENDERERS_KEPT = 2  # prepared portraits that stay in memory between runs
 SOFTWARE = "sadtalker-ext"
+STEM_CHARACTERS = 30  # of each input in a result's own name; file systems allow 255 bytes in all
 
 
 @dataclass(frozen=True)
@@ -103,9 +105,9 @@ def render_track(
 ) -> Result:
     """Render a motion track on a portrait; with `speech` as soundtrack, cut or held to its length.
 
-    The track is resampled to `options.fps`; without options it keeps its own frame rate.
+    The track is resampled to `options.fps`; without options it keeps its own rate where that can be shown.
     """
-    run = _Run(options or Options(fps=track.fps), progress, cancel, host)
+    run = _Run(options or Options(fps=playable_fps(track)), progress, cancel, host)
     if track.space != run.engine.space:
         raise TrackError(
             f"The engine {run.engine.name} renders {run.engine.space.name} tracks, not {track.space.name}."
@@ -117,6 +119,14 @@ def render_track(
     if heard is not None:
         track = track.fitted(run.frames(heard))
     return run.render(portrait, track, heard, path, picture, speech)
+
+
+def playable_fps(track: MotionTrack) -> float:
+    """The track's own frame rate, or the nearest that a video can have."""
+    knob = next(knob for knob in knobs() if knob.name == "fps")
+    assert knob.low is not None
+    assert knob.high is not None
+    return min(knob.high, max(knob.low, track.fps))
 
 
 def release() -> None:
@@ -154,8 +164,8 @@ class _Run:
         if output is None:
             output = self.host.output_dir() / _free_name(self.host.output_dir(), picture, speech)
         path = check_output(output, self.options.overwrite)
-        for given in (picture, speech):
-            if isinstance(given, (str, Path)) and _same_file(path, Path(given)):
+        for given in (picture, speech, self.options.ref_pose, self.options.ref_blink):
+            if isinstance(given, (str, Path)) and _would_replace(path, Path(given)):
                 raise OptionsError(f"The output {path.name} is one of the inputs; choose another name.")
         return path
 
@@ -298,15 +308,21 @@ def _name(source: object) -> str | None:
     return Path(source).name if isinstance(source, (str, Path)) else None
 
 
-def _same_file(path: Path, other: Path) -> bool:
+def same_file(path: Path, other: Path) -> bool:
+    """Whether both paths lead to one existing file, by whatever name or link; `~` is understood."""
     try:
-        return path.exists() and other.exists() and path.samefile(other)
-    except OSError:
+        return user_path(path).samefile(user_path(other))
+    except (OSError, ValueError):
         return False
 
 
+def _would_replace(output: Path, given: Path) -> bool:
+    """Whether writing `output`, a file or a folder of frames, could remove the file `given`."""
+    return same_file(output, given) or (is_folder(output) and same_file(output, user_path(given).parent))
+
+
 def _free_name(folder: Path, picture: PictureSource, speech: SpeechSource | None) -> str:
-    parts = [Path(name).stem for name in (_name(picture), _name(speech)) if name]
+    parts = [Path(name).stem[:STEM_CHARACTERS] for name in (_name(picture), _name(speech)) if name]
     stem = "-".join(parts) or "talking"
     number = 1
     while (folder / (name := f"{stem}.mp4" if number == 1 else f"{stem}-{number}.mp4")).exists():

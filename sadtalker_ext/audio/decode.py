@@ -11,7 +11,7 @@ from types import TracebackType
 import numpy as np
 
 from ..errors import AudioError
-from ..ffmpeg import Ffmpeg, complaint, input_arguments
+from ..ffmpeg import Ffmpeg, complaint, input_arguments, refusal
 
 BLOCK_SECONDS = 1.0
 AU_MAGIC = b".snd"
@@ -98,13 +98,7 @@ def _unreadable(path: Path, messages: str) -> AudioError:
         if "does not contain any stream" in reason or "Output file is empty" in messages:
             reason = "its audio stream is empty"
         return AudioError(f"The sound of {path.name} cannot be decoded ({reason}); give another file.")
-    reason = (
-        "it is a picture, a playlist or another kind that is not read"
-        if "not on whitelist" in messages
-        else complaint(messages)
-    )
-    reason = re.sub(r"^Error opening input: |^.*?: (?=Invalid data)", "", reason)
     return AudioError(
-        f"{path.name} is not an audio or video file that ffmpeg can read ({reason}); "
+        f"{path.name} is not an audio or video file that ffmpeg can read ({refusal(messages)}); "
         "give a wav, mp3, m4a, ogg, flac or mp4 file."
     )

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import AudioError, DependencyError
-from ..ffmpeg import existing_file
+from ..paths import existing_file
 from .decode import BLOCK_SECONDS, AudioFile
 
 SAMPLE_RATE = 16000  # Hz, of everything that motion is made from

@@ -8,11 +8,7 @@ upright and resampled without aliasing, so that it does not depend on the detect
 from __future__ import annotations
 
 import contextlib
-import os
-import sys
-import tempfile
 import threading
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
@@ -20,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import DependencyError, EngineError
+from ..native_logs import quiet_imports, quiet_stderr
 from . import topology
 from .faces import Face, distinct, face_from_landmarks, is_plausible
 from .geometry import face_width
@@ -54,14 +51,6 @@ node {
   output_stream: "LANDMARKS:landmarks"
 }
 """
-_LOG_LEVEL = "GLOG_minloglevel"
-# Lines that mediapipe's native libraries write to stderr although nothing is wrong.
-_NOISE = (
-    "TensorFlow Lite XNNPACK delegate",
-    "inference_feedback_manager",
-    "landmark_projection_calculator",
-    "All log messages before absl",
-)
 
 
 @dataclass(frozen=True)
@@ -98,7 +87,7 @@ class MediapipeDetector:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._graphs: dict[str, Any] = {}
-        with _quiet_imports():
+        with quiet_imports():
             _require_mediapipe()
 
     def detect(self, image: np.ndarray) -> list[Face]:
@@ -191,7 +180,7 @@ class MediapipeDetector:
 
     def _process(self, name: str, data: Any) -> Any:
         # The native libraries announce themselves while a graph starts and runs for the first time.
-        with self._lock, contextlib.nullcontext() if name in self._graphs else _quiet_stderr():
+        with self._lock, contextlib.nullcontext() if name in self._graphs else quiet_stderr():
             if name not in self._graphs:
                 self._graphs[name] = _build(name)
             try:
@@ -295,39 +284,3 @@ def _build(name: str) -> Any:
         return FaceDetection(min_detection_confidence=float(confidence), model_selection=int(model))
     except (FileNotFoundError, RuntimeError, ValueError) as error:
         raise DependencyError(INSTALL + f" ({error}).") from error
-
-
-@contextlib.contextmanager
-def _quiet_imports() -> Iterator[None]:
-    """Gives the native log library a higher threshold while it loads, and the environment back after."""
-    before = os.environ.get(_LOG_LEVEL)
-    os.environ[_LOG_LEVEL] = "2"
-    try:
-        yield
-    finally:
-        if before is None:
-            os.environ.pop(_LOG_LEVEL, None)
-        else:
-            os.environ[_LOG_LEVEL] = before
-
-
-@contextlib.contextmanager
-def _quiet_stderr() -> Iterator[None]:
-    """Holds back the process's stderr for a moment and passes on all but mediapipe's announcements."""
-    try:
-        sys.stderr.flush()
-        saved = os.dup(2)
-    except (OSError, AttributeError, ValueError):
-        yield  # no usable stderr (a windowed host): nothing to keep quiet
-        return
-    with tempfile.TemporaryFile() as held:
-        os.dup2(held.fileno(), 2)
-        try:
-            yield
-        finally:
-            os.dup2(saved, 2)
-            os.close(saved)
-            held.seek(0)
-            for line in held.read().splitlines(keepends=True):
-                if not any(noise.encode() in line for noise in _NOISE):
-                    os.write(2, line)

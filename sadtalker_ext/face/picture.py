@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from ..errors import PictureError
+from ..paths import existing_file
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -40,12 +41,14 @@ class Picture:
     alpha: uint8 (H, W), or None where every pixel is opaque.
     path: the file it came from, if any.
     notices: sentences about what was changed on the way in.
+    scale: pixels of `image` for one of the (upright) source; 1 unless it was scaled down.
     """
 
     image: np.ndarray
     alpha: np.ndarray | None = None
     path: Path | None = None
     notices: tuple[str, ...] = ()
+    scale: float = 1.0
 
     @property
     def width(self) -> int:
@@ -83,11 +86,9 @@ def load_picture(source: PictureSource) -> Picture:
         raise PictureError(
             f"A picture must be a file path, a Pillow image or an array, not {type(source).__name__}."
         )
-    path = Path(source).expanduser()
-    if not path.exists():
-        raise PictureError(f"The picture {path} does not exist; check the path.")
-    if path.is_dir():
-        raise PictureError(f"{path} is a folder; name one picture file in it.")
+    path, problem = existing_file(source)
+    if problem:
+        raise PictureError(f"The picture {str(source)!r} {problem}.")
     return _read(path)
 
 
@@ -101,16 +102,12 @@ def _read(path: Path) -> Picture:
         try:
             image = stack.enter_context(Image.open(path))
         except UnidentifiedImageError as error:
-            if path.stat().st_size == 0:
-                raise PictureError(f"{path.name} is empty; choose another picture.") from error
             raise PictureError(
                 f"{path.name} is not a picture, or of a kind that this Pillow cannot read; "
                 "save it as PNG or JPEG and try again."
             ) from error
         except Image.DecompressionBombError as error:
             raise _too_large(path.name) from error
-        except PermissionError as error:
-            raise PictureError(f"{path.name} may not be read; check its permissions.") from error
         except _DAMAGE as error:
             raise PictureError(
                 f"{path.name} cannot be opened as a picture ({error}); save it anew as PNG or JPEG."
@@ -122,10 +119,11 @@ def _read(path: Path) -> Picture:
                 shrink = (MAX_PIXELS / (before[0] * before[1])) ** 0.5
                 image.draft(None, (int(before[0] * shrink), int(before[1] * shrink)))  # a half, a quarter …
             decoded = _decode(image, path.name)
+        scale = 1.0
         if image.size != before:
-            turned = (decoded.width > decoded.height) != (before[0] > before[1])
-            notices.append(_scaled_notice(path.name, before[::-1] if turned else before))
-    return _finish(decoded, path, notices)
+            notices.append(_scaled_notice(path.name, before))
+            scale = max(decoded.size) / max(before)
+    return _finish(decoded, path, notices, scale)
 
 
 @contextlib.contextmanager
@@ -247,8 +245,8 @@ def _array_to_image(array: np.ndarray) -> Image.Image:
     return image if image.mode in ("RGB", "RGBA") else image.convert("RGB")
 
 
-def _finish(image: Image.Image, path: Path | None, notices: list[str]) -> Picture:
-    """Transparency apart, size bounded."""
+def _finish(image: Image.Image, path: Path | None, notices: list[str], scale: float = 1.0) -> Picture:
+    """Transparency apart, size bounded; scale: by which `image` has been scaled already."""
     import cv2
 
     name = path.name if path else "the picture"
@@ -267,7 +265,8 @@ def _finish(image: Image.Image, path: Path | None, notices: list[str]) -> Pictur
             notices.append(_scaled_notice(name, (width, height)))
         colours = cv2.resize(colours, size, interpolation=cv2.INTER_AREA)
         alpha = None if alpha is None else cv2.resize(alpha, size, interpolation=cv2.INTER_AREA)
-    return Picture(colours, alpha, path, tuple(notices))
+        scale *= max(size) / max(width, height)
+    return Picture(colours, alpha, path, tuple(notices), scale)
 
 
 def _scaled_notice(name: str, size: tuple[int, ...]) -> str:

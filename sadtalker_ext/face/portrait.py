@@ -10,7 +10,7 @@ import numpy as np
 
 from ..errors import FaceNotFoundError
 from .detection import find_faces
-from .faces import Face
+from .faces import Face, face_from_landmarks
 from .picture import Picture, load_picture
 from .points import face_from_points
 
@@ -67,14 +67,15 @@ def load_portrait(
 
     The largest face is chosen, unless `face` (its number in the preview, from 1), `face_at` (a point
     x, y in pixels on or near it) or `points` (left eye, right eye, nose tip, left and right mouth
-    corner as they stand in the picture, x, y in pixels) says otherwise. With `points` nothing is
-    detected. detector: "auto", "mediapipe" or "face-alignment". all_faces: search for small faces too
-    where a large one was found (done anyway when `face` or `face_at` is given), as a preview needs.
+    corner as they stand in the picture, x, y in pixels) says otherwise; the pixels are those of the
+    source, also where it is scaled down. With `points` nothing is detected. detector: "auto",
+    "mediapipe" or "face-alignment". all_faces: search for small faces too where a large one was found
+    (done anyway when `face` or `face_at` is given), as a preview needs.
     Raises `PictureError`, `FaceNotFoundError`, `DependencyError`.
     """
     picture = load_picture(source)
     if points is not None:
-        chosen = face_from_points(points, picture.width, picture.height)
+        chosen = _scaled(face_from_points(points, *_source_size(picture)), picture.scale)
         return Portrait(picture, chosen, (chosen,))
     thorough = all_faces or face is not None or face_at is not None
     faces = find_faces(picture.image, detector=detector, thorough=thorough, check=check)
@@ -93,19 +94,29 @@ def choose_face(
         raise FaceNotFoundError("Choose the face by its number or by a point on it, not by both.")
     if number is not None:
         if not 1 <= number <= len(faces):
-            count = "1 face" if len(faces) == 1 else f"{len(faces)} faces"
             raise FaceNotFoundError(
-                f"Face {number} was asked for but {count} found in {picture.name}; choose a number from 1 to "
-                f"{len(faces)}, as drawn by --preview-face."
+                f"Face {number} was asked for but only one was found in {picture.name}; leave the number out."
+                if len(faces) == 1
+                else f"Face {number} was asked for but {len(faces)} were found in {picture.name}; "
+                f"choose a number from 1 to {len(faces)}, as drawn by --preview-face."
             )
         return faces[number - 1]
     if at is not None:
-        x, y = at
-        if not (0 <= x <= picture.width and 0 <= y <= picture.height):
+        (x, y), (width, height) = at, _source_size(picture)
+        if not (0 <= x <= width and 0 <= y <= height):
             raise FaceNotFoundError(
-                f"The point {x:g},{y:g} lies outside {picture.name}, which is "
-                f"{picture.width}x{picture.height} pixels."
+                f"The point {x:g},{y:g} lies outside {picture.name}, which is {width}x{height} pixels; "
+                "choose one on the face."
             )
+        x, y = x * picture.scale, y * picture.scale
         holding = [face for face in faces if face.contains(x, y)]
         return min(holding or faces, key=lambda f: np.hypot(f.centre[0] - x, f.centre[1] - y))
     return faces[0]
+
+
+def _source_size(picture: Picture) -> tuple[int, int]:
+    return round(picture.width / picture.scale), round(picture.height / picture.scale)
+
+
+def _scaled(face: Face, scale: float) -> Face:
+    return face if scale == 1 else face_from_landmarks(face.landmarks * scale, face.score, face.source)

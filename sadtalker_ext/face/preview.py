@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..errors import OutputError
+from ..paths import name_problem, user_path
 from . import topology
 from .faces import Face
 
@@ -73,15 +75,20 @@ def save_picture(image: np.ndarray, target: str | Path, *, overwrite: bool = Fal
     """
     from PIL import Image
 
-    path = Path(target).expanduser()
+    path = user_path(target)
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
         raise OutputError(f"A picture is saved as {', '.join(SUFFIXES)}, not as {path.name!r}; rename it.")
+    problem = name_problem(path)
+    if problem:
+        raise OutputError(f"A picture cannot be called {path.name} ({problem}); choose another name.")
+    if path.is_dir():
+        raise OutputError(f"{path} is a folder; give the name of a picture file.")
     if path.exists() and not overwrite:
         raise OutputError(f"{path} exists already; pass --overwrite or choose another name.")
     if not path.parent.is_dir():
         raise OutputError(f"The folder {path.parent} does not exist; create it first.")
-    unfinished = path.with_name(f".{path.stem}.part{suffix}")
+    unfinished = path.with_name(f".{path.stem[:40]}.partial-{secrets.token_hex(6)}{suffix}")
     picture = Image.fromarray(image)
     try:
         if suffix in (".jpg", ".jpeg"):

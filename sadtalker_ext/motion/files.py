@@ -13,11 +13,13 @@ from typing import IO
 import numpy as np
 
 from ..errors import OutputError, TrackError
+from ..paths import existing_file, name_problem, user_path
 from ..track import ARKIT, SPACES, MotionTrack
 from .livelink import read_livelink, write_livelink
 
 FORMAT_VERSION = 1  # of our .npz
 SUFFIXES = (".npz", ".csv")
+MAX_SECONDS = 86400.0  # longer ones have a wrong frame rate
 MAX_BYTES = 2**31  # unpacked; a day of motion at 60 frames/s has 1.1 GB
 
 
@@ -42,23 +44,27 @@ def load_track(path: str | os.PathLike[str], fps: float | None = None) -> Motion
     fps: the frame rate at which a .csv was recorded, when it is known better than its timecodes say; the
     track is not resampled. Raises `TrackError` with what is wrong with the file.
     """
-    source = Path(path).expanduser()
+    source, problem = existing_file(path)
     if fps is not None and not (np.isfinite(fps) and fps > 0):
         raise TrackError(f"A motion track needs a positive frame rate, not {fps}.")
     suffix = source.suffix.lower()
     if suffix not in SUFFIXES:
         raise TrackError(f"{source.name} is not a motion track; give a .npz or a Live Link Face .csv file.")
-    if not source.exists():
-        raise TrackError(f"The motion track {source} does not exist; check its name.")
-    if not source.is_file():
-        raise TrackError(f"{source} is not a file; give a .npz or a Live Link Face .csv file.")
+    if problem:
+        raise TrackError(f"The motion track {os.fspath(path)!r} {problem}.")
     try:
         if suffix == ".npz":
-            return _read_npz(source)
-        raw = source.read_bytes()
+            track = _read_npz(source)
+        else:
+            track = read_livelink(source.read_bytes(), source.name, fps)
     except OSError as error:
         raise TrackError(f"Cannot read {source} ({error.strerror or error}).") from error
-    return read_livelink(raw, source.name, fps)
+    if track.duration > MAX_SECONDS:
+        raise TrackError(
+            f"{source.name} would last {track.duration / 3600:.3g} hours at its {track.fps:g} frames/s; "
+            "give its true frame rate."
+        )
+    return track
 
 
 def check_track_output(path: str | os.PathLike[str], overwrite: bool = False) -> Path:
@@ -66,9 +72,12 @@ def check_track_output(path: str | os.PathLike[str], overwrite: bool = False) ->
 
     Raises `OutputError`: unknown ending, missing or unwritable folder, or a file that exists.
     """
-    target = Path(path).expanduser()
+    target = user_path(path)
     if target.suffix.lower() not in SUFFIXES:
         raise OutputError(f"A motion track is written as .npz or .csv; {os.fspath(path)!r} is neither.")
+    problem = name_problem(target)
+    if problem:
+        raise OutputError(f"A track cannot be called {target.name} ({problem}); choose another name.")
     if target.is_dir():
         raise OutputError(f"{target} is a folder; give the name of a .npz or .csv file.")
     if target.exists() and not overwrite:

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ..errors import VideoError
-from ..ffmpeg import existing_file, input_arguments, run
+from ..ffmpeg import input_arguments, run
+from ..paths import existing_file, is_folder, user_path
 from .gif import gif_facts, is_gif
 from .target import FOLDER_FILE
 
@@ -57,8 +58,8 @@ def read_metadata(path: str | os.PathLike[str]) -> dict[str, object]:
 
     Raises `VideoError` when the file cannot be read.
     """
-    folder = Path(path).expanduser()
-    if folder.is_dir():
+    folder = user_path(path)
+    if is_folder(folder):
         try:
             stored = json.loads((folder / FOLDER_FILE).read_text("utf-8"))
         except (OSError, ValueError):

@@ -10,7 +10,8 @@ from fractions import Fraction
 from pathlib import Path
 
 from ..errors import VideoError
-from ..ffmpeg import complaint, existing_file, input_arguments, run
+from ..ffmpeg import input_arguments, refusal, run
+from ..paths import existing_file, is_folder, user_path
 from .folder import folder_facts
 from .gif import gif_facts, is_gif
 from .metadata import parse_ffmetadata, to_json
@@ -61,8 +62,8 @@ def probe(path: str | os.PathLike[str]) -> MediaInfo:
     Counts packets and decodes the sound (a minute of sound takes a fraction of a second), so that
     durations are exact where headers only estimate.
     """
-    if Path(path).expanduser().is_dir():
-        return _probe_folder(Path(path).expanduser())
+    if is_folder(path):
+        return _probe_folder(user_path(path))
     found, problem = existing_file(path)
     if problem:
         raise VideoError(f"The video {os.fspath(path)!r} {problem}.")
@@ -103,7 +104,10 @@ def _header(path: Path) -> tuple[str, str]:
     """What ffmpeg says about a file without reading on, and its tags in ffmpeg's format."""
     _, tags, messages = run([*input_arguments(path), "-f", "ffmetadata", "pipe:1"])
     if "Input #0" not in messages:
-        raise VideoError(f"{path.name} is not a video or sound that ffmpeg can read ({complaint(messages)}).")
+        raise VideoError(
+            f"{path.name} is not a video or sound that ffmpeg can read ({refusal(messages)}); "
+            "give an mp4, webm, mov or gif file."
+        )
     return messages.split("Output #0")[0], tags
 
 

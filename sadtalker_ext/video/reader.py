@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import VideoError
-from ..ffmpeg import Ffmpeg, complaint, existing_file, input_arguments
+from ..ffmpeg import Ffmpeg, complaint, input_arguments
+from ..paths import existing_file, is_folder, user_path
 from .folder import folder_facts, folder_frames
 from .probe import video_rate
 from .target import exact_rate
@@ -30,8 +31,8 @@ def read_frames(
     that frame i is shown at i / probe(path).fps. size: (width, height) to scale to. check: called for every
     frame. The arrays may be read-only. Memory does not grow with the video. Raises `VideoError`.
     """
-    folder = Path(path).expanduser()
-    if folder.is_dir():
+    folder = user_path(path)
+    if is_folder(folder):
         return _from_folder(folder, fps, size, check)
     found, problem = existing_file(path)
     if problem:

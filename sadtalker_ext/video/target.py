@@ -12,6 +12,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from ..errors import OutputError
+from ..paths import is_folder, name_problem, user_path
 
 FORMATS: Mapping[str, str] = MappingProxyType({".mp4": "mp4", ".webm": "webm", ".gif": "gif"})
 PNG = "png"  # a folder of pictures: a path that ends in "/" or that has no suffix
@@ -35,7 +36,7 @@ def exact_rate(fps: float) -> Fraction:
 def output_format(path: str | os.PathLike[str]) -> str:
     """ "mp4", "webm", "gif" or "png" by the path's ending; raises `OutputError` for any other ending."""
     suffix = Path(path).suffix.lower()
-    if is_folder_name(path) or Path(path).is_dir() or not suffix:
+    if is_folder_name(path) or is_folder(path) or not suffix:
         return PNG
     if suffix not in FORMATS:
         raise OutputError(f"Cannot write a {suffix} file ({os.fspath(path)}); choose {KNOWN}.")
@@ -53,10 +54,13 @@ def check_output(path: str | os.PathLike[str], overwrite: bool = False, *, forma
     A string without a suffix must end in "/" (or format="png" be given) to name a folder of pictures.
     Raises `OutputError`: unknown ending, missing or unwritable folder, or an existing result.
     """
-    target = Path(path).expanduser()
+    target = user_path(path)
     if not os.fspath(path) or not target.name:
         raise OutputError(f"{os.fspath(path)!r} does not name an output file; choose {KNOWN}.")
     kind = format or output_format(path)
+    problem = name_problem(target)
+    if problem:
+        raise OutputError(f"The output cannot be called {target.name} ({problem}); choose another name.")
     if kind == PNG and format is None and not is_folder_name(path) and not target.is_dir():
         raise OutputError(
             f"The output {os.fspath(path)!r} has no ending that says its format; choose {KNOWN}."

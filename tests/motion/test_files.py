@@ -337,7 +337,7 @@ def test_missing_folder_and_unknown_files(tmp_path: Path) -> None:
     with pytest.raises(TrackError, match="does not exist"):
         load_track(tmp_path / "none.npz")
     (tmp_path / "folder.csv").mkdir()
-    with pytest.raises(TrackError, match="not a file"):
+    with pytest.raises(TrackError, match="is a folder"):
         load_track(tmp_path / "folder.csv")
     with pytest.raises(TrackError, match="Live Link Face"):
         load_track(tmp_path / "track.json")
