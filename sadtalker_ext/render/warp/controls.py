@@ -28,7 +28,7 @@ ROUND_LOOKS_OPEN = 0.6  # share of the opening, found with a face mesh tracker o
 ROUND_AT_MOST = 0.018  # fw
 SLIT_LOOKS_OPEN = 0.45  # share of a narrow opening
 SLIT = 0.025  # fw
-LEAST_GAIN = 0.6
+LEAST_GAIN = 0.6  # of a lip's motion over what was asked, to which more asking makes up
 OVERLAP = 0.004  # fw by which shut lips overlap, so that no light falls between them
 SOFT_KNEE = 0.8  # share of a limit up to which angles are followed exactly
 

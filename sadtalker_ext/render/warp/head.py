@@ -31,15 +31,8 @@ SCAN = tuple(range(4, 27))  # degrees tried
 
 def rotation(yaw_deg: float, pitch_deg: float, roll_deg: float) -> np.ndarray:
     """(3, 3) rotation in axes right, down, away; signs as in `track.HEAD_POSE`."""
-    yaw, pitch, roll = np.radians([yaw_deg, pitch_deg, roll_deg])
-    sy, cy, sp, cp, sr, cr = (
-        np.sin(yaw),
-        np.cos(yaw),
-        np.sin(pitch),
-        np.cos(pitch),
-        np.sin(roll),
-        np.cos(roll),
-    )
+    angles = np.radians([yaw_deg, pitch_deg, roll_deg])
+    (sy, sp, sr), (cy, cp, cr) = np.sin(angles), np.cos(angles)
     about_x = np.array([[1, 0, 0], [0, cp, sp], [0, -sp, cp]])
     about_y = np.array([[cy, 0, -sy], [0, 1, 0], [sy, 0, cy]])
     about_z = np.array([[cr, -sr, 0], [sr, cr, 0], [0, 0, 1]])

@@ -126,7 +126,6 @@ class LipLayers:
         x0, y0, x1, y1 = box
         soft_low, soft_up = self._at(self._soft, lower), self._at(self._soft, upper)
         edge_low, edge_up = self._at(self._lower, lower), self._at(self._upper, upper)
-        moved = float(np.clip(abs(pose.gap - own) / 0.01, 0, 1)) if own else 0.0
         rim = 0.0
         if own:
             rim = pose.seal * self._frame.rim * fw
@@ -140,11 +139,11 @@ class LipLayers:
         cover = np.minimum(in_low + in_up, 1)
         hole = cover < 0.99
         if hole.any():
-            colour = self._fill(colour, cover, hole, skull, jaw_maps, interior, pose, moved if own else 1.0)
+            # The picture's own opening has its shade already.
+            shading = pose.seal if own else 1.0
+            colour = self._fill(colour, cover, hole, skull, jaw_maps, interior, pose, shading)
         if own and pose.seal > 0:
-            colour = self._lip_line(
-                colour, edge_low, edge_up, self._at(self._inner, lower), pose.seal * moved
-            )
+            colour = self._lip_line(colour, edge_low, edge_up, self._at(self._inner, lower), pose.seal)
         fade = _feather(y1 - y0, x1 - x0, max(2.0, FADE * fw))
         out[y0:y1, x0:x1] = cv2.blendLinear(colour, np.ascontiguousarray(out[y0:y1, x0:x1]), fade, 1 - fade)
 
