@@ -6,6 +6,8 @@ import logging
 
 import numpy as np
 
+from ...native_logs import quiet_imports, quiet_stderr
+
 LOGGER = logging.getLogger(__name__)
 MIN_FACE_COVER = 0.85  # share of the face that a trustworthy matte covers
 MAX_COVER = 0.97  # a matte of everything says nothing
@@ -19,11 +21,12 @@ def person_matte(image: np.ndarray, oval: np.ndarray) -> np.ndarray | None:
     import cv2
 
     try:
-        from mediapipe.python.solutions.selfie_segmentation import SelfieSegmentation
+        with quiet_imports():
+            from mediapipe.python.solutions.selfie_segmentation import SelfieSegmentation
     except (ImportError, AttributeError, TypeError):
         return None
     try:
-        with SelfieSegmentation(model_selection=0) as model:
+        with quiet_stderr(), SelfieSegmentation(model_selection=0) as model:
             mask = getattr(model.process(image), "segmentation_mask", None)
     except (RuntimeError, ValueError, OSError) as problem:
         LOGGER.debug("person segmentation failed: %s", problem)
