@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 METHODS: tuple[str, ...] = ("auto", "phones", "visemes")
 
 LEAD_S = 0.0  # how far ahead of the sound the mouth moves
-PARTING_S = 0.045  # in which lips come together and part
+PARTING_S = 0.09  # in which lips come together and part, fastest where they meet
 HELD_FRAMES = 1.5  # shortest closure in frames, so that one frame at least shows it whole
 HELD_LONGEST_S = 0.12  # what slow frame rates may make of a closure, lest the mouth is always shut
 MOVEMENT_S = 0.012  # smoothing of everything but closures
@@ -51,8 +51,8 @@ def generate_lips(
     """Lips for speech: `frames` rows at `fps` in the ARKit space, all but the lips channel at rest.
 
     method: `phones` (words or allphone; raises `DependencyError` without pocketsphinx), `visemes`, or
-    `auto`, what is best for this speech. Raises `OptionsError` for another method. `check` is called during recognition.
-    The same speech always gives the same track.
+    `auto`, what is best for this speech. Raises `OptionsError` for another method. `check` is called during
+    recognition. The same speech always gives the same track.
     """
     if method not in METHODS:
         raise OptionsError(f"Lips can come from {', '.join(METHODS)}, not from {method!r}.")
@@ -100,7 +100,7 @@ def _closed(closures: Sequence[Closure], times: np.ndarray, shortest: float) -> 
         low, high = np.searchsorted(times, [middle - half - PARTING_S, middle + half + PARTING_S])
         away = np.maximum(0, np.abs(times[low:high] - middle) - half)
         ramp = np.clip(1 - away / PARTING_S, 0, 1)
-        shut[low:high] = np.maximum(shut[low:high], closure.strength * ramp * ramp * (3 - 2 * ramp))
+        shut[low:high] = np.maximum(shut[low:high], closure.strength * ramp**2)
     return shut
 
 

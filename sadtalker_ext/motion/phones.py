@@ -172,7 +172,8 @@ def _pieces(samples: np.ndarray, check: Callable[[], None] | None) -> Iterable[t
     hop = SAMPLE_RATE // PHONE_RATE
     count = max(1, int(np.ceil(len(samples) / (PIECE_S * SAMPLE_RATE))))
     frames = len(samples) // hop
-    energy = np.sqrt(np.mean(np.square(samples[: frames * hop].reshape(frames, hop)), axis=1))
+    blocks = samples[: frames * hop].reshape(frames, hop)
+    energy = np.sqrt(np.einsum("ij,ij->i", blocks, blocks) / hop)  # without a copy of the whole speech
     window = round(PAUSE_WINDOW_S * PHONE_RATE)
     cuts = [0]
     for number in range(1, count):
