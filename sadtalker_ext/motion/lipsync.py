@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 METHODS: tuple[str, ...] = ("auto", "phones", "visemes")
 
 LEAD_S = 0.0  # how far ahead of the sound the mouth moves
-PARTING_S = 0.09  # in which lips come together and part, fastest where they meet
+PARTING_S = 0.075  # in which lips come together and part, fastest where they meet
 HELD_FRAMES = 1.5  # shortest closure in frames, so that one frame at least shows it whole
 HELD_LONGEST_S = 0.12  # what slow frame rates may make of a closure, lest the mouth is always shut
 MOVEMENT_S = 0.012  # smoothing of everything but closures

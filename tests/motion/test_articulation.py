@@ -100,7 +100,7 @@ def test_lips_are_parted_between_two_closures():
     for phone in phones:
         if phone.name in ("AA", "IY", "UW"):
             inside = (times > phone.start) & (times < phone.end)
-            assert gap[inside].max() > 1.5 * CLOSED
+            assert gap[inside].max() > 1.25 * CLOSED
 
 
 def test_vowels_differ_as_they_should():
