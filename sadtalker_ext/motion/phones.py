@@ -215,7 +215,10 @@ def _words_of_piece(samples: np.ndarray, start: float) -> Transcript:
     text, spread = "", []
     for settings in WORD_SETTINGS:
         decoder = _decoder(**settings)
-        _decode(decoder, audio)
+        try:
+            _decode(decoder, audio)
+        except RuntimeError:  # too short, or nothing that could be speech
+            break
         hypothesis = decoder.hyp()
         if hypothesis is None or not hypothesis.hypstr.strip():
             break
@@ -261,8 +264,12 @@ def _phones_of_piece(samples: np.ndarray, start: float) -> Transcript:
 
     model = Path(get_model_path()) / "en-us" / "en-us-phone.lm.bin"
     decoder = _decoder(allphone=str(model), lw=2.0, beam=1e-20, pbeam=1e-20)
-    _decode(decoder, _pcm(samples))
-    phones = [_phone(item.word, start, item.start_frame, item.end_frame + 1) for item in decoder.seg()]
+    try:
+        _decode(decoder, _pcm(samples))
+    except RuntimeError:  # too short, or nothing that could be speech
+        return Transcript((), "")
+    heard = decoder.seg() or ()
+    phones = [_phone(item.word, start, item.start_frame, item.end_frame + 1) for item in heard]
     return Transcript(_merged(phones), "")
 
 

@@ -178,6 +178,14 @@ def test_silence_holds_no_phones(seconds: float):
 
 
 @needs_recogniser
+@pytest.mark.parametrize("count", [1, 320, 1600])
+def test_what_is_too_short_to_be_speech_holds_next_to_nothing(count: int):
+    samples = np.random.default_rng(0).normal(0, 0.1, count).astype(np.float32)
+    for find in (recogniser.recognise_words, recogniser.decode_phones):
+        assert len(find(samples).phones) <= 2
+
+
+@needs_recogniser
 def test_the_recogniser_prints_nothing(speech: np.ndarray, capfd: pytest.CaptureFixture[str]):
     recogniser.recognise_words(speech[:SAMPLE_RATE])
     recogniser.decode_phones(speech[:SAMPLE_RATE])
