@@ -52,7 +52,7 @@ class Knob:
             return None
         try:
             return _CHECKS[self.kind](self, value)
-        except (TypeError, ValueError, AttributeError):
+        except (TypeError, ValueError, AttributeError, OverflowError):
             raise self.error(value) from None
 
     def error(self, value: Any) -> OptionsError:

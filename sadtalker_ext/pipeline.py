@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from .render import Renderer
 
     PictureSource = str | Path | Image.Image | np.ndarray
-    SpeechSource = str | Path | tuple[np.ndarray, int]
+    SpeechSource = str | Path | tuple[np.ndarray, int] | tuple[int, np.ndarray]
 
 RENDERERS_KEPT = 2  # prepared portraits that stay in memory between runs
 SOFTWARE = "sadtalker-ext"

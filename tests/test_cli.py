@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +17,8 @@ import pytest
 from PIL import Image
 
 from sadtalker_ext.cli import main
+from sadtalker_ext.motion import save_track
+from sadtalker_ext.track import MotionTrack
 
 POINTS = ["--points", "40,52", "88,52", "64,76", "48,96", "80,96"]
 
@@ -85,6 +89,29 @@ def test_animate_then_inspect_and_render_again(picture, audio, out, capsys):
     assert run("render", picture, out / "m.csv", "--audio", audio, "-o", out / "again.mp4", *POINTS) == 0
     assert run("motion", picture, audio, "-o", out / "m.npz", *POINTS, "-q") == 0
     assert sorted(p.name for p in out.iterdir()) == ["a b.mp4", "again.mp4", "m.csv", "m.npz"]
+
+
+WRONG_LINES = {
+    "--fps abc": "--fps must be a number from 1 to 60",
+    "--seed 1.5": "--seed must be a whole number",
+    "--points 1 2 3 4 5": "--points must be five points",
+    "--points 1,2 3,4": "--points",
+    "--face-at 5": "--face-at must be a point",
+    "--frobnicate": "unrecognized arguments: --frobnicate",
+    "--yaw x": "--yaw must be",
+}
+
+
+@pytest.mark.parametrize("words", WRONG_LINES)
+def test_a_wrong_command_line_is_one_sentence(words, capsys):
+    with pytest.raises(SystemExit) as refusal:
+        run("animate", "picture.png", "speech.wav", *words.split())
+    assert refusal.value.code == 2
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    (line,) = shown.err.splitlines()
+    assert line.startswith(f"sadtalker: {WRONG_LINES[words]}")
+    assert line.endswith("--help tells more.")
 
 
 def test_engines_tells_what_is_ready(capsys):
@@ -169,6 +196,104 @@ def test_bad_outputs(picture, audio, out, tmp_path, capsys):
     )
 
 
+def test_what_is_read_is_never_written_over(picture, audio, out, capsys):
+    """Not even when overwriting is allowed."""
+    video = out / "own.gif"
+    assert run("animate", picture, "--idle", 0.2, "-o", video, *POINTS, "-q") == 0
+    before = picture.read_bytes(), video.read_bytes()
+    (out / "link.gif").symlink_to(video)
+    for line in (
+        [picture, "--preview-face", picture, *POINTS],
+        [video, audio, "-o", video, *POINTS],
+        [video, audio, "-o", out / "link.gif", *POINTS],
+        [picture, audio, "-o", video, "--ref-pose", video, *POINTS],
+        [picture, audio, "-o", video, "--ref-blink", video, *POINTS],
+    ):
+        assert "one of the inputs" in refused(capsys, "animate", *line, "--overwrite")
+    assert (picture.read_bytes(), video.read_bytes()) == before
+
+
+def test_a_frame_of_an_older_result_is_not_removed_by_the_next(picture, out, capsys):
+    assert run("animate", picture, "--idle", 0.2, "-o", f"{out}/frames/", *POINTS, "-q") == 0
+    frame = out / "frames" / "frame_000001.png"
+    line = ("animate", frame, "--idle", 0.2, "-o", f"{out}/frames/", *POINTS, "--overwrite")
+    assert "one of the inputs" in refused(capsys, *line)
+    assert frame.exists()
+
+
+def test_names_that_cannot_be(picture, audio, out, capsys):
+    refused(capsys, "animate", picture, audio, "-o", out / f"{'x' * 300}.mp4", *POINTS)
+    refused(capsys, "animate", picture, audio, "-o", picture / "o.mp4", *POINTS)
+    refused(capsys, "animate", "x" * 300, audio, "-o", out / "o.mp4")
+    refused(capsys, "animate", picture, "x" * 300, "-o", out / "o.mp4", *POINTS)
+    refused(capsys, "animate", picture, "--preview-face", out / f"{'x' * 300}.png", *POINTS)
+    refused(capsys, "motion", picture, audio, "-o", out / f"{'x' * 300}.npz", *POINTS)
+    refused(capsys, "render", picture, f"{'x' * 300}.npz", "-o", out / "o.mp4")
+    refused(capsys, "evaluate", "x" * 300)
+    assert list(out.iterdir()) == []
+
+
+def test_a_name_like_a_home_is_a_name(audio, out, capsys, monkeypatch):
+    monkeypatch.chdir(out)
+    assert "'~nobody.png' does not exist" in refused(capsys, "animate", "~nobody.png", audio, "-o", "o.mp4")
+    assert "'~nobody.npz' does not exist" in refused(capsys, "render", "p.png", "~nobody.npz", "-o", "o.mp4")
+    refused(capsys, "animate", "p.png", audio, "-o", "~nobody/o.mp4")
+
+
+def test_reference_videos_are_looked_at_before_listening(picture, audio, out, capsys, monkeypatch):
+    from sadtalker_ext import motion
+
+    monkeypatch.setattr(motion, "generate_lips", lambda *_, **__: pytest.fail("listened first"))
+    for bad in ("missing.mp4", picture, audio):
+        for flag in ("--ref-pose", "--ref-blink"):
+            refused(capsys, "animate", picture, audio, "-o", out / "o.mp4", flag, bad, *POINTS)
+    assert list(out.iterdir()) == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a folder in use cannot be removed there")
+def test_a_working_folder_that_is_gone(picture, audio, out, capsys, monkeypatch):
+    gone = out / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    assert "current folder" in refused(capsys, "animate", picture, audio, *POINTS)
+
+
+def test_a_narrow_terminal_does_not_break_the_run(monkeypatch, picture):
+    shown, told = (io.TextIOWrapper(io.BytesIO(), encoding="ascii") for _ in range(2))
+    monkeypatch.setattr(sys, "stdout", shown)
+    monkeypatch.setattr(sys, "stderr", told)
+    assert run("animate", "fehlt für immer.png", "--preview-face", "✓.png") == 2
+    assert run("animate", picture, "--preview-face", picture.parent / "über.png", *POINTS) == 0
+    told.flush()
+    shown.flush()
+    assert "f?r immer" in told.buffer.getvalue().decode("ascii")
+    assert "?ber.png" in shown.buffer.getvalue().decode("ascii")
+
+
+def test_closed_streams_are_not_given_to_other_files():
+    code = (
+        "import os, sys\n"
+        "for number in (0, 1, 2): os.close(number)\n"
+        "sys.stdin = sys.stdout = sys.stderr = None\n"
+        "from sadtalker_ext.console import open_streams\n"
+        "open_streams()\n"
+        "print('nobody hears this', file=sys.stderr)\n"
+        "os._exit(0 if os.open(os.devnull, os.O_RDONLY) > 2 else 1)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+def test_output_that_cannot_be_printed_is_no_traceback():
+    command = [sys.executable, "-m", "sadtalker_ext", "engines"]
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("sadtalker: ")
+
+
 def test_options_out_of_range(picture, audio, out, capsys):
     assert "--fps" in refused(capsys, "animate", picture, audio, "-o", out / "o.mp4", "--fps", 200)
     assert "--end" in refused(
@@ -177,6 +302,27 @@ def test_options_out_of_range(picture, audio, out, capsys):
     with pytest.raises(SystemExit) as refusal:
         run("animate", picture, audio, "--lips", "loud")
     assert refusal.value.code == 2
+
+
+def test_silence_is_animated_and_videos_without_sound_are_not(picture, out, tmp_path, capsys):
+    import soundfile
+
+    soundfile.write(tmp_path / "silence.wav", np.zeros(8000), 16000)
+    assert run("animate", picture, tmp_path / "silence.wav", "-o", out / "o.mp4", *POINTS, "-q") == 0
+    assert run("animate", picture, "--idle", 0.2, "-o", out / "mute.mp4", *POINTS, "-q") == 0
+    sentence = refused(capsys, "animate", picture, out / "mute.mp4", "-o", out / "p.mp4", *POINTS)
+    assert "mute.mp4 has no sound" in sentence
+
+
+@pytest.mark.parametrize("broken", [np.nan, np.inf, 40.0])
+def test_broken_and_clipped_numbers_are_animated(broken, picture, out, tmp_path):
+    import soundfile
+
+    samples = (0.3 * np.sin(np.arange(8000) / 10)).astype(np.float32)
+    samples[1000:2000] = broken
+    soundfile.write(tmp_path / "odd.wav", samples, 16000, subtype="FLOAT")
+    assert run("animate", picture, tmp_path / "odd.wav", "-o", out / "o.mp4", *POINTS, "-q") == 0
+    assert [path.name for path in out.iterdir()] == ["o.mp4"]
 
 
 def test_no_face(picture, audio, out, capsys):
@@ -188,7 +334,10 @@ def test_no_face(picture, audio, out, capsys):
 def test_bad_tracks(picture, out, tmp_path, capsys):
     (tmp_path / "t.csv").write_text("hello")
     (tmp_path / "t.npz").write_bytes(b"hello")
-    for name in ("t.csv", "t.npz", "missing.npz", "t.txt"):
+    rest = MotionTrack.rest(5, 25.0)
+    save_track(replace(rest, fps=1e-6), tmp_path / "slow.npz")
+    save_track(rest.with_columns({"jawOpen": 1e30}), tmp_path / "huge.npz")
+    for name in ("t.csv", "t.npz", "missing.npz", "t.txt", "slow.npz", "huge.npz"):
         refused(capsys, "render", picture, tmp_path / name, "-o", out / "o.mp4", *POINTS)
 
 

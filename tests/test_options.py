@@ -82,6 +82,8 @@ def test_dictionary_round_trip_survives_json(values):
         ("idle", 0),
         ("ref_pose", ""),
         ("expression_scale", float("inf")),
+        ("fps", 10**400),
+        ("seed", 10**400),
     ],
 )
 def test_bad_values_are_refused_in_a_sentence_naming_the_flag(name, value):

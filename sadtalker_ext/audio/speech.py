@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import operator
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -63,13 +64,13 @@ class Speech:
 
 
 def load_speech(
-    source: str | os.PathLike[str] | tuple[np.ndarray, int],
+    source: str | os.PathLike[str] | tuple[np.ndarray, int] | tuple[int, np.ndarray],
     *,
     start: float = 0.0,
     end: float | None = None,
     check: Callable[[], None] | None = None,
 ) -> Speech:
-    """Reads speech from any audio or video file, or from an (array, rate in Hz) pair.
+    """Reads speech from any audio or video file, or from an (array, rate in Hz) pair in either order.
 
     Arrays are (N,) or (N, channels), integers of any width or floats. Channels are mixed to mono; the
     result is scaled down if it exceeds full scale. start, end: seconds; `end` past the end means the end.
@@ -80,8 +81,12 @@ def load_speech(
         raise AudioError(f"The start of the speech must be 0 seconds or later, not {start:g}.")
     if end is not None and not end > start:
         raise AudioError(f"The end of the speech ({end:g} s) must come after its start ({start:g} s).")
-    if isinstance(source, tuple):
+    if isinstance(source, (tuple, list)):
         return _from_array(source, start, end, check)
+    if not isinstance(source, (str, os.PathLike)):
+        raise AudioError(
+            f"Speech must be a file path or a pair of array and rate, not {type(source).__name__}."
+        )
     path, problem = existing_file(source)
     if problem:
         raise AudioError(f"The audio file {os.fspath(source)!r} {problem}.")
@@ -126,15 +131,13 @@ def _decode(
 
 
 def _from_array(
-    source: tuple[Any, Any], start: float, end: float | None, check: Callable[[], None] | None
+    source: Sequence[Any], start: float, end: float | None, check: Callable[[], None] | None
 ) -> Speech:
     name = "The audio array"
     if len(source) != 2:
         raise AudioError(f"{name} must come with its sample rate: (array, rate).")
     values, rate = source if np.ndim(source[1]) == 0 else (source[1], source[0])
-    if np.ndim(rate) != 0 or not MIN_RATE <= float(rate) <= MAX_RATE or float(rate) != int(rate):
-        raise AudioError(f"{name} needs a whole sample rate of {MIN_RATE} to {MAX_RATE} Hz, not {rate!r}.")
-    rate = int(rate)
+    rate = _whole_rate(rate, name)
     original = _as_frames(values)
     if len(original) > MAX_SECONDS * rate:
         raise _too_long(name)
@@ -154,6 +157,19 @@ def _from_array(
     if mix.broken:
         original = np.nan_to_num(original, nan=0.0, posinf=0.0, neginf=0.0)
     return Speech(samples, duration, None, 0.0, original, rate, original.shape[1], mix.broken > 0)
+
+
+def _whole_rate(rate: Any, name: str) -> int:
+    try:
+        whole = operator.index(rate) if not isinstance(rate, (float, np.floating)) else int(rate)
+        if whole != rate or not MIN_RATE <= whole <= MAX_RATE:
+            raise ValueError
+    except (TypeError, ValueError, OverflowError):
+        shown = repr(rate) if np.ndim(rate) == 0 else "an array"
+        raise AudioError(
+            f"{name} needs a whole sample rate of {MIN_RATE} to {MAX_RATE} Hz beside it, not {shown}."
+        ) from None
+    return whole
 
 
 def _as_frames(values: Any) -> np.ndarray:

@@ -19,6 +19,7 @@ from .livelink import read_livelink, write_livelink
 
 FORMAT_VERSION = 1  # of our .npz
 SUFFIXES = (".npz", ".csv")
+LARGEST = 360.0  # of any value; what is beyond it is no motion, and overflows what is computed from it
 MAX_SECONDS = 86400.0  # longer ones have a wrong frame rate
 MAX_BYTES = 2**31  # unpacked; a day of motion at 60 frames/s has 1.1 GB
 
@@ -162,6 +163,11 @@ def _read_npz(source: Path) -> MotionTrack:
     if not (np.isfinite(fps) and fps > 0) or len(data) == 0 or not np.isfinite(data).all():
         raise TrackError(
             f"{name} holds no usable motion: a rate, or numbers, that are not finite, or no rows."
+        )
+    largest = float(np.abs(data).max())
+    if largest > LARGEST:
+        raise TrackError(
+            f"{name} holds values up to {largest:g}; blendshapes lie between 0 and 1, head angles in degrees."
         )
     order = [columns.index(column) for column in space.columns]
     return MotionTrack(space, fps, data[:, order], provenance if isinstance(provenance, dict) else {})

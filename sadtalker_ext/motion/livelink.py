@@ -101,7 +101,8 @@ def read_livelink(raw: bytes, name: str, fps: float | None = None) -> MotionTrac
         times = np.arange(len(rows)) / fps
     elif times is None:
         raise TrackError(
-            f"{name} has no usable timecodes (like 12:21:59:06.595); say how many frames a second it has."
+            f"{name} has no usable timecodes (like 12:21:59:06.595); "
+            "say how many frames a second it has (--track-fps)."
         )
     else:
         fps = _rate(times, name)
@@ -209,7 +210,9 @@ def _rate(times: np.ndarray, name: str) -> float:
         return ASSUMED_FPS
     step = float(np.median(steps))
     if step <= 0 or (steps < 0).any():
-        raise TrackError(f"The timecodes of {name} do not rise; say how many frames a second it has.")
+        raise TrackError(
+            f"The timecodes of {name} do not rise; say how many frames a second it has (--track-fps)."
+        )
     even = steps[np.abs(steps - step) < EVEN * step]
     # Timecodes are rounded: the mean over all even steps is finer than any one of them.
     rate = 1 / float(even.mean())

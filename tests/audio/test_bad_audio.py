@@ -116,6 +116,16 @@ def test_bad_arrays() -> None:
     assert "shape" in sentence((np.zeros((2, 2, 2)), 16000))
     assert "shape" in sentence((np.array(["a", "b"]), 16000))
     assert "channels" in sentence((np.zeros((16000, 20)), 16000))
+    for rate in (None, "16000", np.zeros(16000), float("nan"), 10**400):
+        assert "sample rate" in sentence((np.zeros(16000), rate))
+    for source in (np.zeros(16000), 5, b"speech.wav", None):
+        assert "array and rate" in sentence(source)
+
+
+def test_an_array_and_its_rate_come_in_either_order() -> None:
+    sound = np.sin(np.arange(8000) / 9).astype(np.float32)
+    given = [load_speech(pair) for pair in ((sound, 16000), (16000, sound), [16000.0, sound])]
+    assert all((speech.samples == given[0].samples).all() for speech in given)
 
 
 def test_all_numbers_broken_in_a_file(make_sound: MakeSound) -> None:

@@ -96,6 +96,24 @@ def test_five_points_are_met_exactly() -> None:
     assert head_pose(face.landmarks)[2] == pytest.approx(10, abs=1)
 
 
+def test_points_are_those_of_the_picture_as_it_was_given(tmp_path: Path) -> None:
+    """Not of the smaller one that is worked on: users read them off their own picture."""
+    points = [(1200.0, 1000.0), (2800.0, 1000.0), (2000.0, 2000.0), (1500.0, 2600.0), (2500.0, 2600.0)]
+    path, turned = tmp_path / "large.jpg", tmp_path / "turned.jpg"
+    picture = Image.new("RGB", (4000, 3600), (90, 120, 90))
+    picture.save(path)
+    exif = Image.Exif()
+    exif[0x0112] = 6  # shown turned by a quarter
+    picture.transpose(Image.Transpose.ROTATE_90).save(turned, exif=exif)
+    for source in (path, turned, picture, np.asarray(picture)):
+        portrait = load_portrait(source, points=points)
+        scale = portrait.width / 4000
+        assert scale < 0.95
+        assert np.abs(np.array(five_points(portrait.face.landmarks)) / scale - points).max() < 0.5
+    with pytest.raises(FaceNotFoundError, match="4000x3600"):
+        load_portrait(path, points=[(x + 2000, y) for x, y in points])
+
+
 def test_five_points_work_upside_down_and_with_the_persons_own_left_and_right() -> None:
     points = [(210.0, 190.0), (300.0, 190.0), (255.0, 250.0), (220.0, 296.0), (290.0, 296.0)]
     face = face_from_points(points, 512, 512)
