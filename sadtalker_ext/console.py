@@ -22,6 +22,7 @@ STAGE_TITLES = {
     "render": "rendering",
 }
 BAR = "{desc} {percentage:3.0f}% |{bar}| {n_fmt}/{total_fmt} frames, {rate_fmt}, {remaining} left"
+SHORT_BAR = "{desc} {percentage:3.0f}% |{bar}| {remaining} left"
 
 
 def open_streams() -> None:
@@ -54,6 +55,9 @@ class ProgressBar:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._close()
+
+    def _close(self) -> None:
         if self._bar is not None:
             self._bar.close()
             self._bar = None
@@ -62,17 +66,18 @@ class ProgressBar:
         if self._quiet:
             return
         if progress.stage != self._stage:
+            self._close()
             self._stage = progress.stage
             if progress.stage != "render":
                 print(f"{STAGE_TITLES[progress.stage]} …", file=sys.stderr)
-        if progress.stage == "render":
+        if progress.total > 1:
             if self._bar is None:
                 from tqdm import tqdm
 
                 self._bar = tqdm(
                     total=progress.total,
-                    desc=STAGE_TITLES["render"],
-                    bar_format=BAR,
+                    desc=STAGE_TITLES[progress.stage],
+                    bar_format=BAR if progress.stage == "render" else SHORT_BAR,
                     unit=" frames",
                     file=sys.stderr,
                     dynamic_ncols=True,

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .render import Renderer
 
 Check = Callable[[], None]
+Report = Callable[[int, int], None]  # done, total
 
 # What a louder or quieter expression scales: amounts of opening and raising, never the closures of
 # /p b m/ and /f v/, which are reached or missed.
@@ -46,7 +47,7 @@ class Need:
 class Engine:
     """A named composition of motion generators and a renderer.
 
-    motion(speech, frames, options, check): the motion track, `frames` rows in `space`.
+    motion(speech, frames, options, check, report): the motion track, `frames` rows in `space`.
     renderer(portrait, device): everything that depends on the picture alone, ready to render tracks on a
     torch device ("cpu", "cuda" …).
     """
@@ -56,7 +57,7 @@ class Engine:
     space: MotionSpace
     composition: Mapping[str, str]
     needs: Callable[[], tuple[Need, ...]]
-    motion: Callable[[Speech, int, Options, Check], MotionTrack]
+    motion: Callable[[Speech, int, Options, Check, Report], MotionTrack]
     renderer: Callable[[Portrait, str], Renderer]
 
     def missing(self) -> list[Need]:
@@ -94,7 +95,9 @@ def _instant_needs() -> tuple[Need, ...]:
     )
 
 
-def instant_motion(speech: Speech, frames: int, options: Options, check: Check) -> MotionTrack:
+def instant_motion(
+    speech: Speech, frames: int, options: Options, check: Check, report: Report
+) -> MotionTrack:
     """Lips from the speech, head, eyes and brows by seeded procedures, overridden by what was asked for.
 
     Returns `frames` rows in the ARKit space at `options.fps`.
@@ -121,7 +124,9 @@ def instant_motion(speech: Speech, frames: int, options: Options, check: Check) 
     else:
         pose = motion.track_reference(options.ref_pose, fps=fps, channels="pose", frames=frames, check=check)
     if options.idle is None:
-        track = motion.generate_lips(speech, fps=fps, frames=frames, method=options.lips, check=check)
+        track = motion.generate_lips(
+            speech, fps=fps, frames=frames, method=options.lips, check=check, progress=report
+        )
     else:
         track = MotionTrack.rest(frames, fps)
     made_by = {"lips": track.provenance, "pose": pose.provenance}

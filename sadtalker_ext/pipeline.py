@@ -130,8 +130,11 @@ def playable_fps(track: MotionTrack) -> float:
 
 
 def release() -> None:
-    """Forget prepared portraits, so that the host gets their memory back."""
+    """Forget prepared portraits and recognised speech, so that the host gets their memory back."""
+    from .motion import forget
+
     _renderers.clear()
+    forget()
 
 
 # Prepared portraits, most recently used last; the key holds everything that shaped them.
@@ -206,7 +209,13 @@ class _Run:
 
     def make_motion(self, speech: Speech) -> MotionTrack:
         self.report(Progress("motion", 0, 1))
-        track = self.engine.motion(speech, self.frames(speech), self.options, self.check)
+        track = self.engine.motion(
+            speech,
+            self.frames(speech),
+            self.options,
+            self.check,
+            lambda done, total: self.report(Progress("motion", done, total)),
+        )
         self.report(Progress("motion", 1, 1))
         return track
 

@@ -6,10 +6,12 @@ from .eyes import generate_eyes
 from .files import check_track_output, load_track, save_track
 from .head import generate_head, ramp
 from .lipsync import generate_lips
+from .recognition import forget
 from .reference import track_reference
 
 __all__ = [
     "check_track_output",
+    "forget",
     "generate_eyes",
     "generate_head",
     "generate_lips",

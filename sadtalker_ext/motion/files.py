@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
 import numpy as np
 
 from ..errors import OutputError, TrackError
-from ..paths import existing_file, name_problem, user_path
+from ..outputs import check_new_file, write_whole
+from ..paths import existing_file, user_path
 from ..track import ARKIT, SPACES, MotionTrack
 from .livelink import read_livelink, write_livelink
 
@@ -35,7 +34,7 @@ def save_track(track: MotionTrack, path: str | os.PathLike[str], overwrite: bool
     if target.suffix.lower() == ".csv" and track.space != ARKIT:
         raise TrackError(f"Only arkit tracks can be written as .csv, not {track.space.name}; choose .npz.")
     write = write_livelink if target.suffix.lower() == ".csv" else _write_npz
-    _write_whole(target, overwrite, lambda file: write(track, file))
+    write_whole(target, overwrite, lambda file: write(track, file))
     return target
 
 
@@ -76,46 +75,8 @@ def check_track_output(path: str | os.PathLike[str], overwrite: bool = False) ->
     target = user_path(path)
     if target.suffix.lower() not in SUFFIXES:
         raise OutputError(f"A motion track is written as .npz or .csv; {os.fspath(path)!r} is neither.")
-    problem = name_problem(target)
-    if problem:
-        raise OutputError(f"A track cannot be called {target.name} ({problem}); choose another name.")
-    if target.is_dir():
-        raise OutputError(f"{target} is a folder; give the name of a .npz or .csv file.")
-    if target.exists() and not overwrite:
-        raise OutputError(
-            f"{target} exists already; choose another name or allow overwriting it (--overwrite)."
-        )
-    if not target.parent.is_dir():
-        raise OutputError(f"The folder {target.parent} for the motion track does not exist; create it first.")
-    if not os.access(target.parent, os.W_OK):
-        raise OutputError(f"Cannot write into the folder {target.parent}; choose another place.")
+    check_new_file(target, overwrite)
     return target
-
-
-def _write_whole(target: Path, overwrite: bool, write: Callable[[IO[bytes]], None]) -> None:
-    partial = target.with_name(f".{target.stem[:40]}.partial-{secrets.token_hex(6)}{target.suffix}")
-    claimed = False
-    try:
-        with partial.open("xb") as file:
-            write(file)
-        if not overwrite:
-            # Created by us or not at all: a file that appeared meanwhile is never replaced.
-            target.open("xb").close()
-            claimed = True
-        os.replace(partial, target)
-        claimed = False
-    except FileExistsError:
-        raise OutputError(
-            f"{target} was created meanwhile; choose another name or allow overwriting it (--overwrite)."
-        ) from None
-    except OSError as error:
-        raise OutputError(
-            f"Cannot write {target} ({error.strerror or error}); choose another place."
-        ) from error
-    finally:
-        partial.unlink(missing_ok=True)
-        if claimed:
-            target.unlink(missing_ok=True)
 
 
 def _write_npz(track: MotionTrack, file: IO[bytes]) -> None:

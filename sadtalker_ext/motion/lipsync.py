@@ -20,6 +20,7 @@ from ..errors import OptionsError
 from ..track import ARKIT, MotionTrack
 from . import phones as recogniser
 from .articulation import RATE, SILENT_LOUDNESS, Articulation, Closure, articulate
+from .recognition import recognise
 from .viseme_lips import articulate_visemes, reconciled
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ def generate_lips(
     frames: int,
     method: str = "auto",
     check: Callable[[], None] | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> MotionTrack:
     """Lips for speech: `frames` rows at `fps` in the ARKit space, all but the lips channel at rest.
 
@@ -61,7 +63,7 @@ def generate_lips(
     if speech.is_silent:
         rest = MotionTrack.rest(frames, fps)
         return MotionTrack(ARKIT, fps, rest.data, {"lips": "rest", "why": "nothing is said"})
-    articulation, provenance = _articulation(speech.samples, method, check)
+    articulation, provenance = _articulation(speech.samples, method, check, progress)
     return MotionTrack(ARKIT, fps, sampled(articulation, fps=fps, frames=frames), provenance)
 
 
@@ -105,13 +107,15 @@ def _closed(closures: Sequence[Closure], times: np.ndarray, shortest: float) -> 
 
 
 def _articulation(
-    samples: np.ndarray, method: str, check: Callable[[], None] | None
+    samples: np.ndarray,
+    method: str,
+    check: Callable[[], None] | None,
+    progress: Callable[[int, int], None] | None,
 ) -> tuple[Articulation, dict[str, object]]:
     if method == "visemes" or not recogniser.available():
         why = "asked for" if method == "visemes" else "pocketsphinx is not installed"
         return _by_net(samples)[0], {"lips": "visemes", "why": why, **_net_hash()}
-    words = recogniser.recognise_words(samples, check=check)
-    phones = recogniser.decode_phones(samples, check=check)
+    words, phones = recognise(samples, check=check, progress=progress)
     loud = loudness(samples)
     trust = recogniser.trust_in_words(words, phones, len(loud))
     by_words = trust >= recogniser.TRUSTED

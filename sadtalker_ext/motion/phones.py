@@ -101,13 +101,13 @@ def recognise_words(samples: np.ndarray, *, check: Callable[[], None] | None = N
     between pieces of about `PIECE_S` seconds. Raises `DependencyError` without pocketsphinx.
     """
     require()
-    return _join([_words_of_piece(piece, start) for start, piece in _pieces(samples, check)])
+    return join([words_of_piece(piece, start) for start, piece in pieces(samples, check)])
 
 
 def decode_phones(samples: np.ndarray, *, check: Callable[[], None] | None = None) -> Transcript:
     """Phones as they sound, without words, for any language; arguments and errors as `recognise_words`."""
     require()
-    return _join([_phones_of_piece(piece, start) for start, piece in _pieces(samples, check)])
+    return join([phones_of_piece(piece, start) for start, piece in pieces(samples, check)])
 
 
 def trust_in_words(words: Transcript, phones: Transcript, rows: int) -> np.ndarray:
@@ -165,7 +165,7 @@ def align_words(samples: np.ndarray, text: str) -> tuple[Phone, ...]:
     raise ValueError(f"the text cannot be aligned with the speech: {failure}")
 
 
-def _pieces(samples: np.ndarray, check: Callable[[], None] | None) -> Iterable[tuple[float, np.ndarray]]:
+def pieces(samples: np.ndarray, check: Callable[[], None] | None) -> Iterable[tuple[float, np.ndarray]]:
     """(start in seconds, samples) of pieces cut at the quietest moments, each levelled alone."""
     import numpy as np
 
@@ -210,7 +210,8 @@ def _pcm(samples: np.ndarray) -> bytes:
     return (np.clip(levelled, -1, 1) * 32767).astype("<i2").tobytes()
 
 
-def _words_of_piece(samples: np.ndarray, start: float) -> Transcript:
+def words_of_piece(samples: np.ndarray, start: float) -> Transcript:
+    """`recognise_words` of one piece that begins `start` seconds into the speech."""
     audio = _pcm(samples)
     text, spread = "", []
     for settings in WORD_SETTINGS:
@@ -257,7 +258,8 @@ def _aligned(decoder: Any, start: float, posteriors: Sequence[float]) -> list[Ph
     return phones
 
 
-def _phones_of_piece(samples: np.ndarray, start: float) -> Transcript:
+def phones_of_piece(samples: np.ndarray, start: float) -> Transcript:
+    """`decode_phones` of one piece that begins `start` seconds into the speech."""
     from pathlib import Path
 
     from pocketsphinx import get_model_path
@@ -296,6 +298,7 @@ def _merged(phones: Iterable[Phone]) -> tuple[Phone, ...]:
     return tuple(merged)
 
 
-def _join(pieces: Sequence[Transcript]) -> Transcript:
-    phones = _merged(phone for piece in pieces for phone in piece.phones)
-    return Transcript(phones, " ".join(piece.text for piece in pieces if piece.text))
+def join(heard: Sequence[Transcript]) -> Transcript:
+    """The transcripts of neighbouring pieces as one."""
+    phones = _merged(phone for piece in heard for phone in piece.phones)
+    return Transcript(phones, " ".join(piece.text for piece in heard if piece.text))

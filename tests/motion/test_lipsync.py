@@ -43,8 +43,7 @@ def recognised(monkeypatch: pytest.MonkeyPatch):
     def hear(words: Transcript, phones: Transcript) -> None:
         monkeypatch.setattr(recogniser, "available", lambda: True)
         monkeypatch.setattr(recogniser, "require", lambda: None)
-        monkeypatch.setattr(recogniser, "recognise_words", lambda samples, check=None: words)
-        monkeypatch.setattr(recogniser, "decode_phones", lambda samples, check=None: phones)
+        monkeypatch.setattr(lipsync, "recognise", lambda *_, **__: (words, phones))
 
     return hear
 
