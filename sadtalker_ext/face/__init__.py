@@ -8,7 +8,7 @@ from .geometry import eye_aperture, face_width, head_pose, lip_gap, mouth_width
 from .picture import Picture, load_picture
 from .points import face_from_points
 from .portrait import Portrait, load_portrait
-from .preview import draw_faces, save_picture, save_preview
+from .preview import check_picture_output, draw_faces, save_picture, save_preview
 from .template import template
 from .tracker import FaceTracker
 
@@ -19,6 +19,7 @@ __all__ = [
     "LandmarkDetector",
     "Picture",
     "Portrait",
+    "check_picture_output",
     "draw_faces",
     "eye_aperture",
     "face_from_points",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,7 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..errors import OutputError
-from ..paths import name_problem, user_path
+from ..outputs import check_new_file, write_whole
+from ..paths import user_path
 from . import topology
 from .faces import Face
 
@@ -21,6 +21,7 @@ CHOSEN = (60, 214, 130)  # RGB
 OTHER = (255, 196, 61)
 INK = (22, 26, 29)
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
+QUALITY = 95  # of 100, where the format loses something
 LINE = 0.0032  # width of boxes over the picture's mean side
 BOX_LINE = 0.012  # the same over the face's size, for faces that are small in their picture
 MESH_LINE = 0.006  # width of the mesh's outlines over the face's size
@@ -67,39 +68,31 @@ def save_preview(portrait: Portrait, target: str | Path, *, overwrite: bool = Fa
     return save_picture(draw_faces(portrait, portrait.faces, portrait.face), target, overwrite=overwrite)
 
 
+def check_picture_output(target: str | Path, overwrite: bool = False) -> Path:
+    """Refuse, before any work, a place where a picture cannot be written; returns the path with `~` expanded.
+
+    Raises `OutputError`: unknown ending, missing or unwritable folder, or a file that exists.
+    """
+    path = user_path(target)
+    if path.suffix.lower() not in SUFFIXES:
+        raise OutputError(f"A picture is saved as {', '.join(SUFFIXES)}, not as {path.name!r}; rename it.")
+    check_new_file(path, overwrite)
+    return path
+
+
 def save_picture(image: np.ndarray, target: str | Path, *, overwrite: bool = False) -> Path:
     """Write a uint8 (H, W, 3|4) picture to a .png, .jpg or .webp file; returns its path.
 
-    Raises `OutputError` for another extension, an existing file without `overwrite`, or a folder
-    that cannot be written to. Nothing half-written is left behind.
+    Raises `OutputError` as `check_picture_output` does, or when writing fails. Nothing half-written is left.
     """
     from PIL import Image
 
-    path = user_path(target)
-    suffix = path.suffix.lower()
-    if suffix not in SUFFIXES:
-        raise OutputError(f"A picture is saved as {', '.join(SUFFIXES)}, not as {path.name!r}; rename it.")
-    problem = name_problem(path)
-    if problem:
-        raise OutputError(f"A picture cannot be called {path.name} ({problem}); choose another name.")
-    if path.is_dir():
-        raise OutputError(f"{path} is a folder; give the name of a picture file.")
-    if path.exists() and not overwrite:
-        raise OutputError(f"{path} exists already; pass --overwrite or choose another name.")
-    if not path.parent.is_dir():
-        raise OutputError(f"The folder {path.parent} does not exist; create it first.")
-    unfinished = path.with_name(f".{path.stem[:40]}.partial-{secrets.token_hex(6)}{suffix}")
+    path = check_picture_output(target, overwrite)
+    kind = path.suffix.lower().lstrip(".").replace("jpg", "jpeg")
     picture = Image.fromarray(image)
-    try:
-        if suffix in (".jpg", ".jpeg"):
-            picture.convert("RGB").save(unfinished, quality=95)
-        else:
-            picture.save(unfinished)
-        unfinished.replace(path)
-    except OSError as error:
-        raise OutputError(f"{path} cannot be written ({error.strerror or error}).") from error
-    finally:
-        unfinished.unlink(missing_ok=True)
+    if kind == "jpeg":
+        picture = picture.convert("RGB")
+    write_whole(path, overwrite, lambda file: picture.save(file, kind, quality=QUALITY))
     return path
 
 

@@ -1,10 +1,9 @@
-"""An output path into a format, an early refusal, a temporary name, and the final rename."""
+"""An output path into a format and an early refusal, and a finished folder into its place."""
 
 from __future__ import annotations
 
 import json
 import os
-import secrets
 import shutil
 from collections.abc import Mapping
 from fractions import Fraction
@@ -12,7 +11,8 @@ from pathlib import Path
 from types import MappingProxyType
 
 from ..errors import OutputError
-from ..paths import is_folder, name_problem, user_path
+from ..outputs import check_name, check_new_file, check_parent
+from ..paths import is_folder, user_path
 
 FORMATS: Mapping[str, str] = MappingProxyType({".mp4": "mp4", ".webm": "webm", ".gif": "gif"})
 PNG = "png"  # a folder of pictures: a path that ends in "/" or that has no suffix
@@ -22,7 +22,6 @@ FRAME_PATTERN = "frame_*.png"
 NTSC = 1001  # 23.976, 29.97 and their kin are n·1000/1001 frames per second
 NTSC_TOLERANCE = 0.006
 MIN_FPS, MAX_FPS = 1, 60
-NAME_CHARACTERS = 40  # of the target's name in the temporary one; file systems allow 255 bytes
 
 
 def exact_rate(fps: float) -> Fraction:
@@ -58,32 +57,16 @@ def check_output(path: str | os.PathLike[str], overwrite: bool = False, *, forma
     if not os.fspath(path) or not target.name:
         raise OutputError(f"{os.fspath(path)!r} does not name an output file; choose {KNOWN}.")
     kind = format or output_format(path)
-    problem = name_problem(target)
-    if problem:
-        raise OutputError(f"The output cannot be called {target.name} ({problem}); choose another name.")
+    check_name(target)
     if kind == PNG and format is None and not is_folder_name(path) and not target.is_dir():
         raise OutputError(
             f"The output {os.fspath(path)!r} has no ending that says its format; choose {KNOWN}."
         )
-    if kind != PNG and target.is_dir():
-        raise OutputError(f"The output {target} is a folder; choose {KNOWN}.")
     if kind == PNG and target.exists():
         _check_folder(target, overwrite)
-    elif target.exists() and not overwrite:
-        raise OutputError(
-            f"{target} exists already; choose another name or allow overwriting it (--overwrite)."
-        )
-    folder = target.parent
-    if not folder.is_dir():
-        raise OutputError(f"The folder {folder} for the output does not exist; create it first.")
-    try:
-        trial = folder / f".sadtalker-{secrets.token_hex(6)}"
-        trial.touch(exist_ok=False)
-        trial.unlink()
-    except OSError as error:
-        raise OutputError(
-            f"Cannot write into the folder {folder} ({error.strerror}); choose another place for the output."
-        ) from error
+        check_parent(target)
+    else:
+        check_new_file(target, overwrite)
     return target
 
 
@@ -110,32 +93,6 @@ def wrote_folder(folder: Path) -> bool:
     except (OSError, ValueError):
         return False
     return isinstance(document, dict) and document.get("writer") == "sadtalker_ext"
-
-
-def temporary_name(target: Path) -> Path:
-    """A fresh hidden name beside the target, with the same suffix."""
-    return target.with_name(f".{target.stem[:NAME_CHARACTERS]}.partial-{secrets.token_hex(6)}{target.suffix}")
-
-
-def move_file(made: Path, target: Path, overwrite: bool) -> None:
-    """Gives a finished file its name; without `overwrite` never replaces a file, even one made meanwhile."""
-    claimed = False
-    try:
-        if not overwrite:
-            # Created by us or not at all: no moment in which another file could be lost.
-            os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
-            claimed = True
-        os.replace(made, target)
-    except FileExistsError:
-        raise OutputError(
-            f"{target} was created meanwhile; choose another name or allow overwriting it."
-        ) from None
-    except OSError as error:
-        if claimed:
-            target.unlink(missing_ok=True)
-        raise OutputError(
-            f"Cannot write {target} ({error.strerror}); choose another place for it."
-        ) from error
 
 
 def move_folder(made: Path, target: Path, overwrite: bool) -> None:

@@ -14,6 +14,7 @@ import numpy as np
 
 from ..audio import Speech, soundtrack
 from ..errors import OutputError
+from ..outputs import move_file, temporary_name
 from . import target as targets
 from .encoders import (
     GIF_MAX_FPS,
@@ -105,7 +106,7 @@ class VideoWriter:
         self._sink: Sink | None = None
 
     def __enter__(self) -> VideoWriter:
-        self._temporary = targets.temporary_name(self.path)
+        self._temporary = temporary_name(self.path)
         try:
             self._scratch = Path(tempfile.mkdtemp(prefix="sadtalker-"))
             self._sink = self._open_sink(self._temporary, self._scratch)
@@ -152,7 +153,7 @@ class VideoWriter:
         if self._kind == targets.PNG:
             targets.move_folder(self._temporary, self.path, self._overwrite)
         else:
-            targets.move_file(self._temporary, self.path, self._overwrite)
+            move_file(self._temporary, self.path, self._overwrite)
 
     def _discard(self) -> None:
         """Ends what still runs and removes every temporary file; a finished result has left them already."""
