@@ -190,19 +190,20 @@ def _phones(
         return None
     if given is not True:
         return given, "given"
-    from ..motion.phones import SAMPLE_RATE, available, decode_phones, recognise_words
+    from ..motion.phones import SAMPLE_RATE, available
+    from ..motion.recognition import recognise
 
     if not available():
         notices.append("pocketsphinx is not installed; the lips at single phones were not measured.")
         return None
     beginning = samples[: round(PHONES_LIMIT_S * SAMPLE_RATE)]
-    understood = recognise_words(beginning, check=check).phones
-    if agreeing(understood, decode_phones(beginning, check=check).phones) < ENGLISH_FROM:
+    words, sounds = recognise(beginning, check=check)
+    if agreeing(words.phones, sounds.phones) < ENGLISH_FROM:
         notices.append(
             "The speech was not understood as English; the lips at single phones were not measured."
         )
         return None
-    return understood, "recognised"
+    return words.phones, "recognised"
 
 
 def _lips(

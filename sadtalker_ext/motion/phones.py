@@ -213,7 +213,8 @@ def _pcm(samples: np.ndarray) -> bytes:
 def words_of_piece(samples: np.ndarray, start: float) -> Transcript:
     """`recognise_words` of one piece that begins `start` seconds into the speech."""
     audio = _pcm(samples)
-    text, spread = "", []
+    text = ""
+    spread: list[Phone] = []
     for settings in WORD_SETTINGS:
         decoder = _decoder(**settings)
         try:

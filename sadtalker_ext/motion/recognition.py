@@ -52,7 +52,7 @@ def recognise(
     progress: called with the pieces done and their number. Raises `DependencyError` without pocketsphinx.
     """
     recogniser.require()
-    key = blake2b(memoryview(samples).cast("B"), digest_size=16).digest()
+    key = blake2b(samples.data, digest_size=16).digest()
     if key in _remembered:
         _remembered.move_to_end(key)
         return _remembered[key]
@@ -128,7 +128,7 @@ class _Children:
                 number = self._waiting.popleft()
                 road, start, piece = self._jobs[number]
                 process.stdin.write(HEADER.pack(road.encode(), start, len(piece)))
-                process.stdin.write(memoryview(piece).cast("B"))
+                process.stdin.write(piece.data)
                 process.stdin.flush()
                 self._heard[number] = _unpacked(process.stdout.readline())
 

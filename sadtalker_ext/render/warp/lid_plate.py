@@ -253,9 +253,9 @@ def _grain(crop: np.ndarray, below_lower: np.ndarray, width: float) -> np.ndarra
     under = (below_lower > 0.2 * width) & (below_lower < 0.45 * width)
     spread = float(np.median(np.abs(detail[under]))) * 1.48 if under.any() else 0.0
     noise = np.random.default_rng(0).standard_normal(crop.shape[:2]).astype(np.float32)
-    noise = cv2.GaussianBlur(noise, (0, 0), max(0.6, 0.008 * width))
-    noise *= min(spread, GRAIN_LIMIT) / max(float(noise.std()), 1e-6)
-    return noise[..., None]
+    grain = cv2.GaussianBlur(noise, (0, 0), max(0.6, 0.008 * width))
+    grain = grain * np.float32(min(spread, GRAIN_LIMIT) / max(float(grain.std()), 1e-6))
+    return grain[..., None]
 
 
 def _lashes(
