@@ -283,8 +283,9 @@ def _load_portrait(picture: str, options: Options, *, all_faces: bool = False) -
 
 
 def _preview_face(picture: str, target: str, options: Options) -> None:
-    from .face import save_preview
+    from .face import check_picture_output, save_preview
 
+    check_picture_output(target, options.overwrite)
     portrait = _load_portrait(picture, options, all_faces=True)
     path = save_preview(portrait, target, overwrite=options.overwrite)
     count = len(portrait.faces)
@@ -311,9 +312,10 @@ def _evaluate(given: argparse.Namespace) -> int:
 
     track = None if given.track is None else load_track(given.track)
     if given.sheet is not None:
-        from .face import save_picture
+        from .face import check_picture_output, save_picture
 
         _keep_inputs(given.sheet, given.video, given.picture)
+        check_picture_output(given.sheet, given.overwrite)
         save_picture(contact_sheet(given.video), given.sheet, overwrite=given.overwrite)
     report = evaluate(given.video, track=track, picture=given.picture)
     print(json.dumps(report.to_dict(), indent=2) if given.json else report.table())
