@@ -85,6 +85,8 @@ FALLOFF = 1.4  # exponent of the pull's decay
 REACH_S = 0.45  # where a pull has become nothing
 REST_PULL = 0.02  # towards rest, always: what is left where no phone is near
 FULL_VOWEL_S = 0.08  # shorter reducible vowels open less
+LOUD_PERCENTILE = 85  # of loudness over time: that of the speaker's loud vowels
+LEAST_LOUD = 0.1
 LOUDNESS_SPAN = (0.75, 0.4)  # opening of vowels: first + second × loudness
 
 # Share of a phone, from its start, in which the lips are shut: what follows is release and breath.
@@ -99,7 +101,8 @@ PAUSE_MARGIN_S = 0.04
 PARTED = 0.22  # share of the widest gap that lips keep in a short pause
 PARTED_S = 0.35  # after this long in a pause the lips come together…
 REST_S = 0.3  # …within this time
-SILENT_LOUDNESS = 0.1
+SILENT_LOUDNESS = 0.1  # below this nothing is said…
+SILENT_SHARE = 0.3  # …or below this share of the median, where noise leaves little between it and speech
 
 
 @dataclass(frozen=True)
@@ -253,9 +256,7 @@ def _relative_loudness(loudness: np.ndarray) -> np.ndarray:
     from ..audio.features import smooth
 
     slow = smooth(loudness, 7)
-    voiced = slow[slow > 0.3]
-    loud = float(np.percentile(voiced, 90)) if len(voiced) > 30 else 1.0
-    return np.clip(slow / max(loud, 0.3), 0, 1.15)
+    return np.clip(slow / max(float(np.percentile(slow, LOUD_PERCENTILE)), LEAST_LOUD), 0, 1.15)
 
 
 def _voiced(loudness: np.ndarray) -> np.ndarray:
@@ -264,5 +265,14 @@ def _voiced(loudness: np.ndarray) -> np.ndarray:
 
     from ..audio.features import smooth
 
-    sounding = (loudness > SILENT_LOUDNESS).astype(np.float64)
-    return np.clip(np.maximum(2 * smooth(sounding, 5), smooth(sounding, 12)), 0, 1)
+    sound = sounding(loudness).astype(np.float64)
+    return np.clip(np.maximum(2 * smooth(sound, 5), smooth(sound, 12)), 0, 1)
+
+
+def sounding(loudness: np.ndarray) -> np.ndarray:
+    """Where there is more than the background, bool (T,); loudness: (T,) 0..1."""
+    import numpy as np
+
+    heard = loudness[loudness > 0]
+    usual = float(np.median(heard)) if len(heard) else 1.0
+    return loudness > min(SILENT_LOUDNESS, SILENT_SHARE * usual)

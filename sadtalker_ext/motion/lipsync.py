@@ -19,7 +19,7 @@ from ..audio.features import loudness, smooth
 from ..errors import OptionsError
 from ..track import ARKIT, MotionTrack
 from . import phones as recogniser
-from .articulation import RATE, SILENT_LOUDNESS, Articulation, Closure, articulate
+from .articulation import RATE, Articulation, Closure, articulate, sounding
 from .recognition import recognise
 from .viseme_lips import articulate_visemes, reconciled
 
@@ -119,7 +119,7 @@ def _articulation(
     loud = loudness(samples)
     trust = recogniser.trust_in_words(words, phones, len(loud))
     by_words = trust >= recogniser.TRUSTED
-    spoken = loud > SILENT_LOUDNESS
+    spoken = sounding(loud)
     share = float(by_words[spoken].mean()) if spoken.any() else 0.0
     provenance: dict[str, object] = {
         "why": _why(share),
@@ -134,7 +134,7 @@ def _articulation(
             surely, closures=reconciled(surely.closures, close, doubtful=0.0, sure=SURE_OF_WORDS)
         )
         closures = reconciled(perhaps.closures, close, doubtful=DOUBTFUL, sure=SURE)
-        perhaps = replace(perhaps.mixed(net, np.full(len(loud), NET_SHARE)), closures=closures)
+        perhaps = replace(perhaps.mixed(net, _net_share(phones.phones, spoken)), closures=closures)
         names = ("words", "allphone with visemes")
         provenance |= _net_hash()
     if share == 1.0:
@@ -143,6 +143,15 @@ def _articulation(
         return perhaps, {"lips": names[1], **provenance}
     weight = smooth(by_words.astype(np.float64), CROSSFADE_S * RATE)
     return perhaps.mixed(surely, weight), {"lips": " and ".join(names), **provenance}
+
+
+def _net_share(phones: Sequence[recogniser.Phone], spoken: np.ndarray) -> np.ndarray:
+    """VisemeNet's share over time: all where there is sound and the recogniser, lost in noise, hears none."""
+    unheard = spoken.astype(np.float64)
+    for phone in phones:
+        if phone.name != recogniser.SILENCE:
+            unheard[round(phone.start * RATE) : round(phone.end * RATE)] = 0
+    return NET_SHARE + (1 - NET_SHARE) * smooth(unheard, CROSSFADE_S * RATE)
 
 
 def _why(share: float) -> str:

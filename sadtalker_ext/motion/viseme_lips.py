@@ -15,6 +15,7 @@ from .articulation import (
     WIDEST_JAW,
     Articulation,
     Closure,
+    sounding,
 )
 from .dsp import analyse
 from .visemes import VISEMES
@@ -33,10 +34,9 @@ def articulate_visemes(samples: np.ndarray, tracks: np.ndarray) -> Articulation:
     """
     net = dict(zip(VISEMES, tracks.T.astype(np.float64), strict=True))
     signal = analyse(samples)
-    loud = loudness(samples)
     speech = np.minimum(
         np.clip(1.2 * smooth(np.maximum(net["speech"], 0), 4), 0, 1),
-        np.clip(1.6 * smooth((loud > 0.14).astype(np.float64), 8), 0, 1),
+        np.clip(1.6 * smooth(sounding(loudness(samples)).astype(np.float64), 8), 0, 1),
     )
     jaw = smooth(NET_SHARE * net["jaw"] + (1 - NET_SHARE) * signal["jaw"], 2.5)
     spoken = jaw[speech > 0.5]

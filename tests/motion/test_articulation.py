@@ -180,3 +180,10 @@ def test_mixing_takes_closures_from_the_weightier_side():
     assert np.array_equal(mixed.gap[:60], one.gap[:60])
     assert np.array_equal(mixed.gap[61:], other.gap[61:])
     assert one.mixed(other, 1 - weight).closures == ()
+
+
+def test_speech_in_noise_still_moves_the_mouth():
+    # Noise leaves little between itself and speech: the loudness envelope stays low.
+    phones = spoken("AA T AA K AA T AA")
+    faint = mouth(phones, level=0.09)
+    assert during(phones, "AA", faint.gap).mean() > 0.04

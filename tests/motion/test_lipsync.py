@@ -200,3 +200,13 @@ def test_closures_are_reconciled_with_a_closure_track():
     assert len(found) == 3
     assert 1.99 < found[2].start < found[2].end < 2.08
     assert viseme_lips.reconciled(heard_closures, close, doubtful=0.0, sure=2.0) == heard_closures
+
+
+def test_where_the_recogniser_hears_nothing_in_sound_the_net_moves_the_mouth():
+    spoken = np.ones(300, bool)
+    spoken[:50] = False
+    heard_phones = [Phone(SILENCE, 0.0, 1.0), Phone("AA", 1.0, 2.0), Phone(SILENCE, 2.0, 3.0)]
+    share = lipsync._net_share(heard_phones, spoken)
+    assert share[10] == pytest.approx(lipsync.NET_SHARE, abs=0.02)
+    assert share[150] == pytest.approx(lipsync.NET_SHARE, abs=0.02)
+    assert share[260] == pytest.approx(1.0, abs=0.02)
