@@ -363,6 +363,23 @@ def test_interrupting_the_process_leaves_no_file(picture, out, number):
     assert list(out.iterdir()) == []
 
 
+def test_a_quiet_run_prints_nothing_at_all(picture, out):
+    """Neither do the native libraries that it loads."""
+    command = [
+        sys.executable,
+        "-m",
+        "sadtalker_ext",
+        "animate",
+        picture,
+        "-o",
+        out / "o.mp4",
+        "--idle",
+        "0.2",
+    ]
+    done = subprocess.run([*map(str, command), *POINTS, "-q"], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="needs resource limits")
 def test_a_full_disk_leaves_no_file(picture, out):
     code = (

@@ -91,7 +91,7 @@ def probe(path: str | os.PathLike[str]) -> MediaInfo:
             "has_video": True, "width": width, "height": height, "fps": float(rate), "frames": frames,
             "duration": frames / float(rate) if rate else _stated_seconds(messages),
         }  # fmt: skip
-    return MediaInfo(**facts)  # type: ignore[arg-type]
+    return MediaInfo(**facts)  # type: ignore[arg-type]  # gathered piecemeal; the names are its fields
 
 
 def video_rate(path: Path) -> Fraction:
