@@ -72,6 +72,8 @@ def _has(module: str) -> bool:
 def _instant_needs() -> tuple[Need, ...]:
     return (
         Need("torch", _has("torch"), "pip install torch"),
+        Need("safetensors", _has("safetensors"), "pip install safetensors"),
+        Need("Pillow", _has("PIL"), "pip install Pillow"),
         Need("OpenCV", _has("cv2"), "pip install opencv-contrib-python"),
         Need("imageio-ffmpeg", _has("imageio_ffmpeg"), "pip install imageio-ffmpeg"),
         Need(

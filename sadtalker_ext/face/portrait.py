@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..errors import FaceNotFoundError
+from ..errors import DependencyError, FaceNotFoundError
 from .detection import find_faces
 from .faces import Face, face_from_landmarks
 from .picture import Picture, load_picture
@@ -78,7 +78,10 @@ def load_portrait(
         chosen = _scaled(face_from_points(points, *_source_size(picture)), picture.scale)
         return Portrait(picture, chosen, (chosen,))
     thorough = all_faces or face is not None or face_at is not None
-    faces = find_faces(picture.image, detector=detector, thorough=thorough, check=check)
+    try:
+        faces = find_faces(picture.image, detector=detector, thorough=thorough, check=check)
+    except DependencyError as error:
+        raise DependencyError(f"{str(error).rstrip('.')}; or {FIVE_POINT_WAY}.") from error
     if not faces:
         raise FaceNotFoundError(
             f"No face was found in {picture.name}; choose a clearer picture or {FIVE_POINT_WAY}."

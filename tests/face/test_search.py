@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from sadtalker_ext.errors import DependencyError, OptionsError
-from sadtalker_ext.face import Face, find_faces, head_pose, load_picture, topology
+from sadtalker_ext.face import Face, find_faces, head_pose, load_picture, load_portrait, topology
 from sadtalker_ext.face.faces import distinct, face_from_landmarks, is_plausible, overlap
 
 pytest.importorskip("mediapipe")
@@ -208,6 +208,8 @@ def test_without_mediapipe_the_sentence_says_how_to_install_it(
     try:
         with pytest.raises(DependencyError, match="pip install"):
             find_faces(photo)
+        with pytest.raises(DependencyError, match="--points"):
+            load_portrait(photo)
     finally:
         mediapipe_mesh.mediapipe_detector.cache_clear()
 
