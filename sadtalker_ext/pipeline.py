@@ -76,6 +76,7 @@ def animate(
     heard = run.load_speech(speech)
     portrait = run.load_portrait(picture)
     track = run.make_motion(heard)
+    heard = heard.as_soundtrack()  # rendering takes long, and needs the memory more
     return run.render(portrait, track, heard, path, picture, speech)
 
 
@@ -118,6 +119,7 @@ def render_track(
     track = track.resampled(run.options.fps)
     if heard is not None:
         track = track.fitted(run.frames(heard))
+        heard = heard.as_soundtrack()
     return run.render(portrait, track, heard, path, picture, speech)
 
 

@@ -228,3 +228,10 @@ def test_samples_are_reproducible(make_sound: MakeSound, tone: Tone) -> None:
     first, second = load_speech(path), load_speech(path)
     assert np.array_equal(first.samples, second.samples)
     assert isinstance(first, Speech)
+
+
+def test_a_soundtrack_needs_no_samples() -> None:
+    speech = load_speech((np.full((16000, 2), 0.1, np.float32), 16000))
+    assert len(speech.as_soundtrack().samples) == 0
+    assert speech.as_soundtrack().has_soundtrack
+    assert speech.as_soundtrack().duration == speech.duration
