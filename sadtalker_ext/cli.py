@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from . import __version__
 from .errors import OutputError, SadTalkerError
-from .options import Options, add_arguments, from_namespace, knobs
+from .flags import add_arguments, from_namespace
+from .options import Options, knobs
 
 if TYPE_CHECKING:
     from .face import Portrait

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import argparse
 import math
 import operator
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,6 @@ GROUPS: dict[str, str] = {
     "output": "the file that is written",
 }
 DEFAULT_FPS = 25.0
-NOTABLE_LIMIT = 80_000.0  # upper limits beyond this only catch mistakes and are not shown in --help
 
 
 @dataclass(frozen=True)
@@ -56,7 +54,7 @@ class Knob:
             raise self.error(value) from None
 
     def error(self, value: Any) -> OptionsError:
-        return OptionsError(f"{self.flag} must be {self.expected()}, not {_shown(value)}.")
+        return OptionsError(f"{self.flag} must be {self.expected()}, not {shown(value)}.")
 
     def expected(self) -> str:
         """What is accepted, in words."""
@@ -98,7 +96,8 @@ class Knob:
         return {**shape, "default": default, "description": self.help, "x-group": self.group}
 
 
-def _shown(value: Any) -> str:
+def shown(value: Any) -> str:
+    """A value as an error shows it, cut when it is long."""
     text = repr(value)
     return text if len(text) <= 60 else text[:57] + "…"
 
@@ -371,70 +370,3 @@ def options_schema() -> dict[str, Any]:
         "additionalProperties": False,
         "properties": {knob.name: knob.schema() for knob in knobs()},
     }
-
-
-def _reader(knob: Knob) -> Callable[[str], Any]:
-    """What turns one word of a command line into (a part of) the knob's value."""
-
-    def read(text: str) -> Any:
-        try:
-            if knob.kind == "int":
-                return int(text)
-            if knob.kind in ("point", "points"):
-                x, y = text.split(",")
-                return float(x), float(y)
-            return float(text)
-        except ValueError:
-            # Of all errors, the only one whose own words argparse shows.
-            raise argparse.ArgumentTypeError(f"must be {knob.expected()}, not {_shown(text)}") from None
-
-    return read
-
-
-def add_arguments(parser: argparse.ArgumentParser, *, only: Sequence[str] | None = None) -> None:
-    """One command-line flag per knob, in titled groups; `only` limits them by knob name."""
-    for group, title in GROUPS.items():
-        chosen = [k for k in knobs() if k.group == group and (only is None or k.name in only)]
-        section = parser.add_argument_group(title) if chosen else parser
-        for knob in chosen:
-            settings: dict[str, Any] = {
-                "dest": knob.name,
-                "default": argparse.SUPPRESS,
-                "help": _help_line(knob),
-            }
-            if knob.kind == "bool":
-                section.add_argument(knob.flag, action="store_true", **settings)
-                continue
-            settings["metavar"] = knob.metavar
-            if knob.kind in ("int", "float", "ramp", "point", "points"):
-                settings["type"] = _reader(knob)
-            if knob.kind == "choice":
-                settings["choices"] = knob.choices
-                settings.pop("metavar")
-            if knob.kind in ("ramp", "points"):
-                settings["nargs"] = "+" if knob.kind == "ramp" else 5
-            if settings.get("metavar", 0) is None:
-                settings["metavar"] = {"int": "N", "float": "X"}.get(knob.kind, knob.name.upper())
-            section.add_argument(knob.flag, **settings)
-
-
-def _help_line(knob: Knob) -> str:
-    notes = []
-    if knob.low is not None and knob.high is not None and knob.high < NOTABLE_LIMIT:
-        notes.append(f"{knob.low:g} to {knob.high:g}")
-    if knob.default is not None and knob.kind != "bool":
-        notes.append(
-            f"default {knob.default:g}" if knob.kind in ("int", "float") else f"default {knob.default}"
-        )
-    told = knob.help
-    if notes:
-        added = ", ".join(notes)
-        # One pair of brackets, not two in a row.
-        told = f"{told[:-1]}; {added})" if told.endswith(")") else f"{told} ({added})"
-    return told.replace("%", "%%")
-
-
-def from_namespace(namespace: argparse.Namespace) -> Options:
-    """Options from parsed flags; knobs that were not given keep their defaults."""
-    names = {knob.name for knob in knobs()}
-    return Options(**{name: value for name, value in vars(namespace).items() if name in names})

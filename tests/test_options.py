@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from sadtalker_ext.errors import OptionsError
-from sadtalker_ext.options import GROUPS, Options, add_arguments, from_namespace, knobs, options_schema
+from sadtalker_ext.flags import add_arguments, from_namespace
+from sadtalker_ext.options import GROUPS, Options, knobs, options_schema
 
 FIVE = ((1.0, 2.0), (3.0, 4.0), (5.0, 6.0), (7.0, 8.0), (9.0, 10.0))
 

@@ -55,7 +55,7 @@ class Speech:
     @property
     def is_silent(self) -> bool:
         """Whether nothing can be heard in it: the mouth will rest."""
-        return max(float(self.samples.max()), -float(self.samples.min())) < SILENT_PEAK
+        return max(float(self.samples.max(initial=0)), -float(self.samples.min(initial=0))) < SILENT_PEAK
 
     @property
     def has_soundtrack(self) -> bool:

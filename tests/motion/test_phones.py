@@ -38,9 +38,7 @@ def bursts(starts: list[float], length: float, seconds: float) -> np.ndarray:
 
 def test_short_speech_is_one_piece():
     samples = bursts([0.5], 2.0, 5.0)
-    assert [(start, len(piece)) for start, piece in recogniser.pieces(samples, None)] == [
-        (0.0, len(samples))
-    ]
+    assert [(start, len(piece)) for start, piece in recogniser.pieces(samples, None)] == [(0.0, len(samples))]
 
 
 def test_long_speech_is_cut_in_pauses_and_nothing_is_lost():

@@ -262,3 +262,9 @@ def test_unknown_eye_heights_keep_the_eyes_open(draw: Draw, as_portrait: Callabl
     blink = both("eyeBlink", 1.0)
     assert not np.array_equal(one(WarpRenderer(known), blink), picture)
     assert np.array_equal(one(WarpRenderer(guessed), blink), picture)
+
+
+def test_demands_that_no_face_meets_are_bent_to_what_one_can(renderer: WarpRenderer) -> None:
+    wild = track({"jawOpen": 1e30, "mouthLeft": -1e30, "headYaw": 1e20}, {"jawOpen": 1.5, "mouthLeft": -1.0})
+    frames = list(renderer.render(wild))
+    assert len(frames) == 2

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from ... import lips
-from ...track import MotionTrack
+from ...track import ARKIT_BLENDSHAPES, HEAD_POSE, MotionTrack
 from .basis import MOVE_INDEX, MOVES
 from .frame import MouthMeasures
 from .layers import MouthPose
@@ -30,6 +30,8 @@ SLIT_LOOKS_OPEN = 0.45  # share of a narrow opening
 SLIT = 0.025  # fw
 LEAST_GAIN = 0.6  # of a lip's motion over what was asked, to which more asking makes up
 OVERLAP = 0.004  # fw by which shut lips overlap, so that no light falls between them
+LEAST = np.array([-1.0] * len(ARKIT_BLENDSHAPES) + [-180.0] * len(HEAD_POSE), np.float32)
+MOST = np.array([1.5] * len(ARKIT_BLENDSHAPES) + [180.0] * len(HEAD_POSE), np.float32)
 SOFT_KNEE = 0.8  # share of a limit up to which angles are followed exactly
 
 
@@ -103,6 +105,8 @@ def read_controls(
     for yaw, pitch, roll, a scale of 0..1 for jaw. gain: factor by which yaw, pitch, roll are enlarged.
     brows: scale of the brows' and the upper cheeks' motion.
     """
+    # What no face does would only send the lips out of the picture.
+    track = replace(track, data=np.clip(track.data, LEAST, MOST))
     column = track.column
     pair = {side: side.capitalize() for side in ("left", "right")}
 
