@@ -4,7 +4,8 @@
 
 Prints, for several picture sizes, seconds of work per second of video for the whole run and for
 encoding the same frames from memory, their ratio, and the time to the first frame with everything
-warm. `--memory` adds the peak memory of a child process for 10 seconds and for 10 minutes of speech.
+warm; once with lips by VisemeNet alone and once by the recogniser too (auto). `--memory` adds the peak
+memory of a child process for 10 seconds and for 10 minutes of speech.
 """
 
 from __future__ import annotations
@@ -55,13 +56,13 @@ def long_speech(seconds: float) -> tuple[np.ndarray, int]:
 
 
 def measure(
-    picture: Image.Image, sound: tuple[np.ndarray, int], folder: Path, repeat: int
+    picture: Image.Image, sound: tuple[np.ndarray, int], folder: Path, repeat: int, lips: str
 ) -> dict[str, float]:
     """Medians over `repeat` runs: seconds per video second (whole, encode-only), first frame in seconds."""
     whole, encode, first = [], [], []
     duration = len(sound[0]) / sound[1]
     target = folder / "video.mp4"
-    options = Options(overwrite=True)
+    options = Options(overwrite=True, lips=lips)
     animate(picture, sound, target, options)  # warm: models and the prepared portrait
     for _ in range(repeat):
         release()
@@ -137,17 +138,21 @@ def main() -> None:
     machine = platform.processor() or platform.machine()
     print(f"{machine}, {os.cpu_count()} cores, Python {platform.python_version()}")
     print("seconds of work per second of video, median; ratio to encoding the same frames from memory")
-    print(f"{'picture':<22}{'whole':>8}{'encode':>8}{'ratio':>7}{'× real time':>13}{'first frame':>13}")
+    print(
+        f"{'picture':<22}{'lips':<9}{'whole':>8}{'encode':>8}{'ratio':>7}"
+        f"{'× real time':>13}{'first frame':>13}"
+    )
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         sound = long_speech(given.seconds)
         for title, picture in pictures().items():
-            row = measure(picture, sound, folder, given.repeat)
-            print(
-                f"{title:<22}{row['whole']:>8.3f}{row['encode']:>8.3f}{row['whole'] / row['encode']:>7.2f}"
-                f"{1 / row['whole']:>13.2f}{row['first']:>11.2f} s",
-                flush=True,
-            )
+            for lips in ("visemes", "auto"):
+                row = measure(picture, sound, folder, given.repeat, lips)
+                print(
+                    f"{title:<22}{lips:<9}{row['whole']:>8.3f}{row['encode']:>8.3f}"
+                    f"{row['whole'] / row['encode']:>7.2f}{1 / row['whole']:>13.2f}{row['first']:>11.2f} s",
+                    flush=True,
+                )
         if given.memory:
             short, long = peak_memory(SHORT_S, folder), peak_memory(LONG_S, folder)
             ratio = long / short
