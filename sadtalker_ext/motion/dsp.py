@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..audio.features import N_BINS, SAMPLE_RATE, log_mel, smooth
+from ..audio.features import N_BINS, SAMPLE_RATE, log_mel_blocks, smooth
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,9 +38,13 @@ def analyse(samples: np.ndarray) -> Mapping[str, np.ndarray]:
 
     jaw, rounding, teeth, speech are 0..1, width −1..1; all 0 in silence.
     """
-    energies = log_mel(samples, _filterbank())
-    whole, bar, formant, hiss = energies[:, :4].T
-    centres = energies[:, 4:]
+    # Block by block: all the bands of a long recording would weigh as much as the recording.
+    wide, centres = [], []
+    for _, block in log_mel_blocks(samples, _filterbank()):
+        wide.append(block[:, :4].copy())
+        centres.append(_centre(block[:, 4:]))
+    whole, bar, formant, hiss = np.concatenate(wide).T
+    centre = np.concatenate(centres)
     floor, top = np.percentile(whole, [FLOOR_PERCENTILE, TOP_PERCENTILE])
     span = max(float(top - floor), LEAST_RANGE)
     voice = np.clip((whole - floor - SPEECH_LEVEL * span) / ((1 - 1.8 * SPEECH_LEVEL) * span), 0, 1)
@@ -50,8 +54,6 @@ def analyse(samples: np.ndarray) -> Mapping[str, np.ndarray]:
     openness = _sigmoid(0.9 * (formant - bar + 0.3))
     jaw = np.clip(voice**1.1 * (0.25 + 0.95 * openness) * (1 - 0.75 * friction), 0, 1)
 
-    weight = np.exp(centres - centres.max(axis=1, keepdims=True))
-    centre = np.log((weight @ _centre_frequencies()) / weight.sum(axis=1))
     spread = np.clip((centre - np.log(ROUNDED_HZ)) / np.log(SPREAD_HZ / ROUNDED_HZ), 0, 1)
     width = np.clip(1.6 * (spread - 0.45), -0.6, 0.9) * voice
     rounding = np.clip(2.2 * (0.38 - spread), 0, 1) * voice * (1 - friction)
@@ -62,6 +64,12 @@ def analyse(samples: np.ndarray) -> Mapping[str, np.ndarray]:
         "teeth": smooth(friction * voice, 3),
         "speech": speech,
     }
+
+
+def _centre(bands: np.ndarray) -> np.ndarray:
+    """Natural logarithm of the spectral centre in Hz, (T,), of log energies (T, CENTRE_BANDS)."""
+    weight = np.exp(bands - bands.max(axis=1, keepdims=True))
+    return np.log((weight @ _centre_frequencies()) / weight.sum(axis=1))
 
 
 def _sigmoid(x: np.ndarray) -> np.ndarray:

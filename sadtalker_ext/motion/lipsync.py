@@ -126,10 +126,11 @@ def _articulation(
         "trust": round(float(trust[spoken].mean()) if spoken.any() else 0.0, 3),
         "words": round(share, 3),
     }
-    surely, perhaps = articulate(words.phones, loud), articulate(phones.phones, loud)
     names = ("words", "allphone")
-    if method == "auto":
-        net, close = _by_net(samples)
+    heard = _by_net(samples) if method == "auto" else None  # first, since it needs most memory
+    surely, perhaps = articulate(words.phones, loud), articulate(phones.phones, loud)
+    if heard is not None:
+        net, close = heard
         surely = replace(
             surely, closures=reconciled(surely.closures, close, doubtful=0.0, sure=SURE_OF_WORDS)
         )
