@@ -18,13 +18,8 @@ LEFT_CHEEK = 454
 NOSE_TIP = 4
 NOSE_BRIDGE = 168  # between the eyes
 NOSE_BOTTOM = 2
-RIGHT_NOSTRIL = 129
-LEFT_NOSTRIL = 358
 MOUTH_RIGHT = 61  # outer mouth corners
 MOUTH_LEFT = 291
-UPPER_LIP_INNER = 13
-LOWER_LIP_INNER = 14
-UPPER_LIP_OUTER = 0
 LOWER_LIP_OUTER = 17
 
 # Lips: each from the corner on the picture's left to the corner on its right.
@@ -63,13 +58,10 @@ RIGHT_LID_PAIRS = ((160, 144), (159, 145), (158, 153))
 LEFT_LID_PAIRS = ((385, 380), (386, 374), (387, 373))
 # Skin just above the upper lid, where a closing lid's fold lies.
 RIGHT_EYE_FOLD = (247, 30, 29, 27, 28, 56, 190)
-LEFT_EYE_FOLD = (414, 286, 258, 257, 259, 260, 467)
 
 # Irises: the centre, then four points of the rim.
 RIGHT_IRIS_CENTRE, RIGHT_IRIS_RIM = 468, (469, 470, 471, 472)
 LEFT_IRIS_CENTRE, LEFT_IRIS_RIM = 473, (474, 475, 476, 477)
-RIGHT_IRIS = (RIGHT_IRIS_CENTRE, *RIGHT_IRIS_RIM)
-LEFT_IRIS = (LEFT_IRIS_CENTRE, *LEFT_IRIS_RIM)
 
 # Brows.
 RIGHT_BROW_UPPER = (70, 63, 105, 66, 107)
@@ -86,7 +78,6 @@ FACE_OVAL = (
 )  # fmt: skip
 JAW = (234, 93, 132, 58, 172, 136, 150, 149, 176, 148, 152,
        377, 400, 378, 379, 365, 397, 288, 361, 323, 454)  # fmt: skip
-NOSE = (168, 6, 197, 195, 5, 4, 1, 19, 94, 2, 98, 97, 326, 327, 129, 358, 48, 278, 115, 344, 220, 440)
 
 # Points that speech and blinks do not move: forehead, temples, bridge and eye corners. Head pose is
 # read from these, so that an opening jaw is not mistaken for a nod.

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import json
 import logging
 import multiprocessing
-import pickle
 import re
 import time
 import unicodedata
@@ -233,8 +233,9 @@ def _write_shard(path: Path, make: Callable[..., list[Utterance]], seed: int, *h
     began = time.time()
     shard = make(seed, *how)
     unfinished = path.with_suffix(".tmp")
+    about = [[len(u.samples), u.phones, u.language, u.variant] for u in shard]
     with open(unfinished, "wb") as file:
-        pickle.dump([(u.samples, u.phones, u.language, u.variant) for u in shard], file)
+        np.savez(file, samples=np.concatenate([u.samples for u in shard]), about=json.dumps(about))
     unfinished.rename(path)
     who = Counter(u.language for u in shard), len({u.variant for u in shard})
     logging.info(
@@ -248,11 +249,17 @@ def _write_shard(path: Path, make: Callable[..., list[Utterance]], seed: int, *h
 
 def load_shard(path: Path) -> list[Utterance]:
     """The utterances of one shard that `main` wrote, their stops placed where the mouth makes them."""
-    with open(path, "rb") as file:
-        shard = pickle.load(file)
-    if path.stem.startswith(FLITE_PREFIX):
-        return [Utterance(*fields) for fields in shard]
-    return [Utterance(samples, place_stops(samples, phones), *who) for samples, phones, *who in shard]
+    with np.load(path, allow_pickle=False) as shard:
+        samples, about = shard["samples"], json.loads(str(shard["about"]))
+    utterances = []
+    for said, (_, phones, *who) in zip(
+        np.split(samples, np.cumsum([length for length, *_ in about])[:-1]), about, strict=True
+    ):
+        phones = tuple((float(start), str(name)) for start, name in phones)
+        if not path.stem.startswith(FLITE_PREFIX):
+            phones = place_stops(said, phones)
+        utterances.append(Utterance(said, phones, *who))
+    return utterances
 
 
 def main() -> None:
@@ -262,7 +269,7 @@ def main() -> None:
     parser.add_argument("--shard-hours", type=float, default=1.0)
     parser.add_argument("--test-hours", type=float, default=0.6, help="hours of each of the two test sets")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--out", type=Path, required=True, help="folder for the shards (*.pkl)")
+    parser.add_argument("--out", type=Path, required=True, help="folder for the shards (*.npz)")
     args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     args.out.mkdir(parents=True, exist_ok=True)
@@ -288,11 +295,11 @@ def main() -> None:
         for i in range(round(args.flite_hours / args.shard_hours))
     ]
     for name, make, seed, *how in jobs:
-        if (args.out / f"{name}.pkl").exists():
+        if (args.out / f"{name}.npz").exists():
             continue
         for attempt in range(MOST_ATTEMPTS):
             # A process a shard: espeak-ng 1.51 crashes on a few odd words; the shard then gets another seed.
-            arguments = (args.out / f"{name}.pkl", make, seed + attempt * 1_000_000, *how)
+            arguments = (args.out / f"{name}.npz", make, seed + attempt * 1_000_000, *how)
             child = multiprocessing.get_context("fork").Process(target=_write_shard, args=arguments)
             child.start()
             child.join()

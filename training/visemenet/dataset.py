@@ -70,9 +70,9 @@ def main() -> None:
     args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     args.out.mkdir(parents=True, exist_ok=True)
-    shards = sorted(args.corpus.glob("train_*.pkl"))[: args.shards]
+    shards = sorted(args.corpus.glob("train_*.npz"))[: args.shards]
     if not shards:
-        raise SystemExit(f"No train_*.pkl in {args.corpus}; run training.visemenet.corpus first.")
+        raise SystemExit(f"No train_*.npz in {args.corpus}; run training.visemenet.corpus first.")
     if not (args.out / SPECTRUM_FILE).exists():
         np.save(args.out / SPECTRUM_FILE, mean_spectrum(load_shard(shards[0])[:400]))
     spectrum = np.load(args.out / SPECTRUM_FILE)

@@ -107,7 +107,7 @@ def main() -> None:
     spectrum = net.spectrum.numpy()
     figures = {}
     for name in TEST_SETS:
-        utterances = load_shard(args.corpus / f"{name}.pkl")
+        utterances = load_shard(args.corpus / f"{name}.npz")
         for clean in (True, False):
             features, tracks = test_features(utterances, spectrum, clean)
             scores = score(predict(net, features), tracks)
