@@ -1,0 +1,144 @@
+"""Gradio 3.41 and 4.x behind one set of constructors and listeners; hosts' differences of signature."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+Component = Any  # gradio's classes moved between its versions, and hosts subclass them
+
+GRADIO4 = int(gr.__version__.split(".")[0]) >= 4
+
+
+def component(cls: Any, *args: Any, **kwargs: Any) -> Component:
+    """`cls(*args, **kwargs)`, marked so that hosts never save its value as a default in their ui-config."""
+    made = cls(*args, **kwargs)
+    made.do_not_save_to_config = True
+    return made
+
+
+def image(*, label: str, elem_id: str, **kwargs: Any) -> Component:
+    """A picture as a PIL image with its transparency, uploaded or pasted."""
+    # Of a file's path Forge's gradio makes an error, so always PIL.
+    settings: dict[str, Any] = {"type": "pil", "image_mode": "RGBA", "label": label, "elem_id": elem_id}
+    if GRADIO4:
+        settings.update(sources=["upload", "clipboard"], format="png")
+    else:
+        settings.update(source="upload", tool="select")
+    return component(gr.Image, **{**settings, **kwargs})
+
+
+def audio_recorder(*, label: str, elem_id: str, **kwargs: Any) -> Component:
+    """A microphone; its value is the path of a recording."""
+    source: dict[str, Any] = {"sources": ["microphone"]} if GRADIO4 else {"source": "microphone"}
+    return component(gr.Audio, type="filepath", label=label, elem_id=elem_id, **{**source, **kwargs})
+
+
+def file(*, label: str, elem_id: str, file_types: Sequence[str] | None = None, **kwargs: Any) -> Component:
+    """A file to upload or, with `interactive=False`, to download; read its value with `file_path`."""
+    types = None if file_types is None else list(file_types)
+    return component(gr.File, label=label, elem_id=elem_id, file_types=types, **kwargs)
+
+
+def video(*, label: str, elem_id: str, **kwargs: Any) -> Component:
+    """A video to watch; to upload one, `file` is better: it never converts."""
+    return component(gr.Video, label=label, elem_id=elem_id, **{"interactive": False, **kwargs})
+
+
+def gallery(*, label: str, elem_id: str, **kwargs: Any) -> Component:
+    """Pictures in rows."""
+    return component(gr.Gallery, label=label, elem_id=elem_id, **kwargs)
+
+
+def button(text: str, *, elem_id: str, variant: str = "secondary", **kwargs: Any) -> Component:
+    """A button. variant: primary, secondary or stop."""
+    return component(gr.Button, text, elem_id=elem_id, variant=variant, **kwargs)
+
+
+def update(**kwargs: Any) -> Any:
+    """What a listener returns to change properties of a component."""
+    return gr.update(**kwargs)
+
+
+def file_path(value: Any) -> Path | None:
+    """The path in whatever a file, audio or video component hands to a listener; None for nothing.
+
+    Understands paths, temporary files of gradio 3 (`.name`), dictionaries and file data (`path`, `name`,
+    `video`), and of several files takes the first.
+    """
+    while isinstance(value, (list, tuple)):
+        value = value[0] if value else None
+    if isinstance(value, dict):
+        return file_path(value.get("path") or value.get("name") or value.get("video"))
+    if value is None or value == "":
+        return None
+    if isinstance(value, (str, Path)):
+        return Path(value)
+    for attribute in ("path", "video", "name"):
+        inner = getattr(value, attribute, None)
+        if inner:
+            return file_path(inner)
+    return None
+
+
+def listen(
+    event: Any,
+    fn: Callable[..., Any] | None,
+    inputs: Sequence[Component] | None = None,
+    outputs: Sequence[Component] | None = None,
+    *,
+    js: str | None = None,
+    queue: bool | None = None,
+    show_progress: str = "hidden",
+    **more: Any,
+) -> Any:
+    """Listen to `event` (such as `box.change`); returns what `then` chains on.
+
+    js: runs in the page first; its array replaces the inputs. queue: False runs at once, beside the queue;
+    None as the app does. show_progress: full, minimal or hidden. The listener is not shown in gradio's API.
+    """
+    # Gradio 4 runs one call of a listener at a time; who waits for whom is the shell's to say.
+    own: dict[str, Any] = {"concurrency_limit": None, "js": js} if GRADIO4 else {"_js": js}
+    return event(
+        fn,
+        inputs=list(inputs or []),
+        outputs=list(outputs or []),
+        queue=queue,
+        show_progress=show_progress,
+        api_name=False,
+        **own,
+        **more,
+    )
+
+
+def click(
+    button: Component,
+    fn: Callable[..., Any] | None,
+    inputs: Sequence[Component] | None = None,
+    outputs: Sequence[Component] | None = None,
+    js: str | None = None,
+    queue: bool | None = None,
+    **more: Any,
+) -> Any:
+    """Call `fn` when the button is pressed; arguments as for `listen`."""
+    return listen(button.click, fn, inputs, outputs, js=js, queue=queue, **more)
+
+
+def on_load(
+    blocks: Any,
+    fn: Callable[..., Any] | None,
+    inputs: Sequence[Component] | None = None,
+    outputs: Sequence[Component] | None = None,
+    js: str | None = None,
+) -> Any:
+    """Call `fn` whenever the page is opened; arguments as for `listen`."""
+    return listen(blocks.load, fn, inputs, outputs, js=js, queue=False)
+
+
+def select_point(event: gr.SelectData) -> tuple[float, float]:
+    """Where a picture was clicked, in pixels of the picture: x to the right, y down."""
+    x, y = event.index
+    return float(x), float(y)
