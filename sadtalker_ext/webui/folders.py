@@ -1,0 +1,56 @@
+"""Folders for results: free numbered names in them, and a look at them in the desktop's file manager."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import subprocess
+from pathlib import Path
+
+from ..errors import OutputError
+
+STEM_CHARACTERS = 60  # of what a file is called after its number
+
+
+def numbered(folder: Path, stem: str, suffix: str) -> Path:
+    """A free name “00012-stem.mp4” in the folder, counting on from the highest number in it, as hosts do.
+
+    Makes the folder; raises `OutputError` where that cannot be done.
+    """
+    stem = re.sub(r"[^\w .()+-]+", "_", stem).strip(" .")[:STEM_CHARACTERS] or "talking"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        taken = [re.match(r"(\d{5,9})(?!\d)", entry.name) for entry in os.scandir(folder)]
+    except OSError as error:
+        raise OutputError(
+            f"The folder for results, {folder}, cannot be used ({error.strerror or error}); "
+            "choose another one in Settings → SadTalker."
+        ) from error
+    number = max((int(match.group(1)) for match in taken if match), default=-1) + 1
+    return folder / f"{number:05}-{stem}{suffix}"
+
+
+def show_folder(folder: Path) -> None:
+    """Open the desktop's file manager; raises `OutputError` where there is none."""
+    try:
+        if platform.system() == "Windows":
+            os.startfile(folder)  # type: ignore[attr-defined]  # noqa: S606 (exists on Windows only)
+            return
+        target = str(folder)
+        if platform.system() == "Darwin":
+            program = "open"
+        elif "microsoft-standard-WSL2" in platform.uname().release:
+            program = "explorer.exe"
+            target = subprocess.check_output(["wslpath", "-w", target], text=True, timeout=10).strip()
+        else:
+            program = "xdg-open"
+        subprocess.Popen(
+            [program, target],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+    except (OSError, subprocess.SubprocessError) as error:
+        raise OutputError(f"No file manager could be started; the folder is {folder}.") from error
