@@ -1,4 +1,4 @@
-"""The `sadtalker` command: animate, demo, motion, render, inspect, evaluate and engines."""
+"""The `sadtalker` command: animate, demo, motion, render, inspect, evaluate, engines and models."""
 
 from __future__ import annotations
 
@@ -167,6 +167,16 @@ def build_parser() -> argparse.ArgumentParser:
 
     engines = command("engines", _engines, "list engines: what is ready, what is missing and how to get it")
     engines.add_argument("--json", action="store_true", help="print JSON instead of text")
+
+    models = command("models", _models, "list weight files: what is there, what is missing; download them")
+    models.add_argument(
+        "action", nargs="?", choices=("list", "download", "verify"), default="list", help="(default list)"
+    )
+    models.add_argument("names", nargs="*", metavar="NAME", help="which files: names as the list shows them")
+    models.add_argument("--all", action="store_true", help="every file that an engine needs")
+    models.add_argument("--models-dir", metavar="DIR", help="the folder for weights (default: the user's)")
+    models.add_argument("--json", action="store_true", help="print JSON instead of text")
+    models.add_argument("-q", "--quiet", action="store_true", help="print nothing but errors")
     return parser
 
 
@@ -341,4 +351,21 @@ def _engines(given: argparse.Namespace) -> int:
         print(json.dumps(rows, indent=2))
     else:
         print("\n\n".join(describe_engine(engine) for engine in ENGINES.values()))
+    return 0
+
+
+def _models(given: argparse.Namespace) -> int:
+    from . import models_command
+    from .host import StandaloneHost
+
+    folder = Path(given.models_dir) if given.models_dir else StandaloneHost().models_dir()
+    if given.action == "list":
+        rows = models_command.rows(folder) if given.json else None
+        print(models_command.table(folder) if rows is None else json.dumps(rows, indent=2))
+        return 0
+    work = models_command.fetch if given.action == "download" else models_command.check
+    for checkpoint in models_command.chosen(given.action, given.names, given.all):
+        path = work(checkpoint, folder, quiet=given.quiet)
+        if not given.quiet:
+            print(f"{checkpoint.file}: {path or 'missing'}")
     return 0

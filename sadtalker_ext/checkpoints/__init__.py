@@ -1,0 +1,36 @@
+"""Weight files that are not part of the project: known, looked for, checked and fetched."""
+
+from __future__ import annotations
+
+from .background import DOWNLOADS, Downloads, Job
+from .catalog import CATALOG, Checkpoint, by_name
+from .contents import DAMAGED, MISSING, PRESENT, UNSAFE, WRONG, Contents, Fault, read_contents
+from .download import Transfer, download
+from .places import folders, home
+from .status import Status, find, require, status, verify
+
+__all__ = [
+    "CATALOG",
+    "DAMAGED",
+    "DOWNLOADS",
+    "MISSING",
+    "PRESENT",
+    "UNSAFE",
+    "WRONG",
+    "Checkpoint",
+    "Contents",
+    "Downloads",
+    "Fault",
+    "Job",
+    "Status",
+    "Transfer",
+    "by_name",
+    "download",
+    "find",
+    "folders",
+    "home",
+    "read_contents",
+    "require",
+    "status",
+    "verify",
+]

@@ -1,0 +1,153 @@
+"""The table of weight files: what each is for, how it is recognised, and where its author publishes it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from ..errors import WeightsError
+
+MODELS, TORCH_HUB = "models", "torch hub"  # kinds of folder a file belongs in
+
+_RELEASE = "https://github.com/OpenTalker/SadTalker/releases/download/v0.0.2-rc/"
+_MIRROR = "https://huggingface.co/vinthony/SadTalker-V002rc/resolve/main/"
+_RELEASE_PAGE = "https://github.com/OpenTalker/SadTalker/releases/tag/v0.0.2-rc"
+_LICENCE = (
+    "Apache-2.0, as its authors publish it; it builds on the Basel Face Model and parts of Wav2Lip, whose "
+    "own terms allow research only: read them before commercial use"
+)
+_ALIGNMENT = "https://www.adrianbulat.com/downloads/python-fan/"
+_ALIGNMENT_PAGE = "https://github.com/1adrianb/face-alignment"
+_ALIGNMENT_LICENCE = (
+    "the package face-alignment is BSD-3-Clause; its author states no separate terms for the weights"
+)
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """One weight file.
+
+    id: a short name for commands. file: its name on disk. engine: which engine reads it. use: what for.
+    page: where a person finds it. size: bytes, as published; None when not known. sha256: as published, in
+    hex, or its leading digits; "" when not known. urls: where it can be fetched without an account, best
+    first. folder: `MODELS` or `TORCH_HUB`. optional: the engine runs without it. signature: some of its
+    tensors with their shapes, by which it is recognised. twin_tag: what the name has where tensors are equal.
+    """
+
+    id: str
+    file: str
+    engine: str
+    use: str
+    page: str
+    licence: str
+    size: int | None = None
+    sha256: str = ""
+    urls: tuple[str, ...] = ()
+    folder: str = MODELS
+    optional: bool = False
+    signature: Mapping[str, tuple[int, ...]] = field(default_factory=lambda: MappingProxyType({}))
+    twin_tag: str = ""
+
+
+# Of each component in a package one tensor; both sizes have the same ones.
+_PACKAGE_SIGNATURE: Mapping[str, tuple[int, ...]] = MappingProxyType(
+    {
+        "kp_extractor.predictor.down_blocks.down0.conv.weight": (64, 3, 3, 3),
+        "generator.dense_motion_network.hourglass.encoder.down_blocks.0.conv.weight": (64, 80, 3, 3, 3),
+        "audio2exp.audio_encoder.0.conv_block.0.weight": (32, 1, 3, 3),
+        "audio2pose.audio_encoder.audio_encoder.0.conv_block.0.weight": (32, 1, 3, 3),
+        "face_3drecon.backbone.conv1.weight": (64, 3, 7, 7),
+    }
+)
+_MAPPING_INPUT = "mapping.first.0.weight"  # its second dimension tells the two apart
+
+
+def _sadtalker(
+    id: str, file: str, use: str, size: int | None, sha256: str, signature: Mapping, tag: str = ""
+) -> Checkpoint:
+    return Checkpoint(
+        id=id,
+        file=file,
+        engine="sadtalker",
+        use=use,
+        page=_RELEASE_PAGE,
+        licence=_LICENCE,
+        size=size,
+        sha256=sha256,
+        urls=(_RELEASE + file, _MIRROR + file),
+        signature=signature,
+        twin_tag=tag,
+    )
+
+
+CATALOG: tuple[Checkpoint, ...] = (
+    _sadtalker(
+        "sadtalker-256",
+        "SadTalker_V0.0.2_256.safetensors",
+        "the networks for faces of 256 × 256 pixels",
+        725_066_984,
+        "c211f5d6de003516bf1bbda9f47049a4c9c99133b1ab565c6961e5af16477bff",
+        _PACKAGE_SIGNATURE,
+        "256",
+    ),
+    _sadtalker(
+        "sadtalker-512",
+        "SadTalker_V0.0.2_512.safetensors",
+        "the networks for faces of 512 × 512 pixels",
+        None,
+        "0e063f7ff5258240bdb0f7690783a7b1374e6a4a81ce8fa33456f4cd49694340",
+        _PACKAGE_SIGNATURE,
+        "512",
+    ),
+    _sadtalker(
+        "mapping-109",
+        "mapping_00109-model.pth.tar",
+        "motion for whole pictures (the modes full and extfull)",
+        155_779_231,
+        "84a8642468a3fcfdd9ab6be955267043116c2bec2284686a5262f1eaf017f64c",
+        MappingProxyType({_MAPPING_INPUT: (1024, 73, 7)}),
+    ),
+    _sadtalker(
+        "mapping-229",
+        "mapping_00229-model.pth.tar",
+        "motion for cropped faces (the modes crop, extcrop and resize)",
+        155_521_183,
+        "62a1e06006cc963220f6477438518ed86e9788226c62ae382ddc42fbcefb83f1",
+        MappingProxyType({_MAPPING_INPUT: (1024, 70, 7)}),
+    ),
+    Checkpoint(
+        id="face-alignment-detector",
+        file="s3fd-619a316812.pth",
+        engine="instant",
+        use="finds faces for the second face finder (--detector face-alignment)",
+        page=_ALIGNMENT_PAGE,
+        licence=_ALIGNMENT_LICENCE,
+        size=89_843_225,
+        sha256="619a31681264d3f7f7fc7a16a42cbbe8b23f31a256f75a366e5a1bcd59b33543",
+        urls=(_ALIGNMENT + "s3fd-619a316812.pth",),
+        folder=TORCH_HUB,
+        optional=True,
+    ),
+    Checkpoint(
+        id="face-alignment-points",
+        file="2DFAN4-11f355bf06.pth.tar",
+        engine="instant",
+        use="finds 68 points for the second face finder (--detector face-alignment)",
+        page=_ALIGNMENT_PAGE,
+        licence=_ALIGNMENT_LICENCE,
+        sha256="11f355bf06",  # the leading digits, which its author puts into the name
+        urls=(_ALIGNMENT + "2DFAN4-11f355bf06.pth.tar",),
+        folder=TORCH_HUB,
+        optional=True,
+    ),
+)
+
+
+def by_name(name: str) -> Checkpoint:
+    """The checkpoint of that id or file name; `WeightsError` names the known ones."""
+    for checkpoint in CATALOG:
+        if name in (checkpoint.id, checkpoint.file):
+            return checkpoint
+    known = ", ".join(checkpoint.id for checkpoint in CATALOG)
+    raise WeightsError(f"Unknown model {name!r}; known models: {known}.")

@@ -1,0 +1,196 @@
+"""A checkpoint into what is known of it on this machine: where it lies and whether it can be used."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from ..errors import WeightsError
+from .catalog import CATALOG, TORCH_HUB, Checkpoint
+from .contents import DAMAGED, MISSING, PRESENT, WRONG, Contents, Fault, read_contents
+from .places import folders, home
+
+HASH_CHUNK = 1 << 20  # bytes
+SUFFIXES = (".safetensors", ".pth", ".tar", ".pt", ".ckpt", ".bin", ".zip")
+LOOKED_AT = 200  # files of a folder whose contents are looked at for renamed checkpoints
+PART = ".part"  # what the name of an unfinished download ends in
+
+Check = Callable[[], None]
+Report = Callable[[int, int], None]  # bytes done, bytes in all
+
+
+@dataclass(frozen=True)
+class Status:
+    """What is known of a checkpoint.
+
+    state: `PRESENT`, `MISSING`, `DAMAGED`, `WRONG` (another kind of file) or `UNSAFE` (it would run code).
+    path: the file, or where it belongs. size: bytes on disk, 0 when missing. note: a sentence, or "".
+    part: bytes of an interrupted download that can be resumed. elsewhere: it does not lie in its own folder.
+    """
+
+    checkpoint: Checkpoint
+    state: str
+    path: Path
+    size: int = 0
+    note: str = ""
+    part: int = 0
+    elsewhere: bool = False
+
+    @property
+    def usable(self) -> bool:
+        return self.state == PRESENT
+
+
+def status(checkpoint: Checkpoint, models_dir: Path) -> Status:
+    """Looks for the file in all its places; the first usable one counts, else the first faulty one.
+
+    Reads headers only. Files are recognised by their tensors, so a renamed one is found too.
+    """
+    own = home(checkpoint, models_dir) / checkpoint.file
+    part = _size(own.with_name(own.name + PART))
+    faulty: Status | None = None
+    for folder in folders(checkpoint, models_dir):
+        path = folder / checkpoint.file
+        if not path.is_file():
+            continue
+        found = _judge(checkpoint, path, part, elsewhere=path != own)
+        if found.usable:
+            return found
+        faulty = faulty or found
+    renamed = _renamed(checkpoint, models_dir)
+    if renamed is not None:
+        note = f"{renamed.name} holds what {checkpoint.file} holds."
+        return Status(checkpoint, PRESENT, renamed, _size(renamed), note, part, elsewhere=True)
+    return faulty or Status(checkpoint, MISSING, own, part=part)
+
+
+def find(checkpoint: Checkpoint, models_dir: Path) -> Path | None:
+    """The usable file, wherever it lies; None when there is none."""
+    found = status(checkpoint, models_dir)
+    return found.path if found.usable else None
+
+
+def require(checkpoint: Checkpoint, models_dir: Path) -> Path:
+    """The usable file; otherwise `WeightsError` says what is wrong and where the file belongs."""
+    found = status(checkpoint, models_dir)
+    if found.usable:
+        return found.path
+    folder = home(checkpoint, models_dir)
+    if found.state == MISSING:
+        raise WeightsError(
+            f"The engine {checkpoint.engine} needs {checkpoint.file}; fetch it with: sadtalker models "
+            f"download {checkpoint.id}, or from {checkpoint.page} into {folder}."
+        )
+    raise WeightsError(
+        f"{found.note.rstrip('.')}; fetch {checkpoint.file} anew from {checkpoint.page} into {folder}."
+    )
+
+
+def fault(checkpoint: Checkpoint, path: Path) -> Fault | None:
+    """Why this file is not that checkpoint; None when it is, as far as its headers tell."""
+    try:
+        contents = _contents(path)
+    except OSError as error:
+        return Fault(DAMAGED, f"cannot be read ({error.strerror or error})")
+    except Fault as found:
+        return found
+    if _matches(checkpoint, contents):
+        return None
+    other = next((c for c in CATALOG if c.signature and _matches(c, contents)), None)
+    if other is not None:
+        return Fault(WRONG, f"holds what belongs into {other.file}")
+    missing = next(
+        name for name, shape in checkpoint.signature.items() if contents.tensors.get(name) != shape
+    )
+    there = contents.tensors.get(missing)
+    why = f"has no {missing}" if there is None else f"has {missing} of shape {there}"
+    return Fault(WRONG, f"holds other weights: it {why}")
+
+
+def verify(
+    checkpoint: Checkpoint, path: Path, report: Report | None = None, check: Check | None = None
+) -> None:
+    """Reads the whole file and compares it with what is published; `WeightsError` says how it differs.
+
+    report(done, total): bytes read. check: called between chunks, may raise `Cancelled`.
+    """
+    found = fault(checkpoint, path)
+    if found is not None:
+        raise WeightsError(f"{path} {found.reason}; fetch {checkpoint.file} anew from {checkpoint.page}.")
+    if checkpoint.sha256 and not file_hash(path, report, check).startswith(checkpoint.sha256):
+        raise WeightsError(
+            f"{path} is not the file that was published (its sha256 differs); fetch it anew from "
+            f"{checkpoint.page}, unless you changed it yourself."
+        )
+
+
+def file_hash(path: Path, report: Report | None = None, check: Check | None = None) -> str:
+    """The sha256 of a file in hex."""
+    digest, done, total = hashlib.sha256(), 0, _size(path)
+    with path.open("rb") as file:
+        while chunk := file.read(HASH_CHUNK):
+            if check is not None:
+                check()
+            digest.update(chunk)
+            done += len(chunk)
+            if report is not None:
+                report(done, total)
+    return digest.hexdigest()
+
+
+def _judge(checkpoint: Checkpoint, path: Path, part: int, *, elsewhere: bool) -> Status:
+    size, found = _size(path), fault(checkpoint, path)
+    if found is not None:
+        return Status(checkpoint, found.state, path, size, f"{path} {found.reason}.", part, elsewhere)
+    note = ""
+    if checkpoint.size is not None and size != checkpoint.size:
+        note = f"It is usable, but not the published file: {size:,} bytes instead of {checkpoint.size:,}."
+    return Status(checkpoint, PRESENT, path, size, note, part, elsewhere)
+
+
+def _matches(checkpoint: Checkpoint, contents: Contents) -> bool:
+    return all(contents.tensors.get(name) == shape for name, shape in checkpoint.signature.items())
+
+
+def _renamed(checkpoint: Checkpoint, models_dir: Path) -> Path | None:
+    """A file under another name that holds this checkpoint's tensors."""
+    if not checkpoint.signature or checkpoint.folder == TORCH_HUB:
+        return None
+    known = {c.file for c in CATALOG}
+    for folder in folders(checkpoint, models_dir):
+        try:
+            names = sorted(entry.name for entry in folder.iterdir())
+        except OSError:
+            continue
+        candidates = [name for name in names if name.lower().endswith(SUFFIXES) and name not in known]
+        for name in candidates[:LOOKED_AT]:
+            # Two packages have the same tensors: without the tag in its name a file could be either.
+            if checkpoint.twin_tag in name and fault(checkpoint, folder / name) is None:
+                return folder / name
+    return None
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
+
+
+def _contents(path: Path) -> Contents:
+    stat = path.stat()
+    found = _read(path, stat.st_size, stat.st_mtime_ns)
+    if isinstance(found, Fault):
+        raise Fault(found.state, found.reason)
+    return found
+
+
+@lru_cache(maxsize=256)
+def _read(path: Path, size: int, modified: int) -> Contents | Fault:
+    try:
+        return read_contents(path)
+    except Fault as found:
+        return found
