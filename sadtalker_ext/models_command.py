@@ -64,10 +64,9 @@ def table(models_dir: Path) -> str:
             lines += _lines(found, width)
         if any(found.state != PRESENT for found in own):
             folder = home(own[0].checkpoint, models_dir)
-            lines += _wrapped(
-                f"fetch: sadtalker models download NAME, or by hand from {own[0].checkpoint.page} into {folder}",
-                width,
-            )
+            lines += _wrapped(f"fetch: sadtalker models download NAME, or by hand into {folder}", width)
+            for page in dict.fromkeys(found.checkpoint.page for found in own if found.state != PRESENT):
+                lines += _wrapped(f"from {page}", width, "    ")
         lines += _wrapped(f"licence: {own[0].checkpoint.licence}", width)
         parts.append("\n".join(lines))
     return "\n\n".join(parts)

@@ -18,7 +18,6 @@ _LICENCE = (
     "own terms allow research only: read them before commercial use"
 )
 _ALIGNMENT = "https://www.adrianbulat.com/downloads/python-fan/"
-_ALIGNMENT_PAGE = "https://github.com/1adrianb/face-alignment"
 _ALIGNMENT_LICENCE = (
     "the package face-alignment is BSD-3-Clause; its author states no separate terms for the weights"
 )
@@ -121,7 +120,7 @@ CATALOG: tuple[Checkpoint, ...] = (
         file="s3fd-619a316812.pth",
         engine="instant",
         use="finds faces for the second face finder (--detector face-alignment)",
-        page=_ALIGNMENT_PAGE,
+        page=_ALIGNMENT + "s3fd-619a316812.pth",
         licence=_ALIGNMENT_LICENCE,
         size=89_843_225,
         sha256="619a31681264d3f7f7fc7a16a42cbbe8b23f31a256f75a366e5a1bcd59b33543",
@@ -134,7 +133,7 @@ CATALOG: tuple[Checkpoint, ...] = (
         file="2DFAN4-11f355bf06.pth.tar",
         engine="instant",
         use="finds 68 points for the second face finder (--detector face-alignment)",
-        page=_ALIGNMENT_PAGE,
+        page=_ALIGNMENT + "2DFAN4-11f355bf06.pth.tar",
         licence=_ALIGNMENT_LICENCE,
         sha256="11f355bf06",  # the leading digits, which its author puts into the name
         urls=(_ALIGNMENT + "2DFAN4-11f355bf06.pth.tar",),
