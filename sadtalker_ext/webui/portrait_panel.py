@@ -1,0 +1,177 @@
+"""The tab's portrait: a picture goes in, the face that is to speak is shown, chosen or pointed out."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+from PIL import Image  # gradio, which has loaded it anyway, evaluates the listeners' annotations
+
+from ..errors import PictureError, SadTalkerError
+from . import compat
+from .face_choice import FaceChoice, content_key, find
+
+if TYPE_CHECKING:
+    from .shell import Shell
+
+HEIGHT = 360  # px of the picture on the page
+PREVIEW_HEIGHT = 420  # px: points are clicked in it
+INTRODUCTION = "Upload or paste a picture with a face, photo or drawing, or send one here from a gallery."
+
+
+@dataclass(frozen=True)
+class PortraitPanel:
+    """The portrait's components. image: what pictures are sent to. inputs: what `read` takes, in order."""
+
+    image: compat.Component
+    preview: compat.Component
+    message: compat.Component
+    inputs: list[compat.Component]
+
+
+@dataclass(frozen=True, eq=False)
+class PortraitChoice:
+    """The picture, and the `Options` that say which of its faces is to speak."""
+
+    picture: Image.Image
+    options: dict[str, Any]
+
+
+def build(shell: Shell) -> PortraitPanel:
+    """The portrait's components and what they do, inside the Blocks that are being built."""
+    image = compat.image(label="Portrait", elem_id="sadtalker_image", height=HEIGHT)
+    message = compat.component(gr.HTML, note(INTRODUCTION), elem_id="sadtalker_face_message")
+    with gr.Column(visible=False, elem_id="sadtalker_face_box") as box:
+        preview = compat.image(
+            label="Face that is to speak",
+            elem_id="sadtalker_face_preview",
+            interactive=False,
+            height=PREVIEW_HEIGHT,
+        )
+        number = compat.component(
+            gr.Radio,
+            choices=["1"],
+            value="1",
+            visible=False,
+            label="Number of the face",
+            elem_id="sadtalker_face_number",
+        )
+        with gr.Row():
+            by_hand = compat.button(
+                "Point it out by hand", elem_id="sadtalker_points_by_hand", size="sm", visible=False
+            )
+            undo = compat.button("Undo point", elem_id="sadtalker_points_undo", size="sm", visible=False)
+            restart = compat.button(
+                "Start over", elem_id="sadtalker_points_restart", size="sm", visible=False
+            )
+            back = compat.button(
+                "Back to the found face", elem_id="sadtalker_points_back", size="sm", visible=False
+            )
+    choice = gr.State(None)
+    shown = [choice, box, preview, message, number, by_hand, undo, restart, back]
+
+    # Beside the host's queue: looking for faces takes about a second and no GPU.
+    announced = compat.listen(image.change, _announced, [], [message], queue=False)
+    compat.listen(announced.then, _examined, [image], shown, queue=False)
+    compat.listen(preview.select, _clicked, [choice], shown, queue=False)
+    compat.listen(number.input, _numbered, [choice, number], shown, queue=False)
+    compat.click(by_hand, _by_hand, [choice], shown, queue=False)
+    compat.click(undo, _undone, [choice], shown, queue=False)
+    compat.click(restart, _by_hand, [choice], shown, queue=False)
+    compat.click(back, _back, [choice], shown, queue=False)
+    return PortraitPanel(image, preview, message, [image, choice, number])
+
+
+def read(values: Sequence[Any]) -> PortraitChoice:
+    """The values of `PortraitPanel.inputs` as a picture and options; looks for faces if that is not done yet.
+
+    Raises a `SadTalkerError` that says what is missing: the picture, a face in it, or points of the face.
+    """
+    picture, choice, number = values
+    if picture is None:
+        raise PictureError(
+            "No portrait was given; upload or paste a picture, or send one here from a gallery."
+        )
+    if not isinstance(choice, FaceChoice) or choice.found.key != content_key(picture):
+        choice = FaceChoice.first(
+            find(picture)
+        )  # Generate was faster than the search, or the picture changed
+    else:
+        choice = choice.numbered(number)
+    return PortraitChoice(picture, choice.options())
+
+
+def note(sentence: str, *, kind: str = "note") -> str:
+    """A sentence for the page. kind: note or error."""
+    return f'<div class="sadtalker-{kind}">{html.escape(sentence)}</div>' if sentence else ""
+
+
+def _shown(choice: FaceChoice | None, message: str, kind: str = "note") -> list[Any]:
+    """Values of all that shows the choice."""
+    points = choice is not None and choice.by_hand
+    count = 0 if choice is None else len(choice.found.faces)
+    clicked = points and choice is not None and bool(choice.points)
+    numbers = [str(number) for number in range(1, count + 1)] or ["1"]
+    return [
+        choice,
+        compat.update(visible=choice is not None),
+        compat.update(value=None if choice is None else choice.drawn()),
+        note(message, kind=kind),
+        compat.update(
+            choices=numbers,
+            value="1" if choice is None else str(choice.number),
+            visible=count > 1 and not points,
+        ),
+        compat.update(visible=count > 0 and not points),
+        compat.update(visible=clicked),
+        compat.update(visible=clicked),
+        compat.update(visible=points and count > 0),
+    ]
+
+
+def _told(choice: FaceChoice) -> list[Any]:
+    return _shown(choice, choice.sentence())
+
+
+def _announced() -> str:
+    return note("Looking for faces …")
+
+
+def _examined(picture: Image.Image | None) -> list[Any]:
+    if picture is None:
+        return _shown(None, INTRODUCTION)
+    try:
+        return _told(FaceChoice.first(find(picture)))
+    except SadTalkerError as error:
+        return _shown(None, str(error), "error")
+    except Exception as error:  # a listener that raises shows a bare "Error" and hides what was wrong
+        return _shown(None, f"The picture cannot be examined ({error}); try another one.", "error")
+
+
+def _clicked(choice: FaceChoice | None, event: gr.SelectData) -> list[Any]:
+    return (
+        _shown(None, INTRODUCTION) if choice is None else _told(choice.clicked(*compat.select_point(event)))
+    )
+
+
+def _numbered(choice: FaceChoice | None, number: str | None) -> list[Any]:
+    return _shown(None, INTRODUCTION) if choice is None else _told(choice.numbered(number))
+
+
+def _by_hand(choice: FaceChoice | None) -> list[Any]:
+    return (
+        _shown(None, INTRODUCTION)
+        if choice is None
+        else _told(FaceChoice(choice.found, choice.number, (), True))
+    )
+
+
+def _undone(choice: FaceChoice | None) -> list[Any]:
+    return _shown(None, INTRODUCTION) if choice is None else _told(choice.undone())
+
+
+def _back(choice: FaceChoice | None) -> list[Any]:
+    return _shown(None, INTRODUCTION) if choice is None else _told(FaceChoice(choice.found, choice.number))
