@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -84,6 +85,31 @@ def file_path(value: Any) -> Path | None:
     return None
 
 
+def _without_hints(fn: Callable[..., Any]) -> Callable[..., Any]:
+    """The same function with no annotations but those that ask gradio for an event or a request.
+
+    Gradio evaluates all of them, and names that are imported for type checking only would be an error.
+    """
+    target = getattr(fn, "__func__", fn)
+    names = getattr(target, "__globals__", {})
+    kept = {}
+    for name, hint in getattr(target, "__annotations__", {}).items():
+        if isinstance(hint, str):
+            try:
+                hint = eval(hint, dict(names))  # noqa: S307 - our own annotations, as gradio does
+            except (NameError, AttributeError, TypeError):
+                continue
+        if isinstance(hint, type) and issubclass(hint, (gr.EventData, gr.Request)):
+            kept[name] = hint
+
+    @functools.wraps(fn)
+    def plain(*args: Any, **kwargs: Any) -> Any:
+        return fn(*args, **kwargs)
+
+    plain.__annotations__ = kept
+    return plain
+
+
 def listen(
     event: Any,
     fn: Callable[..., Any] | None,
@@ -103,7 +129,7 @@ def listen(
     # Gradio 4 runs one call of a listener at a time; who waits for whom is the shell's to say.
     own: dict[str, Any] = {"concurrency_limit": None, "js": js} if GRADIO4 else {"_js": js}
     return event(
-        fn,
+        None if fn is None else _without_hints(fn),
         inputs=list(inputs or []),
         outputs=list(outputs or []),
         queue=queue,

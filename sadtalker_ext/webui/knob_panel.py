@@ -1,0 +1,267 @@
+"""The options into sliders, boxes and lists in four groups, and their values back into options."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+import gradio as gr
+
+from ..errors import OptionsError
+from ..options import Knob, Options, knobs, shown
+from ..presets import PRESETS
+from . import compat
+
+# Chosen in the portrait, speech and engine panels, or of no use where names are always free.
+SHOWN_ELSEWHERE = ("engine", "face", "face_at", "points", "idle", "overwrite")
+GROUP_TITLES: Mapping[str, str] = MappingProxyType(
+    {"basic": "Basic", "motion": "Motion", "face": "Face", "output": "Output"}
+)
+# Where a title made from the name would not say enough; the others are their name, spelt out.
+TITLES: Mapping[str, str] = MappingProxyType(
+    {
+        "start": "Start at second",
+        "end": "Stop at second",
+        "idle": "Idle seconds",
+        "lips": "Lips from",
+        "expression_scale": "Expression",
+        "blink_rate": "Blinks",
+        "gaze": "Eye movement",
+        "still": "Keep the head still",
+        "yaw": "Turn",
+        "pitch": "Nod",
+        "roll": "Lean",
+        "ref_pose": "Head motion from a video",
+        "ref_blink": "Blinks from a video",
+        "detector": "Face finder",
+        "fps": "Frames per second",
+        "crf": "Quality (CRF)",
+        "preset": "Encoder effort",
+    }
+)
+OWN_MANNER = "Own"  # what the presets show when a slider was moved
+SLIDER_INT_SPAN = 200  # wider whole numbers are typed
+SLIDER_FLOAT_SPAN = 100.0
+FINE_SPAN = 5.0  # up to here a slider moves in small steps
+FINE_STEP, COARSE_STEP = 0.05, 1.0
+RANDOM_SEEDS = 2**32
+VIDEO_TYPES = ("video",)
+NUMBERS = re.compile(r"[\s,;]+")
+EMPTY_NOTE = re.compile(r"\s*\(default: ([^)]*)\)")
+FLAG = re.compile(r"--([a-z][a-z-]*)(?: SECONDS)?")
+
+
+@dataclass(frozen=True)
+class KnobPanel:
+    """The components by knob name, in the order in which their values are passed."""
+
+    components: Mapping[str, Any]
+
+    @property
+    def inputs(self) -> list[Any]:
+        return list(self.components.values())
+
+
+def title(knob: Knob) -> str:
+    """The label of a knob, unique within the tab."""
+    return TITLES.get(knob.name) or knob.name.replace("_", " ").capitalize()
+
+
+def in_words(sentence: str) -> str:
+    """A sentence for the command line with the labels of the tab instead of flags."""
+    titles = {knob.name: title(knob) for knob in knobs()}
+
+    def label(found: re.Match[str]) -> str:
+        name = found.group(1).replace("-", "_")
+        return f"“{titles[name]}”" if name in titles else found.group(0)
+
+    return FLAG.sub(label, sentence)
+
+
+def build(groups: Sequence[str] = tuple(GROUP_TITLES), *, opened: Sequence[str] = ()) -> KnobPanel:
+    """Build an accordion per group, inside the current Blocks; `opened` ones are not folded."""
+    made: dict[str, Any] = {}
+    for group in groups:
+        members = [knob for knob in knobs() if knob.group == group and knob.name not in SHOWN_ELSEWHERE]
+        if not members:
+            continue
+        with compat.component(
+            gr.Accordion,
+            GROUP_TITLES[group],
+            open=group in opened,
+            elem_id=f"sadtalker_group_{group}",
+            elem_classes=["sadtalker-group"],
+        ):
+            for row in _rows(members):
+                with gr.Row(elem_classes=["sadtalker-knobs"]):
+                    for knob in row:
+                        made[knob.name] = _component(knob)
+                        if knob.name == "seed":
+                            _random_seed(made["seed"])
+    ordered = {knob.name: made[knob.name] for knob in knobs() if knob.name in made}
+    return KnobPanel(MappingProxyType(ordered))
+
+
+def _rows(members: Sequence[Knob]) -> list[list[Knob]]:
+    """Knobs of one kind beside each other, so that rows are even: narrow ones two or three, files two."""
+    rows: list[list[Knob]] = []
+    for knob in members:
+        together = rows and _look(rows[-1][0]) == _look(knob) and len(rows[-1]) < _PER_ROW[_look(knob)]
+        if together:
+            rows[-1].append(knob)
+        else:
+            rows.append([knob])
+    return rows
+
+
+_PER_ROW: Mapping[str, int] = MappingProxyType({"number": 2, "slider": 2, "ramp": 3, "path": 2, "other": 2})
+
+
+def _look(knob: Knob) -> str:
+    if knob.kind in ("int", "float"):
+        return "slider" if is_slider(knob) else "number"
+    return knob.kind if knob.kind in _PER_ROW else "other"
+
+
+def is_slider(knob: Knob) -> bool:
+    """Whether a number's range is one that can be set by sliding."""
+    if knob.kind not in ("int", "float") or knob.nullable or knob.low is None or knob.high is None:
+        return False
+    return knob.high - knob.low <= (SLIDER_INT_SPAN if knob.kind == "int" else SLIDER_FLOAT_SPAN)
+
+
+def info(knob: Knob) -> str:
+    """The help line under a knob's label."""
+    text = EMPTY_NOTE.sub(r"; empty = \1", knob.help)
+    if knob.nullable and text == knob.help and knob.kind in ("int", "float"):
+        text += "; empty = not set"
+    return text[:1].upper() + text[1:]
+
+
+def _component(knob: Knob) -> Any:
+    settings: dict[str, Any] = {"label": title(knob), "elem_id": f"sadtalker_knob_{knob.name}"}
+    if knob.kind == "path":
+        return compat.file(
+            **settings, file_types=VIDEO_TYPES, height=110, elem_classes=["sadtalker-small-file"]
+        )
+    settings.update(info=info(knob), value=to_widget(knob, knob.default))
+    if knob.kind == "bool":
+        return compat.component(gr.Checkbox, **settings)
+    if knob.kind == "choice":
+        return compat.component(gr.Dropdown, choices=list(knob.choices), **settings)
+    if is_slider(knob):
+        assert knob.low is not None
+        assert knob.high is not None
+        fine = knob.kind == "float" and knob.high - knob.low <= FINE_SPAN
+        step: float = FINE_STEP if fine else COARSE_STEP
+        return compat.component(gr.Slider, minimum=knob.low, maximum=knob.high, step=step, **settings)
+    if knob.kind in ("int", "float"):
+        return compat.component(gr.Number, precision=0 if knob.kind == "int" else None, **settings)
+    return compat.component(gr.Textbox, placeholder="0 20 -10", max_lines=1, **settings)
+
+
+def _random_seed(seed: Any) -> None:
+    dice = compat.button(
+        "🎲", elem_id="sadtalker_random_seed", elem_classes=["sadtalker-tool"], min_width=40, scale=0
+    )
+    compat.click(dice, None, [], [seed], js=f"() => [Math.floor(Math.random() * {RANDOM_SEEDS})]")
+
+
+def to_widget(knob: Knob, value: Any) -> Any:
+    """A knob's value as its component shows it."""
+    if knob.kind in ("ramp", "point", "points"):
+        return "" if value is None else " ".join(f"{number:.15g}" for number in _flat(value))
+    if knob.kind == "path":
+        return None
+    return value
+
+
+def from_widget(knob: Knob, value: Any) -> Any:
+    """What a component hands over as the knob's value; raises `OptionsError` in the tab's words."""
+    if knob.kind == "path":
+        path = compat.file_path(value)
+        value = None if path is None else str(path)
+    elif knob.kind == "ramp" and isinstance(value, str):
+        words = [word for word in NUMBERS.split(value.strip()) if word]
+        try:
+            value = tuple(float(word) for word in words) or None
+        except ValueError:
+            raise _wrong(knob, value) from None
+    elif value == "" or (value is None and not knob.nullable):
+        value = knob.default if value is None else None
+    elif knob.kind == "bool" and isinstance(value, (int, float)):
+        value = bool(value)
+    try:
+        return knob.check(value)
+    except OptionsError:
+        raise _wrong(knob, value) from None
+
+
+def _wrong(knob: Knob, value: Any) -> OptionsError:
+    return OptionsError(f"“{title(knob)}” must be {knob.expected()}, not {shown(value)}.")
+
+
+def read(panel: KnobPanel, values: Sequence[Any]) -> dict[str, Any]:
+    """The values of the panel's components as options by name; raises `OptionsError`."""
+    table = {knob.name: knob for knob in knobs()}
+    return {
+        name: from_widget(table[name], value) for name, value in zip(panel.components, values, strict=True)
+    }
+
+
+def show(panel: KnobPanel, values: Mapping[str, Any]) -> list[Any]:
+    """Updates that set the panel's components to `values`; what is not named there stays as it is."""
+    table = {knob.name: knob for knob in knobs()}
+    return [
+        compat.update(value=to_widget(table[name], values[name]))
+        if name in values and table[name].kind != "path"
+        else compat.update()
+        for name in panel.components
+    ]
+
+
+def manner_of(values: Mapping[str, Any]) -> str:
+    """The preset that these values are, or `OWN_MANNER`."""
+    for name, preset in PRESETS.items():
+        if all(values.get(knob) == value for knob, value in preset.items()):
+            return name
+    return OWN_MANNER
+
+
+def build_manner() -> Any:
+    """The choice of presets."""
+    names = [*PRESETS, OWN_MANNER]
+    return compat.component(
+        gr.Radio,
+        choices=names,
+        value=manner_of(Options().to_dict()),
+        label="Manner of moving",
+        elem_id="sadtalker_manner",
+    )
+
+
+def connect_manner(manner: Any, panel: KnobPanel) -> None:
+    """Choosing a preset sets its knobs; moving one of those shows that it is a preset no more."""
+    ruled = [name for name in panel.components if any(name in preset for preset in PRESETS.values())]
+    targets = [panel.components[name] for name in ruled]
+    table = {knob.name: knob for knob in knobs()}
+
+    def choose(name: str) -> list[Any]:
+        preset = PRESETS.get(name, {})
+        return [
+            compat.update(value=to_widget(table[knob], preset[knob])) if knob in preset else compat.update()
+            for knob in ruled
+        ]
+
+    compat.listen(manner.input, choose, [manner], targets, queue=False)
+    for target in targets:
+        compat.listen(target.input, None, [], [manner], js=f"() => [{OWN_MANNER!r}]")
+
+
+def _flat(value: Any) -> list[float]:
+    if isinstance(value, (list, tuple)):
+        return [number for item in value for number in _flat(item)]
+    return [value]

@@ -1,0 +1,272 @@
+"""A finished video onto the page: player, download, motion track, last frame, and the line that tells how."""
+
+from __future__ import annotations
+
+import contextlib
+import html
+import logging
+import shutil
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+
+from ..errors import SadTalkerError
+from ..infotext import to_infotext
+from . import compat
+from .shell import Shell
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from ..pipeline import Result
+    from ..track import MotionTrack
+
+VIDEO_HEIGHT = 480  # px on the page
+TRACKS_KEPT = 16  # folders of motion files; gradio copies what it serves, so older ones are not needed
+CSV_FRAMES = 30_000  # 20 minutes; a longer motion is given as .npz alone, which is written at once
+TRACK_TYPES = (".npz", ".csv")
+PLAYABLE = (".mp4", ".webm")
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, eq=False)
+class Finished:
+    """A video as the page remembers it, for one user: where it is, its motion, its line, its last frame."""
+
+    path: Path
+    track: MotionTrack
+    line: str
+    last_frame: Image.Image | None
+
+
+@dataclass(frozen=True)
+class ResultPanel:
+    """The components of a result. `shown` are set, in this order, by `show`."""
+
+    finished: Any
+    video: Any
+    animation: Any
+    actions: Any
+    download: Any
+    track: Any
+    last_frame: Any
+    last_frame_image: Any
+    open_folder: Any
+    metadata: Any
+    rerender: Any
+    other_track: Any
+
+    @property
+    def shown(self) -> list[Any]:
+        return [
+            self.finished,
+            self.video,
+            self.animation,
+            self.actions,
+            self.download,
+            self.track,
+            self.last_frame_image,
+            self.metadata,
+        ]
+
+
+def build(shell: Shell) -> ResultPanel:
+    """Build the panel inside the current Blocks."""
+    finished = gr.State(None)
+    video = compat.video(
+        label="Video", elem_id="sadtalker_video", height=VIDEO_HEIGHT, elem_classes=["sadtalker-video"]
+    )
+    animation = compat.image(
+        label="Animation",
+        elem_id="sadtalker_animation",
+        interactive=False,
+        visible=False,
+        height=VIDEO_HEIGHT,
+        elem_classes=["sadtalker-video"],
+    )
+    with compat.component(
+        gr.Column, visible=False, elem_id="sadtalker_actions", elem_classes=["sadtalker-actions"]
+    ) as actions:
+        with gr.Row():
+            download = compat.file(
+                label="Download",
+                elem_id="sadtalker_download",
+                interactive=False,
+                elem_classes=["sadtalker-small-file"],
+            )
+        with gr.Row():
+            open_folder = compat.button(
+                "📂 Open folder", elem_id="sadtalker_open_folder", size="sm", visible=shell.can_open_folders
+            )
+            last_frame = compat.button(
+                "🖼 Use last frame in img2img" if shell.has_img2img else "🖼 Last frame as picture",
+                elem_id="sadtalker_last_frame",
+                size="sm",
+            )
+        last_frame_image = compat.image(
+            label="Last frame", elem_id="sadtalker_last_frame_image", interactive=False, visible=False
+        )
+        metadata = compat.component(
+            gr.Textbox,
+            label="How it was made",
+            elem_id="sadtalker_metadata",
+            interactive=False,
+            lines=2,
+            max_lines=6,
+            show_copy_button=True,
+            elem_classes=["sadtalker-metadata"],
+        )
+    with (
+        compat.component(gr.Accordion, "Motion track", open=False, elem_id="sadtalker_motion"),
+        gr.Row(elem_classes=["sadtalker-knobs"]),
+    ):
+        track = compat.file(
+            label="Motion of this video",
+            elem_id="sadtalker_track",
+            file_count="multiple",
+            interactive=False,
+            elem_classes=["sadtalker-small-file"],
+        )
+        with gr.Column(min_width=160):
+            other_track = compat.file(
+                label="Another motion (.npz, .csv)",
+                elem_id="sadtalker_other_track",
+                file_types=TRACK_TYPES,
+                height=110,
+                elem_classes=["sadtalker-small-file"],
+            )
+            rerender = compat.button("🔁 Re-render this motion", elem_id="sadtalker_rerender", size="sm")
+    return ResultPanel(
+        finished,
+        video,
+        animation,
+        actions,
+        download,
+        track,
+        last_frame,
+        last_frame_image,
+        open_folder,
+        metadata,
+        rerender,
+        other_track,
+    )
+
+
+def connect(shell: Shell, panel: ResultPanel, message: Any) -> None:
+    """What the buttons under a video do, where that needs no new run; sentences go to `message`."""
+
+    def open_folder(finished: Finished | None) -> str:
+        if finished is None:
+            return note("There is no video yet.")
+        try:
+            shell.open_folder(finished.path)
+        except SadTalkerError as error:
+            return note(str(error), "error")
+        except OSError as error:
+            return note(f"The folder cannot be shown ({error.strerror or error}).", "error")
+        return ""
+
+    def last_frame(finished: Finished | None) -> list[Any]:
+        if finished is None or finished.last_frame is None:
+            return [compat.update(), note("There is no last frame yet; make a video first.")]
+        return [compat.update(value=finished.last_frame, visible=True), ""]
+
+    compat.click(panel.open_folder, open_folder, [panel.finished], [message], queue=False)
+    if not shell.has_img2img:
+        compat.click(
+            panel.last_frame, last_frame, [panel.finished], [panel.last_frame_image, message], queue=False
+        )
+
+
+def note(sentence: str, kind: str = "note") -> str:
+    """A sentence as HTML. kind: note or error."""
+    return f'<div class="sadtalker-{kind}">{html.escape(sentence)}</div>' if sentence else ""
+
+
+def finish(result: Result, last_frame: Any = None) -> Finished:
+    """What the page keeps of a result. last_frame: uint8 (H, W, 3|4) if it is at hand, else it is read."""
+    return Finished(result.path, result.track, to_infotext(result.metadata), _picture(result, last_frame))
+
+
+def show(shell: Shell, finished: Finished) -> tuple[list[Any], list[str]]:
+    """Values for `ResultPanel.shown`, and sentences on what could not be shown."""
+    notices: list[str] = []
+    files: list[str] = []
+    try:
+        files = [str(path) for path in track_files(finished)]
+    except (SadTalkerError, OSError) as error:
+        notices.append(f"The motion could not be saved as a file ({error}).")
+    path, playable = str(finished.path), finished.path.suffix.lower() in PLAYABLE
+    values = [
+        finished,
+        compat.update(value=path if playable else None, visible=playable),
+        compat.update(value=None if playable else path, visible=not playable),
+        compat.update(visible=True),
+        path,
+        files or None,
+        finished.last_frame if shell.has_img2img else compat.update(value=None, visible=False),
+        finished.line,
+    ]
+    return values, notices
+
+
+def unchanged(panel: ResultPanel) -> list[Any]:
+    """Values for `ResultPanel.shown` that leave everything as it is."""
+    return [compat.update() for _ in panel.shown[1:]]
+
+
+def track_files(finished: Finished) -> Sequence[Path]:
+    """The motion as .npz and, where that is possible, as .csv, named after the video, in a folder of ours.
+
+    Raises `OutputError` or `OSError` where they cannot be written.
+    """
+    from ..motion import save_track
+    from ..track import ARKIT
+
+    folder = Path(tempfile.mkdtemp(dir=_tracks_folder()))
+    _prune(folder.parent)
+    made = [save_track(finished.track, folder / f"{finished.path.stem}.npz")]
+    if finished.track.space == ARKIT and len(finished.track) <= CSV_FRAMES:
+        made.append(save_track(finished.track, folder / f"{finished.path.stem}.csv"))
+    return made
+
+
+@cache
+def _keeper() -> tempfile.TemporaryDirectory[str]:
+    return tempfile.TemporaryDirectory(prefix="sadtalker-tracks-", ignore_cleanup_errors=True)
+
+
+def _tracks_folder() -> str:
+    folder = _keeper().name
+    Path(folder).mkdir(exist_ok=True)  # a cleaner of temporary files may have been there
+    return folder
+
+
+def _prune(folder: Path) -> None:
+    def age(path: Path) -> float:
+        with contextlib.suppress(OSError):
+            return path.stat().st_mtime
+        return 0.0
+
+    for old in sorted(folder.iterdir(), key=age)[:-TRACKS_KEPT]:
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def _picture(result: Result, last_frame: Any) -> Image.Image | None:
+    from PIL import Image
+
+    if last_frame is None:
+        from ..video import read_frames
+
+        try:
+            for frame in read_frames(result.path):
+                last_frame = frame
+        except SadTalkerError as error:
+            _log.warning("No last frame of %s: %s", result.path.name, error)
+    return None if last_frame is None else Image.fromarray(last_frame)

@@ -1,0 +1,160 @@
+"""The whole page: portrait, speech and knobs on the left, the video and what to do with it on the right."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+from collections import OrderedDict
+from typing import Any
+
+import gradio as gr
+
+from ..engines import ENGINES, ready_engines
+from ..options import Options, knobs
+from ..video import FORMATS
+from . import compat, generate, knob_panel, portrait_panel, read_back, result_panel, speech_panel
+from .shell import Shell
+
+OUTCOMES_KEPT = 4  # for pages that were reloaded while their video was made
+SUBMIT = "(...args) => window.sadtalkerSubmit ? window.sadtalkerSubmit(...args) : args"
+LATEST = "(...args) => window.sadtalkerLatestTask ? [window.sadtalkerLatestTask()] : args"
+CLEAR = "() => ['']"
+
+_log = logging.getLogger(__name__)
+
+
+def build_tab(shell: Shell) -> gr.Blocks:
+    """The tab's Blocks. Their attributes `sadtalker_image`, `sadtalker_last_frame_button` and
+    `sadtalker_last_frame_image` are what a host connects to its other tabs.
+    """
+    with gr.Blocks(analytics_enabled=False, title="SadTalker") as blocks:
+        with gr.Row(equal_height=False, elem_id="sadtalker_page", elem_classes=["sadtalker-page"]):
+            with gr.Column(min_width=320, elem_classes=["sadtalker-inputs"]):
+                portrait = portrait_panel.build(shell)
+                speech = speech_panel.build(shell)
+                with gr.Row(elem_classes=["sadtalker-knobs"]):
+                    engine = _engine(shell)
+                    file_format = compat.component(
+                        gr.Radio,
+                        choices=[suffix.lstrip(".") for suffix in FORMATS],
+                        value="mp4",
+                        label="File",
+                        elem_id="sadtalker_format",
+                    )
+                manner = knob_panel.build_manner()
+                panel = knob_panel.build()
+            with gr.Column(min_width=320, elem_classes=["sadtalker-results"]):
+                task = compat.component(gr.Textbox, label="Task", elem_id="sadtalker_task", visible=False)
+                with gr.Row():
+                    start = compat.button("Generate", elem_id="sadtalker_generate", variant="primary")
+                    stop = compat.button("Interrupt", elem_id="sadtalker_interrupt")
+                compat.component(gr.HTML, "", elem_id="sadtalker_progress", label="Progress")
+                compat.component(gr.HTML, "", elem_id="sadtalker_preview", label="Preview")
+                message = compat.component(gr.HTML, "", elem_id="sadtalker_message", label="Message")
+                results = result_panel.build(shell)
+                settings = read_back.build()
+                with compat.component(gr.Accordion, "Models", open=False, elem_id="sadtalker_models_box"):
+                    _part("models_panel", shell)
+                _part("health", shell)
+                latest = compat.button(
+                    "Show the latest video",
+                    elem_id="sadtalker_show_latest",
+                    elem_classes=["sadtalker-hidden"],
+                )
+
+        form = generate.Form(portrait, speech, panel, engine, file_format)
+        knob_panel.connect_manner(manner, panel)
+        result_panel.connect(shell, results, message)
+        read_back.connect(settings, panel, manner=manner, engine=engine, file_format=file_format)
+        _connect_runs(shell, form, results, start, stop, latest, task, message)
+        compat.on_load(blocks, lambda: compat.update(info=engine_states()), [], [engine])
+
+    blocks.sadtalker_image = portrait.image
+    blocks.sadtalker_last_frame_button = results.last_frame
+    blocks.sadtalker_last_frame_image = results.last_frame_image
+    return blocks
+
+
+def _part(module: str, shell: Shell) -> None:
+    """Build a panel that the rest of the page does not need: when it is broken, it says so in its place."""
+    try:
+        importlib.import_module(f".{module}", __package__).build(shell)
+    except Exception as error:  # see above
+        _log.exception("The panel %s cannot be built", module)
+        text = f"This part cannot be shown ({type(error).__name__}: {error})."
+        compat.component(gr.HTML, result_panel.note(text, "error"), elem_id=f"sadtalker_broken_{module}")
+
+
+def _engine(shell: Shell) -> Any:
+    names = next(knob.choices for knob in knobs() if knob.name == "engine")
+    wanted = shell.settings().engine
+    return compat.component(
+        gr.Dropdown,
+        choices=list(names),
+        value=wanted if wanted in names else Options().engine,
+        label="Engine",
+        info=engine_states(),
+        elem_id="sadtalker_engine",
+    )
+
+
+def engine_states() -> str:
+    """Which engines are ready, which one `auto` takes, and what the others miss."""
+    best = next(ready_engines(), None)
+    states = [f"auto: {best.name}"] if best is not None else []
+    for engine in ENGINES.values():
+        missing = ", ".join(need.name for need in engine.missing())
+        states.append(f"{engine.name}: missing {missing}" if missing else f"{engine.name}: ready")
+    return " · ".join(states)
+
+
+def _connect_runs(
+    shell: Shell,
+    form: generate.Form,
+    results: result_panel.ResultPanel,
+    start: Any,
+    stop: Any,
+    latest: Any,
+    task: Any,
+    message: Any,
+) -> None:
+    outcomes: OrderedDict[str, generate.Outcome] = OrderedDict()
+    outputs = [*results.shown, message]
+
+    def show(outcome: generate.Outcome, before: Any) -> list[Any]:
+        if outcome.finished is None:
+            return [before, *result_panel.unchanged(results), outcome.message]
+        values, notices = result_panel.show(shell, outcome.finished)
+        return [*values, outcome.message + "".join(map(result_panel.note, notices))]
+
+    def keep(name: str, outcome: generate.Outcome) -> None:
+        outcomes[name] = outcome
+        while len(outcomes) > OUTCOMES_KEPT:
+            outcomes.popitem(last=False)
+
+    def make(name: str, before: Any, *values: Any) -> list[Any]:
+        outcome = generate.run(shell, form, name, values)
+        keep(name, outcome)
+        return show(outcome, before)
+
+    def render(name: str, before: Any, given: Any, *values: Any) -> list[Any]:
+        outcome = generate.rerun(shell, form, name, before, given, values)
+        keep(name, outcome)
+        return show(outcome, before)
+
+    def show_latest(name: str, before: Any) -> list[Any]:
+        outcome = outcomes.get(name)
+        newest = getattr(shell, "latest", None)
+        if outcome is None and newest is not None:
+            outcome = generate.Outcome(result_panel.finish(newest), generate.told(newest))
+        return show(outcome or generate.Outcome(None, ""), before)
+
+    before = results.finished
+    for button in (start, results.rerender):
+        compat.click(button, None, [], [message], js=CLEAR)
+    compat.click(start, make, [task, before, *form.inputs], outputs, js=SUBMIT)
+    compat.click(
+        results.rerender, render, [task, before, results.other_track, *form.inputs], outputs, js=SUBMIT
+    )
+    compat.click(stop, shell.interrupt, [], [], queue=False)
+    compat.click(latest, show_latest, [task, before], outputs, js=LATEST)
