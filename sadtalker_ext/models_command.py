@@ -13,6 +13,7 @@ from .checkpoints import (
     MISSING,
     PRESENT,
     Checkpoint,
+    Status,
     Transfer,
     by_name,
     download,
