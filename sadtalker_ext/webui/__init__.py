@@ -115,7 +115,7 @@ def _tabs() -> list[tuple[Any, str, str]]:
         with _gradio_context_kept():
             from .tab import build_tab
 
-            blocks = build_tab(shell())
+            blocks = build_tab(the_shell())
     except Exception as error:  # the tab must appear whatever happens
         _note("The tab", error)
         return [(_problem_tab(error), TITLE, TAB_ID)]
@@ -151,7 +151,7 @@ def _mount_api(demo: Any, app: Any) -> None:
         return
     from .api import credentials, mount
 
-    mount(app, shell(), credentials(_passwords(flags)))
+    mount(app, the_shell(), credentials(_passwords(flags)))
 
 
 def _passwords(flags: Any) -> str | None:
@@ -177,7 +177,7 @@ def _script_class() -> type | None:
 
 
 @lru_cache(maxsize=1)
-def shell() -> Shell:
+def the_shell() -> Shell:
     """The surroundings of every run inside this host, made on first use and kept over Reload UI."""
     from .webui_shell import WebUIShell
 

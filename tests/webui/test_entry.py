@@ -226,10 +226,10 @@ def test_reload_keeps_the_package(host, copy):
     root = with_parts(copy("same"), "the real tab")
     host.load(root)
     first = sys.modules["sadtalker_ext.webui"]
-    shell = first.shell()
+    shell = first.the_shell()
     host.load(root)
     assert sys.modules["sadtalker_ext.webui"] is first
-    assert first.shell() is shell
+    assert first.the_shell() is shell
     assert shown(host.tabs()) == "the real tab"
 
 
