@@ -1,4 +1,4 @@
-"""The `sadtalker` command: animate, demo, motion, render, inspect, evaluate, engines and models."""
+"""The `sadtalker` command: animate, demo, motion, render, inspect, evaluate, engines, models and serve."""
 
 from __future__ import annotations
 
@@ -177,6 +177,11 @@ def build_parser() -> argparse.ArgumentParser:
     models.add_argument("--models-dir", metavar="DIR", help="the folder for weights (default: the user's)")
     models.add_argument("--json", action="store_true", help="print JSON instead of text")
     models.add_argument("-q", "--quiet", action="store_true", help="print nothing but errors")
+
+    from . import serve_command
+
+    serve = command("serve", serve_command.run, "show the page in a browser, and offer the REST API")
+    serve_command.add_arguments(serve)
     return parser
 
 
