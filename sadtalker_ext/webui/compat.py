@@ -123,9 +123,12 @@ def listen(
 ) -> Any:
     """Listen to `event` (such as `box.change`); returns what `then` chains on.
 
-    js: runs in the page first; its array replaces the inputs. queue: False runs at once, beside the queue;
-    None as the app does. show_progress: full, minimal or hidden. The listener is not shown in gradio's API.
+    js: runs in the page first, on the inputs, which its array replaces; without `fn`, its array is shown in
+    the outputs. queue: False runs at once, beside the queue; None as the app does. show_progress: full, minimal or hidden. The listener is not shown in gradio's API.
     """
+    if js is not None and fn is not None:
+        # It gets the outputs' values too; gradio 4 mixes up the inputs when they come back with them.
+        js = f"(...values) => ({js})(...values.slice(0, {len(inputs or [])}))"
     # Gradio 4 runs one call of a listener at a time; who waits for whom is the shell's to say.
     own: dict[str, Any] = {"concurrency_limit": None, "js": js} if GRADIO4 else {"_js": js}
     return event(

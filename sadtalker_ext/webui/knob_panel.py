@@ -133,8 +133,10 @@ def is_slider(knob: Knob) -> bool:
     return knob.high - knob.low <= (SLIDER_INT_SPAN if knob.kind == "int" else SLIDER_FLOAT_SPAN)
 
 
-def info(knob: Knob) -> str:
-    """The help line under a knob's label."""
+def info(knob: Knob) -> str | None:
+    """The help line under a knob's label, unless it says the same."""
+    if knob.help == title(knob).lower():
+        return None
     text = EMPTY_NOTE.sub(r"; empty = \1", knob.help)
     if knob.nullable and text == knob.help and knob.kind in ("int", "float"):
         text += "; empty = not set"
@@ -158,21 +160,23 @@ def _component(knob: Knob) -> Any:
         fine = knob.kind == "float" and knob.high - knob.low <= FINE_SPAN
         step: float = FINE_STEP if fine else COARSE_STEP
         return compat.component(gr.Slider, minimum=knob.low, maximum=knob.high, step=step, **settings)
-    if knob.kind in ("int", "float"):
+    if knob.kind in ("int", "float") and not knob.nullable:
         return compat.component(gr.Number, precision=0 if knob.kind == "int" else None, **settings)
-    return compat.component(gr.Textbox, placeholder="0 20 -10", max_lines=1, **settings)
+    # Gradio shows a number that is not set as 0, so what may stay empty is typed as text.
+    placeholder = "0 20 -10" if knob.kind == "ramp" else ""
+    return compat.component(gr.Textbox, placeholder=placeholder, max_lines=1, **settings)
 
 
 def _random_seed(seed: Any) -> None:
     dice = compat.button(
-        "🎲", elem_id="sadtalker_random_seed", elem_classes=["sadtalker-tool"], min_width=40, scale=0
+        "Random", elem_id="sadtalker_random_seed", elem_classes=["sadtalker-tool"], min_width=80, scale=0
     )
     compat.click(dice, None, [], [seed], js=f"() => [Math.floor(Math.random() * {RANDOM_SEEDS})]")
 
 
 def to_widget(knob: Knob, value: Any) -> Any:
     """A knob's value as its component shows it."""
-    if knob.kind in ("ramp", "point", "points"):
+    if knob.nullable and knob.kind in ("int", "float", "ramp", "point", "points"):
         return "" if value is None else " ".join(f"{number:.15g}" for number in _flat(value))
     if knob.kind == "path":
         return None
@@ -190,8 +194,13 @@ def from_widget(knob: Knob, value: Any) -> Any:
             value = tuple(float(word) for word in words) or None
         except ValueError:
             raise _wrong(knob, value) from None
-    elif value == "" or (value is None and not knob.nullable):
-        value = knob.default if value is None else None
+    elif knob.nullable and knob.kind in ("int", "float") and isinstance(value, str):
+        try:
+            value = float(value.replace(",", ".")) if value.strip() else None
+        except ValueError:
+            raise _wrong(knob, value) from None
+    elif value is None and not knob.nullable:
+        value = knob.default
     elif knob.kind == "bool" and isinstance(value, (int, float)):
         value = bool(value)
     try:

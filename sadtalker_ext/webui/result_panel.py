@@ -102,10 +102,10 @@ def build(shell: Shell) -> ResultPanel:
             )
         with gr.Row():
             open_folder = compat.button(
-                "📂 Open folder", elem_id="sadtalker_open_folder", size="sm", visible=shell.can_open_folders
+                "Open folder", elem_id="sadtalker_open_folder", size="sm", visible=shell.can_open_folders
             )
             last_frame = compat.button(
-                "🖼 Use last frame in img2img" if shell.has_img2img else "🖼 Last frame as picture",
+                "Use last frame in img2img" if shell.has_img2img else "Last frame as picture",
                 elem_id="sadtalker_last_frame",
                 size="sm",
             )
@@ -141,7 +141,7 @@ def build(shell: Shell) -> ResultPanel:
                 height=110,
                 elem_classes=["sadtalker-small-file"],
             )
-            rerender = compat.button("🔁 Re-render this motion", elem_id="sadtalker_rerender", size="sm")
+            rerender = compat.button("Re-render this motion", elem_id="sadtalker_rerender", size="sm")
     return ResultPanel(
         finished,
         video,
