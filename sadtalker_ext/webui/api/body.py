@@ -1,0 +1,146 @@
+"""The body of a request, JSON or a form, into plain values and files in a folder, within limits."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import anyio
+from anyio import to_thread
+from starlette.requests import ClientDisconnect
+
+from .access import check_same_site
+from .form import FormReader
+from .limits import MEGABYTE, Limits
+from .replies import Refusal
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+TEXT_FIELDS = ("text", "voice", "preset", "format", "detector")  # plain text in a form; the others are JSON
+
+
+@dataclass(frozen=True)
+class Body:
+    """values: plain JSON values by field. files: what was sent as a picture, a sound …, by field."""
+
+    values: Mapping[str, Any] = field(default_factory=dict)
+    files: Mapping[str, Path] = field(default_factory=dict)
+
+
+async def read_body(
+    request: Request, limits: Limits, folder: Path, files: tuple[str, ...], values: tuple[str, ...]
+) -> Body:
+    """The fields of a request; `files` are stored in `folder` under their own names, base64 or not.
+
+    files, values: the names that are known. Raises `Refusal`: 400 what cannot be read, 408 a body that does
+    not come, 413 one that is too large, 415 another kind, 422 an unknown field.
+    """
+    kind = request.headers.get("content-type", "")
+    plain = kind.partition(";")[0].strip().lower()
+    if plain == "multipart/form-data":
+        check_same_site(request)
+        reader = FormReader(kind, folder, files, values)
+        try:
+            async for piece in _pieces(request, limits.form_bytes, limits.body_seconds):
+                reader.feed(piece)
+            reader.finish()
+        finally:
+            reader.close()
+        given = {name: _form_value(name, text) for name, text in reader.texts.items()}
+        return Body({name: value for name, value in given.items() if value is not None}, reader.files)
+    if plain == "application/json" or (plain.startswith("application/") and plain.endswith("+json")):
+        gathered = bytearray()
+        async for piece in _pieces(request, limits.json_bytes, limits.body_seconds):
+            gathered += piece
+        return await to_thread.run_sync(_read_json, gathered, folder, files, values)
+    raise Refusal(415, "Send JSON (Content-Type: application/json) or a form (multipart/form-data).")
+
+
+async def _pieces(request: Request, limit: int, patience: float) -> AsyncIterator[bytes]:
+    stated = request.headers.get("content-length", "")
+    too_large = Refusal(
+        413, f"The request is larger than {limit / MEGABYTE:.4g} MB; send a smaller picture or recording."
+    )
+    if stated.isdecimal() and (len(stated) > 18 or int(stated) > limit):
+        raise too_large
+    total, more = 0, True
+    while more:
+        try:
+            with anyio.fail_after(patience):
+                message = await request.receive()
+        except TimeoutError:
+            raise Refusal(
+                408, f"Nothing more of the request came for {patience:g} s; send it again."
+            ) from None
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        piece, more = message.get("body", b""), message.get("more_body", False)
+        total += len(piece)
+        if total > limit:
+            raise too_large
+        yield piece
+
+
+def _form_value(name: str, text: str) -> Any:
+    """A form's text as the value that JSON would have held; None for an empty field."""
+    if name in TEXT_FIELDS or not text.strip():
+        return text or None
+    return parse_json(text, f"The field {name}")
+
+
+def _read_json(data: bytearray, folder: Path, files: tuple[str, ...], values: tuple[str, ...]) -> Body:
+    document = parse_json(bytes(data), "The request")
+    if not isinstance(document, dict):
+        raise Refusal(422, 'The request must be a JSON object, like {"picture": …, "idle": 3}.')
+    unknown = sorted(set(document) - {*files, *values})
+    if unknown:
+        raise Refusal(
+            422, f"Unknown field {unknown[0][:40]!r}; known fields: {', '.join((*files, *values))}."
+        )
+    given = {name: value for name, value in document.items() if value is not None}
+    stored = {}
+    for name in files:
+        if name in given:
+            stored[name] = folder / name
+            stored[name].write_bytes(_decode(name, given.pop(name)))
+    return Body(given, stored)
+
+
+def parse_json(text: str | bytes, what: str) -> Any:
+    """Plain JSON; `Refusal` (400) for what is none, is nested too deep or holds NaN."""
+    try:
+        return json.loads(text, parse_constant=_refuse_constant)
+    except RecursionError:
+        raise Refusal(400, f"{what} is nested too deep.") from None
+    except ValueError as error:
+        raise Refusal(400, f"{what} is not valid JSON ({str(error)[:100]}).") from None
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not a number of JSON")
+
+
+def _decode(name: str, text: Any) -> bytes:
+    wrong = Refusal(
+        422,
+        f"{name} must be the content of a file in base64 (or a data: URI), not a path or an address.",
+    )
+    if not isinstance(text, str):
+        raise wrong
+    if text[:5].lower() == "data:":
+        head, _, text = text.partition(",")
+        if not head.lower().rstrip().endswith(";base64"):
+            raise wrong
+    try:
+        data = base64.b64decode("".join(text.split()), validate=True)
+    except (binascii.Error, ValueError):
+        raise wrong from None
+    if not data:
+        raise Refusal(422, f"{name} is empty; send the content of a file in base64.")
+    return data

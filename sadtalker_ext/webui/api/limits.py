@@ -1,0 +1,47 @@
+"""How much a caller of the REST API may ask for, in numbers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+MEGABYTE = 1 << 20
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Bounds of requests, of the queue, and of what is kept of finished jobs.
+
+    json_bytes, form_bytes: of a request's whole body. bodies: requests whose body is read at one time.
+    body_seconds: between two pieces of a body. picture_pixels: of the decoded picture. track_bytes: of an
+    unpacked motion track. seconds: of speech, idling or motion. text_characters: to be spoken. looks:
+    pictures that wait for the face finder. queued: jobs that wait. kept: finished jobs; keep_bytes: their
+    files together (the newest stays whatever its size); keep_seconds: how long after they ended.
+    """
+
+    json_bytes: int = 64 * MEGABYTE
+    form_bytes: int = 256 * MEGABYTE
+    bodies: int = 8
+    body_seconds: float = 60.0
+    picture_pixels: int = 64_000_000
+    track_bytes: int = 256 * MEGABYTE
+    seconds: float = 3600.0
+    text_characters: int = 5000
+    looks: int = 16
+    queued: int = 16
+    kept: int = 100
+    keep_bytes: int = 4096 * MEGABYTE
+    keep_seconds: float = 3600.0
+
+    def to_dict(self) -> dict[str, Any]:
+        """What a caller may want to know, as plain JSON values."""
+        return {
+            "json_bytes": self.json_bytes,
+            "form_bytes": self.form_bytes,
+            "picture_pixels": self.picture_pixels,
+            "seconds": self.seconds,
+            "text_characters": self.text_characters,
+            "queued": self.queued,
+            "kept": self.kept,
+            "keep_seconds": self.keep_seconds,
+        }
