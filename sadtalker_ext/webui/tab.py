@@ -16,8 +16,9 @@ from . import compat, generate, knob_panel, portrait_panel, read_back, result_pa
 from .shell import Shell
 
 OUTCOMES_KEPT = 4  # for pages that were reloaded while their video was made
-SUBMIT = "(...args) => window.sadtalkerSubmit ? window.sadtalkerSubmit(...args) : args"
-LATEST = "(...args) => window.sadtalkerLatestTask ? [window.sadtalkerLatestTask()] : args"
+# Gradio hands over the values of the outputs too; the first `count` are those of the inputs.
+SUBMIT = "(...args) => (window.sadtalkerSubmit ? window.sadtalkerSubmit(...args) : args).slice(0, {count})"
+LATEST = "(_, before) => [window.sadtalkerLatestTask ? window.sadtalkerLatestTask() : '', before]"
 CLEAR = "() => ['']"
 
 _log = logging.getLogger(__name__)
@@ -152,9 +153,8 @@ def _connect_runs(
     before = results.finished
     for button in (start, results.rerender):
         compat.click(button, None, [], [message], js=CLEAR)
-    compat.click(start, make, [task, before, *form.inputs], outputs, js=SUBMIT)
-    compat.click(
-        results.rerender, render, [task, before, results.other_track, *form.inputs], outputs, js=SUBMIT
-    )
+    for button, work, extra in ((start, make, []), (results.rerender, render, [results.other_track])):
+        inputs = [task, before, *extra, *form.inputs]
+        compat.click(button, work, inputs, outputs, js=SUBMIT.format(count=len(inputs)))
     compat.click(stop, shell.interrupt, [], [], queue=False)
     compat.click(latest, show_latest, [task, before], outputs, js=LATEST)
