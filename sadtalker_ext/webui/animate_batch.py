@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -31,9 +30,7 @@ log = logging.getLogger(__name__)
 
 MAX_SPEECH_BYTES = 64 * 2**20  # of a recording in a request
 PREFIX = "SadTalker: "  # of comments
-VIDEO_PREFIX = (
-    "SadTalker video: "  # then a path, up to the end of the line: our JavaScript makes it a link
-)
+VIDEO_PREFIX = "SadTalker video: "  # then a path, up to the end of the line: our JavaScript makes it a link
 INFO_KEY = "SadTalker videos"
 PROGRESS_FIELDS = ("job_no", "job_count", "sampling_step", "sampling_steps", "textinfo", "time_start")
 
@@ -199,10 +196,17 @@ def _upload_folders() -> list[Path]:
 
 def _let_browsers_load(path: Path) -> None:
     """Allow the link to the video, wherever the host's folders for pictures are."""
-    shared = host_module("shared")
-    name = "ui_tempdir" if find_spec("modules.ui_tempdir") else "gr_tempdir"  # the second in SD.Next
-    if getattr(shared, "demo", None) is not None:  # without a page there is no link
-        host_module(name).register_tmp_file(shared.demo, str(path))
+    demo = getattr(host_module("shared"), "demo", None)
+    if demo is not None:  # without a page there is no link
+        _tempdir().register_tmp_file(demo, str(path))
+
+
+def _tempdir() -> Any:
+    try:
+        from modules import ui_tempdir
+    except ImportError:  # its name in SD.Next
+        from modules import gr_tempdir as ui_tempdir
+    return ui_tempdir
 
 
 @contextmanager

@@ -62,6 +62,8 @@ def _send_away() -> Any:
     model = getattr(sd_models.model_data, "sd_model", None)
     if model is None or not hasattr(sd_models, "send_model_to_cpu"):
         return None
+    if not hasattr(sd_models, "send_model_to_device"):
+        return None
     sd_models.send_model_to_cpu(model)
     return model
 
