@@ -21,7 +21,7 @@ from .checkpoints import (
     status,
     verify,
 )
-from .checkpoints.download import CHECKING
+from .checkpoints.transfer import CHECKING
 from .engines import ENGINES
 from .errors import OptionsError
 

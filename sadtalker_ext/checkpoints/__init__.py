@@ -5,9 +5,9 @@ from __future__ import annotations
 from .background import DOWNLOADS, Downloads, Job
 from .catalog import CATALOG, Checkpoint, by_name
 from .contents import DAMAGED, MISSING, PRESENT, UNSAFE, WRONG, Contents, Fault, read_contents
-from .download import Transfer, download
 from .places import folders, home
-from .status import Status, find, require, status, verify
+from .state import Status, find, require, status, verify
+from .transfer import Transfer, download
 
 __all__ = [
     "CATALOG",

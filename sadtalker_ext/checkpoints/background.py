@@ -10,7 +10,7 @@ from pathlib import Path
 from ..errors import Cancelled, SadTalkerError
 from ..host import CancelToken
 from .catalog import Checkpoint
-from .download import Transfer, download
+from .transfer import Transfer, download
 
 
 @dataclass(frozen=True)

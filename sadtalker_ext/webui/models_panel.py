@@ -24,7 +24,7 @@ from ..checkpoints import (
     home,
     status,
 )
-from ..checkpoints.download import CHECKING, OFF
+from ..checkpoints.transfer import CHECKING, OFF
 from ..engines import ENGINES
 from ..models_command import megabytes
 from . import compat
@@ -78,7 +78,7 @@ class Row:
     cancel: bool
 
 
-def view(shell: Shell, checkpoint: Checkpoint, downloads: Downloads = DOWNLOADS) -> Row:
+def view(shell: Shell, checkpoint: Checkpoint, downloads: Downloads) -> Row:
     """How a weight file is shown now."""
     found = status(checkpoint, shell.host.models_dir())
     job = downloads.job(checkpoint)
@@ -134,12 +134,12 @@ def build(shell: Shell) -> None:
                     checkpoints.append(checkpoint)
                     components += row
                     buttons.append((row[1], row[2]))
-        again = compat.button("Look again", elem_id="sadtalker_models_refresh")
+        again = compat.button("Look again", elem_id="sadtalker_models_refresh", size="sm")
 
     def refresh() -> list[Any]:
         updates: list[Any] = [compat.update(value=introduction(shell))]
         for checkpoint in checkpoints:
-            updates += _updates(view(shell, checkpoint))
+            updates += _updates(view(shell, checkpoint, DOWNLOADS))
         return updates
 
     outputs = [about, *components]
@@ -156,7 +156,7 @@ def build(shell: Shell) -> None:
 
 
 def _build_row(shell: Shell, checkpoint: Checkpoint) -> list[Any]:
-    row, name = view(shell, checkpoint), checkpoint.id.replace("-", "_")
+    row, name = view(shell, checkpoint, DOWNLOADS), checkpoint.id.replace("-", "_")
     with gr.Row(elem_id=f"sadtalker_models_row_{name}"):
         with gr.Column(scale=5, min_width=240):
             text = compat.component(
@@ -166,10 +166,15 @@ def _build_row(shell: Shell, checkpoint: Checkpoint) -> list[Any]:
             fetch = compat.button(
                 row.download or "Download",
                 elem_id=f"sadtalker_models_download_{name}",
+                size="sm",
                 visible=row.download is not None,
             )
             cancel = compat.button(
-                "Cancel", elem_id=f"sadtalker_models_cancel_{name}", variant="stop", visible=row.cancel
+                "Cancel",
+                elem_id=f"sadtalker_models_cancel_{name}",
+                variant="stop",
+                size="sm",
+                visible=row.cancel,
             )
     return [text, fetch, cancel]
 

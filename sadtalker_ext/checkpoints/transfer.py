@@ -22,7 +22,7 @@ from ..host import CancelToken
 from .catalog import Checkpoint
 from .contents import DAMAGED, MISSING
 from .places import home
-from .status import PART, fault, file_hash, status
+from .state import PART, fault, file_hash, status
 
 TIMEOUT = 30.0  # s without a byte
 CHUNK = 1 << 18  # bytes
@@ -122,9 +122,10 @@ def _fetch(
             raise _SourceFailed(trouble)
         except _SourceFailed as failure:
             troubles.append(f"{source}: {failure}")
+    kept = " (what has arrived is kept)" if _size(file) else ""
     raise WeightsError(
-        f"{checkpoint.file} could not be downloaded ({'; '.join(troubles)}); try again later (what has "
-        f"arrived is kept), or {by_hand}."
+        f"{checkpoint.file} could not be downloaded ({'; '.join(troubles)}); try again later{kept}, "
+        f"or {by_hand}."
     )
 
 
