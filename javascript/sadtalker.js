@@ -145,7 +145,7 @@ async function sadtalkerAsk(task, lastPreview) {
         headers: { "Content-Type": "application/json" },
         body: JSON.stringify({
             id_task: task,
-            id_live_preview: lastPreview,
+            id_live_preview: lastPreview === null ? -1 : lastPreview, // hosts refuse null
             live_preview: lastPreview !== null,
         }),
     });
