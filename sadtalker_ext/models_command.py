@@ -58,7 +58,7 @@ def table(models_dir: Path) -> str:
     """The same as text for a terminal: a paragraph an engine."""
     width = max(60, min(100, shutil.get_terminal_size().columns))
     parts = []
-    for engine in dict.fromkeys(checkpoint.engine for checkpoint in CATALOG):
+    for engine in engines_in_order(CATALOG):
         own = [status(checkpoint, models_dir) for checkpoint in CATALOG if checkpoint.engine == engine]
         lines = _wrapped(f"{engine}: {engine_note(engine)}", width, "", "  ")
         for found in own:
@@ -73,6 +73,11 @@ def table(models_dir: Path) -> str:
     return "\n\n".join(parts)
 
 
+def engines_in_order(checkpoints: Sequence[Checkpoint]) -> list[str]:
+    """The engines that these files are for, those of this version first."""
+    return sorted({c.engine for c in checkpoints}, key=lambda name: (name not in ENGINES, name))
+
+
 def engine_note(engine: str) -> str:
     """Whether this version can use the files of an engine, in a phrase."""
     if engine not in ENGINES:
@@ -84,7 +89,7 @@ def engine_note(engine: str) -> str:
 
 def _lines(found: Status, width: int) -> list[str]:
     checkpoint = found.checkpoint
-    size = found.size or checkpoint.size
+    size = found.size or checkpoint.bytes_to_expect
     told = f"  {checkpoint.id:<24} {found.state:<10} {megabytes(size) if size else '':>7}  {checkpoint.file}"
     lines = [told, *_wrapped(checkpoint.use, width, "      ")]
     if found.note:

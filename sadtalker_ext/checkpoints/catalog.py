@@ -28,9 +28,9 @@ class Checkpoint:
     """One weight file.
 
     id: a short name for commands. file: its name on disk. engine: which engine reads it. use: what for.
-    page: where a person finds it. size: bytes, as published; None when not known. sha256: as published, in
-    hex, or its leading digits; "" when not known. urls: where it can be fetched without an account, best
-    first. folder: `MODELS` or `TORCH_HUB`. optional: the engine runs without it. signature: some of its
+    page: where a person finds it. size: bytes, as published; None when not known. about: bytes, roughly, where
+    size is not known. sha256: as published, in hex, or its leading digits; "" when not known. urls: where it
+    can be fetched without an account, best first. folder: `MODELS` or `TORCH_HUB`. optional: the engine runs without it. signature: some of its
     tensors with their shapes, by which it is recognised. twin_tag: what the name has where tensors are equal.
     """
 
@@ -41,12 +41,18 @@ class Checkpoint:
     page: str
     licence: str
     size: int | None = None
+    about: int | None = None
     sha256: str = ""
     urls: tuple[str, ...] = ()
     folder: str = MODELS
     optional: bool = False
     signature: Mapping[str, tuple[int, ...]] = field(default_factory=lambda: MappingProxyType({}))
     twin_tag: str = ""
+
+    @property
+    def bytes_to_expect(self) -> int | None:
+        """Its size for people: exact where that is known, else rough; None when nobody knows."""
+        return self.size or self.about
 
 
 # Of each component in a package one tensor; both sizes have the same ones.
@@ -77,6 +83,7 @@ def _sadtalker(
         urls=(_RELEASE + file, _MIRROR + file),
         signature=signature,
         twin_tag=tag,
+        about=None if size else 725_000_000,  # every package holds the same tensors
     )
 
 

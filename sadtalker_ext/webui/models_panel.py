@@ -26,7 +26,7 @@ from ..checkpoints import (
 )
 from ..checkpoints.transfer import CHECKING, OFF
 from ..engines import ENGINES
-from ..models_command import megabytes
+from ..models_command import engines_in_order, megabytes
 from . import compat
 from .shell import Shell
 
@@ -121,7 +121,7 @@ def build(shell: Shell) -> None:
         about = compat.component(
             gr.HTML, introduction(shell), elem_id="sadtalker_models_about", label="About models"
         )
-        for engine in sorted({c.engine for c in CATALOG}, key=lambda name: (name not in ENGINES, name)):
+        for engine in engines_in_order(CATALOG):
             compat.component(
                 gr.HTML,
                 heading(engine),
@@ -209,13 +209,13 @@ def _button_text(found: Status) -> str:
     if found.part:
         whole = found.checkpoint.size
         return f"Resume at {100 * found.part // whole} %" if whole else f"Resume at {megabytes(found.part)}"
-    again = "" if found.state == MISSING else " again"
-    return f"Download{again}" + (f" ({megabytes(found.checkpoint.size)})" if found.checkpoint.size else "")
+    again, size = "" if found.state == MISSING else " again", found.checkpoint.bytes_to_expect
+    return f"Download{again}" + (f" ({megabytes(size)})" if size else "")
 
 
 def _html(shell: Shell, found: Status, job: Job | None) -> str:
     checkpoint = found.checkpoint
-    size = found.size or checkpoint.size
+    size = found.size or checkpoint.bytes_to_expect
     kind = {PRESENT: "present", MISSING: "missing"}.get(found.state, "fault")
     lines = [
         f'<b>{escape(checkpoint.file)}</b> <span class="sadtalker-badge {kind}">{escape(found.state)}</span>'
