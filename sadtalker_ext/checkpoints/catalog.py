@@ -28,10 +28,11 @@ class Checkpoint:
     """One weight file.
 
     id: a short name for commands. file: its name on disk. engine: which engine reads it. use: what for.
-    page: where a person finds it. size: bytes, as published; None when not known. about: bytes, roughly, where
-    size is not known. sha256: as published, in hex, or its leading digits; "" when not known. urls: where it
-    can be fetched without an account, best first. folder: `MODELS` or `TORCH_HUB`. optional: the engine runs without it. signature: some of its
-    tensors with their shapes, by which it is recognised. twin_tag: what the name has where tensors are equal.
+    page: where a person finds it. size: bytes, as published; None when not known. about: bytes, roughly,
+    where size is not known. sha256: as published, in hex, or its leading digits; "" when not known.
+    urls: where it can be fetched without an account, best first. folder: `MODELS` or `TORCH_HUB`.
+    optional: the engine runs without it. signature: some of its tensors with their shapes, by which it is
+    recognised. twin_tag: what the name has where tensors are equal.
     """
 
     id: str
