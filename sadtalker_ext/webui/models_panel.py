@@ -106,7 +106,7 @@ def heading(engine: str) -> str:
             "those you have or fetch are found when it comes."
         )
     elif all(checkpoint.optional for checkpoint in CATALOG if checkpoint.engine == engine):
-        note = "Needed only for what is said beside them."
+        note = f"The engine {engine} runs without these; they are for what is said beside them."
     else:
         note = f"The engine {engine} needs these files."
     return f"<h4>Files of the engine {escape(engine)}</h4><p>{escape(note)}</p>"
@@ -209,8 +209,7 @@ def _button_text(found: Status) -> str:
     if found.part:
         whole = found.checkpoint.size
         return f"Resume at {100 * found.part // whole} %" if whole else f"Resume at {megabytes(found.part)}"
-    again, size = "" if found.state == MISSING else " again", found.checkpoint.bytes_to_expect
-    return f"Download{again}" + (f" ({megabytes(size)})" if size else "")
+    return "Download" if found.state == MISSING else "Download again"
 
 
 def _html(shell: Shell, found: Status, job: Job | None) -> str:
