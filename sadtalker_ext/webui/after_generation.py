@@ -49,14 +49,19 @@ class Wish:
 
     @classmethod
     def of(cls, args: Sequence[Any]) -> Wish:
-        """Arguments by position, or by name in one dictionary, which also enables; raises `OptionsError`."""
+        """Arguments by position, or by name in one dictionary, which also enables; None is the default.
+
+        Raises `OptionsError` for an unknown name.
+        """
         names = [field.name for field in fields(cls)]
-        if not args or not isinstance(args[0], dict):
-            return cls(**dict(zip(names, args, strict=False)))
-        unknown = sorted(set(map(str, args[0])) - set(names))
-        if unknown:
-            raise OptionsError(f"Unknown argument {unknown[0]!r}; known arguments: {', '.join(names)}.")
-        return cls(**{"enabled": True, **args[0]})
+        if args and isinstance(args[0], dict):
+            given = {"enabled": True, **args[0]}
+            unknown = sorted(set(map(str, given)) - set(names))
+            if unknown:
+                raise OptionsError(f"Unknown argument {unknown[0]!r}; known arguments: {', '.join(names)}.")
+        else:
+            given = dict(zip(names, args, strict=False))
+        return cls(**{name: value for name, value in given.items() if value is not None})
 
     def options(self, *, spoken: bool) -> Options:
         """The options of each video; raises `OptionsError`."""

@@ -148,7 +148,7 @@ def _recording(value: Any, folder: Path) -> Path | None:
     """
     if isinstance(value, dict) and isinstance(value.get("data"), str):
         value = value["data"]
-    if value is None or value == "":
+    if value is None or value in ("", [], {}):
         return None
     if isinstance(value, str):
         data = _decoded(value)
@@ -156,12 +156,10 @@ def _recording(value: Any, folder: Path) -> Path | None:
             target = folder / "speech"
             target.write_bytes(data)
             return target
-    path = compat.file_path(value)
-    if path is None:
-        return None
+    named = compat.file_path(value)
     try:
-        path = path.resolve()
-        if path.is_file() and any(path.is_relative_to(root) for root in _upload_folders()):
+        path = None if named is None else named.resolve()
+        if path and path.is_file() and any(path.is_relative_to(root) for root in _upload_folders()):
             return path
     except (OSError, ValueError):
         pass  # a name that no file can have
