@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -47,7 +48,7 @@ SLIDER_INT_SPAN = 200  # wider whole numbers are typed
 SLIDER_FLOAT_SPAN = 100.0
 FINE_SPAN = 5.0  # up to here a slider moves in small steps
 FINE_STEP, COARSE_STEP = 0.05, 1.0
-RANDOM_SEEDS = 2**32
+ANY_SEED = -1  # as hosts write it: another one for every video
 VIDEO_TYPES = ("video",)
 NUMBERS = re.compile(r"[\s,;]+")
 EMPTY_NOTE = re.compile(r"\s*\(default: ([^)]*)\)")
@@ -56,9 +57,13 @@ FLAG = re.compile(r"--([a-z][a-z-]*)(?: SECONDS)?")
 
 @dataclass(frozen=True)
 class KnobPanel:
-    """The components by knob name, in the order in which their values are passed."""
+    """The components by knob name, in the order in which their values are passed.
+
+    last_seed: the button that is to bring back the seed of the last video.
+    """
 
     components: Mapping[str, Any]
+    last_seed: Any = None
 
     @property
     def inputs(self) -> list[Any]:
@@ -84,6 +89,7 @@ def in_words(sentence: str) -> str:
 def build(groups: Sequence[str] = tuple(GROUP_TITLES), *, opened: Sequence[str] = ()) -> KnobPanel:
     """Build an accordion per group, inside the current Blocks; `opened` ones are not folded."""
     made: dict[str, Any] = {}
+    again = None
     for group in groups:
         members = [knob for knob in knobs() if knob.group == group and knob.name not in SHOWN_ELSEWHERE]
         if not members:
@@ -100,9 +106,9 @@ def build(groups: Sequence[str] = tuple(GROUP_TITLES), *, opened: Sequence[str] 
                     for knob in row:
                         made[knob.name] = _component(knob)
                         if knob.name == "seed":
-                            _random_seed(made["seed"])
+                            again = _seed_buttons(made["seed"])
     ordered = {knob.name: made[knob.name] for knob in knobs() if knob.name in made}
-    return KnobPanel(MappingProxyType(ordered))
+    return KnobPanel(MappingProxyType(ordered), again)
 
 
 def _rows(members: Sequence[Knob]) -> list[list[Knob]]:
@@ -140,6 +146,8 @@ def info(knob: Knob) -> str | None:
     text = EMPTY_NOTE.sub(r"; empty = \1", knob.help)
     if knob.nullable and text == knob.help and knob.kind in ("int", "float"):
         text += "; empty = not set"
+    if knob.name == "seed":
+        text += f"; {ANY_SEED} = another one every time"
     return text[:1].upper() + text[1:]
 
 
@@ -167,11 +175,12 @@ def _component(knob: Knob) -> Any:
     return compat.component(gr.Textbox, placeholder=placeholder, max_lines=1, **settings)
 
 
-def _random_seed(seed: Any) -> None:
-    dice = compat.button(
-        "Random", elem_id="sadtalker_random_seed", elem_classes=["sadtalker-tool"], min_width=80, scale=0
-    )
-    compat.click(dice, None, [], [seed], js=f"() => [Math.floor(Math.random() * {RANDOM_SEEDS})]")
+def _seed_buttons(seed: Any) -> Any:
+    with compat.component(gr.Column, min_width=90, scale=0, elem_classes=["sadtalker-tools"]):
+        dice = compat.button("Random", elem_id="sadtalker_random_seed", size="sm", min_width=90)
+        again = compat.button("Last", elem_id="sadtalker_last_seed", size="sm", min_width=90)
+    compat.click(dice, None, [], [seed], js=f"() => [{ANY_SEED}]")
+    return again
 
 
 def to_widget(knob: Knob, value: Any) -> Any:
@@ -201,6 +210,9 @@ def from_widget(knob: Knob, value: Any) -> Any:
             raise _wrong(knob, value) from None
     elif value is None and not knob.nullable:
         value = knob.default
+    elif knob.name == "seed" and value == ANY_SEED:
+        assert knob.high is not None
+        return random.randint(0, int(knob.high))
     elif knob.kind == "bool" and isinstance(value, (int, float)):
         value = bool(value)
     try:

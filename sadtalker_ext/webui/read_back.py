@@ -12,7 +12,7 @@ import gradio as gr
 from ..errors import SadTalkerError, VideoError
 from ..infotext import from_infotext, options_of, restore
 from ..video import FORMATS, read_metadata
-from . import compat, knob_panel
+from . import compat, knob_panel, speech_panel
 from .generate import explain
 from .result_panel import note
 
@@ -55,10 +55,17 @@ def build() -> ReadBack:
 
 
 def connect(
-    panel: ReadBack, knobs: knob_panel.KnobPanel, *, manner: Any, engine: Any, file_format: Any
+    panel: ReadBack,
+    knobs: knob_panel.KnobPanel,
+    speech: speech_panel.SpeechPanel,
+    *,
+    manner: Any,
+    engine: Any,
+    file_format: Any,
 ) -> None:
     """Setting the video or pressing the button sets the knobs, and says what could not be set."""
-    outputs = [*knobs.inputs, manner, engine, file_format, panel.message]
+    idle = next(part for part in speech.inputs if part.elem_id == "sadtalker_idle")
+    outputs = [*knobs.inputs, manner, engine, file_format, speech.source, idle, panel.message]
 
     def nothing(sentence: str = "") -> list[Any]:
         return [compat.update() for _ in outputs[:-1]] + [sentence]
@@ -94,7 +101,10 @@ def suffix_of(path: Path) -> str | None:
 def settings_of(
     knobs: knob_panel.KnobPanel, document: Mapping[str, Any], file_format: str | None = None
 ) -> list[Any]:
-    """Values for knobs, manner, engine, format and message; raises a `SadTalkerError`."""
+    """Values for knobs, manner, engine, format, speech source, idle seconds and message.
+
+    Raises a `SadTalkerError` where the document does not tell how a video was made.
+    """
     restored = restore(document)
     notices = list(restored.notices)
     try:
@@ -104,15 +114,15 @@ def settings_of(
     values = restored.values
     names = [str(document[key]) for key in ("picture", "speech") if document.get(key)]
     if names:
-        notices.append(f"It was made from {' and '.join(names)}: give those again for the same video.")
+        notices.append(f"It was made from {' and '.join(names)}; give the same again for the same video.")
     idle = values.get("idle")
-    if idle is not None:
-        notices.append(f"It was {idle:g} s without speech: set the idle seconds again.")
     told = note("The knobs are set as they were.", "done") + "".join(map(note, notices))
     return [
         *knob_panel.show(knobs, values),
         compat.update(value=knob_panel.manner_of(values)),
         compat.update(value=values["engine"]) if "engine" in values else compat.update(),
         compat.update(value=file_format) if file_format else compat.update(),
+        compat.update() if idle is None else compat.update(value=speech_panel.IDLE),
+        compat.update() if idle is None else compat.update(value=idle),
         told,
     ]

@@ -18,6 +18,7 @@ import gradio as gr
 from ..errors import SadTalkerError
 from ..infotext import to_infotext
 from . import compat
+from .last_frame import last_frame
 from .shell import Shell
 
 if TYPE_CHECKING:
@@ -37,11 +38,12 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, eq=False)
 class Finished:
-    """A video as the page remembers it, for one user: where it is, its motion, its line, its last frame."""
+    """A video as one user's page remembers it: where it is, its motion, how it was made, its end."""
 
     path: Path
     track: MotionTrack
     line: str
+    seed: int
     last_frame: Image.Image | None
 
 
@@ -172,7 +174,7 @@ def connect(shell: Shell, panel: ResultPanel, message: Any) -> None:
             return note(f"The folder cannot be shown ({error.strerror or error}).", "error")
         return ""
 
-    def last_frame(finished: Finished | None) -> list[Any]:
+    def show_last_frame(finished: Finished | None) -> list[Any]:
         if finished is None or finished.last_frame is None:
             return [compat.update(), note("There is no last frame yet; make a video first.")]
         return [compat.update(value=finished.last_frame, visible=True), ""]
@@ -180,7 +182,11 @@ def connect(shell: Shell, panel: ResultPanel, message: Any) -> None:
     compat.click(panel.open_folder, open_folder, [panel.finished], [message], queue=False)
     if not shell.has_img2img:
         compat.click(
-            panel.last_frame, last_frame, [panel.finished], [panel.last_frame_image, message], queue=False
+            panel.last_frame,
+            show_last_frame,
+            [panel.finished],
+            [panel.last_frame_image, message],
+            queue=False,
         )
 
 
@@ -189,9 +195,10 @@ def note(sentence: str, kind: str = "note") -> str:
     return f'<div class="sadtalker-{kind}">{html.escape(sentence)}</div>' if sentence else ""
 
 
-def finish(result: Result, last_frame: Any = None) -> Finished:
-    """What the page keeps of a result. last_frame: uint8 (H, W, 3|4) if it is at hand, else it is read."""
-    return Finished(result.path, result.track, to_infotext(result.metadata), _picture(result, last_frame))
+def finish(result: Result, frame: Any = None) -> Finished:
+    """What the page keeps of a result. frame: the last one, uint8 (H, W, 3|4), if it is at hand."""
+    line = to_infotext(result.metadata)
+    return Finished(result.path, result.track, line, result.options.seed, _picture(result, frame))
 
 
 def show(shell: Shell, finished: Finished) -> tuple[list[Any], list[str]]:
@@ -258,15 +265,13 @@ def _prune(folder: Path) -> None:
         shutil.rmtree(old, ignore_errors=True)
 
 
-def _picture(result: Result, last_frame: Any) -> Image.Image | None:
+def _picture(result: Result, frame: Any) -> Image.Image | None:
     from PIL import Image
 
-    if last_frame is None:
-        from ..video import read_frames
-
-        try:
-            for frame in read_frames(result.path):
-                last_frame = frame
-        except SadTalkerError as error:
-            _log.warning("No last frame of %s: %s", result.path.name, error)
-    return None if last_frame is None else Image.fromarray(last_frame)
+    if frame is not None:
+        return Image.fromarray(frame)
+    try:
+        return last_frame(result.path)
+    except SadTalkerError as error:
+        _log.warning("No last frame of %s: %s", result.path.name, error)
+        return None

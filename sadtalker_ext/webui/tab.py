@@ -16,8 +16,7 @@ from . import compat, generate, knob_panel, portrait_panel, read_back, result_pa
 from .shell import Shell
 
 OUTCOMES_KEPT = 4  # for pages that were reloaded while their video was made
-# Gradio hands over the values of the outputs too; the first `count` are those of the inputs.
-SUBMIT = "(...args) => (window.sadtalkerSubmit ? window.sadtalkerSubmit(...args) : args).slice(0, {count})"
+SUBMIT = "(...args) => window.sadtalkerSubmit ? window.sadtalkerSubmit(...args) : args"
 LATEST = "(_, before) => [window.sadtalkerLatestTask ? window.sadtalkerLatestTask() : '', before]"
 CLEAR = "() => ['']"
 
@@ -65,8 +64,9 @@ def build_tab(shell: Shell) -> gr.Blocks:
 
         form = generate.Form(portrait, speech, panel, engine, file_format)
         knob_panel.connect_manner(manner, panel)
+        _connect_last_seed(panel, results)
         result_panel.connect(shell, results, message)
-        read_back.connect(settings, panel, manner=manner, engine=engine, file_format=file_format)
+        read_back.connect(settings, panel, speech, manner=manner, engine=engine, file_format=file_format)
         _connect_runs(shell, form, results, start, stop, latest, task, message)
         compat.on_load(blocks, lambda: compat.update(info=engine_states()), [], [engine])
 
@@ -102,11 +102,21 @@ def _engine(shell: Shell) -> Any:
 def engine_states() -> str:
     """Which engines are ready, which one `auto` takes, and what the others miss."""
     best = next(ready_engines(), None)
-    states = [f"auto: {best.name}"] if best is not None else []
+    states = [f"auto takes {best.name}"] if best is not None else []
     for engine in ENGINES.values():
         missing = ", ".join(need.name for need in engine.missing())
-        states.append(f"{engine.name}: missing {missing}" if missing else f"{engine.name}: ready")
+        if missing:
+            states.append(f"{engine.name} still needs {missing}")
+        elif engine is not best:
+            states.append(f"{engine.name} is ready")
     return " · ".join(states)
+
+
+def _connect_last_seed(panel: knob_panel.KnobPanel, results: result_panel.ResultPanel) -> None:
+    def last_seed(finished: result_panel.Finished | None) -> Any:
+        return compat.update() if finished is None else compat.update(value=finished.seed)
+
+    compat.click(panel.last_seed, last_seed, [results.finished], [panel.components["seed"]], queue=False)
 
 
 def _connect_runs(
@@ -129,6 +139,8 @@ def _connect_runs(
         return [*values, outcome.message + "".join(map(result_panel.note, notices))]
 
     def keep(name: str, outcome: generate.Outcome) -> None:
+        if not name:  # nobody could ask for it again
+            return
         outcomes[name] = outcome
         while len(outcomes) > OUTCOMES_KEPT:
             outcomes.popitem(last=False)
@@ -155,6 +167,6 @@ def _connect_runs(
         compat.click(button, None, [], [message], js=CLEAR)
     for button, work, extra in ((start, make, []), (results.rerender, render, [results.other_track])):
         inputs = [task, before, *extra, *form.inputs]
-        compat.click(button, work, inputs, outputs, js=SUBMIT.format(count=len(inputs)))
+        compat.click(button, work, inputs, outputs, js=SUBMIT)
     compat.click(stop, shell.interrupt, [], [], queue=False)
     compat.click(latest, show_latest, [task, before], outputs, js=LATEST)
