@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from ..face import Face
 
-PREVIEW_SIDE = 960  # px of the longer side of the picture that is shown and clicked
+PREVIEW_SIDE = 720  # px of the longer side of the picture that is shown and clicked
 FOUND_KEPT = 4  # pictures whose faces are remembered
 BACKDROP = 160  # grey behind transparent parts of the preview
 POINT_WIDTH = 0.011  # radius of a drawn point over the preview's mean side

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from .shell import Shell
 
 HEIGHT = 360  # px of the picture on the page
-PREVIEW_HEIGHT = 420  # px: points are clicked in it
+SMALL_HEIGHT = 180  # px of the found face where nothing is to be clicked
+CLICK_HEIGHT = 440  # px where faces or points are
 INTRODUCTION = "Upload or paste a picture with a face, photo or drawing, or send one here from a gallery."
 
 
@@ -42,14 +43,16 @@ class PortraitChoice:
 
 def build(shell: Shell) -> PortraitPanel:
     """The portrait's components and what they do, inside the Blocks that are being built."""
-    image = compat.image(label="Portrait", elem_id="sadtalker_image", height=HEIGHT)
+    # Of gradio 3's tools the one that shows the picture as it is; the other opens a cropping frame over it.
+    tool = {} if compat.GRADIO4 else {"tool": "editor"}
+    image = compat.image(label="Portrait", elem_id="sadtalker_image", height=HEIGHT, **tool)
     message = compat.component(gr.HTML, note(INTRODUCTION), elem_id="sadtalker_face_message")
     with gr.Column(visible=False, elem_id="sadtalker_face_box") as box:
         preview = compat.image(
             label="Face that is to speak",
             elem_id="sadtalker_face_preview",
             interactive=False,
-            height=PREVIEW_HEIGHT,
+            height=CLICK_HEIGHT,
         )
         number = compat.component(
             gr.Radio,
@@ -106,7 +109,8 @@ def read(values: Sequence[Any]) -> PortraitChoice:
 
 def note(sentence: str, *, kind: str = "note") -> str:
     """A sentence for the page. kind: note or error."""
-    return f'<div class="sadtalker-{kind}">{html.escape(sentence)}</div>' if sentence else ""
+    told = html.escape(sentence[:1].upper() + sentence[1:])
+    return f'<div class="sadtalker-{kind}">{told}</div>' if told else ""
 
 
 def _shown(choice: FaceChoice | None, message: str, kind: str = "note") -> list[Any]:
@@ -118,7 +122,10 @@ def _shown(choice: FaceChoice | None, message: str, kind: str = "note") -> list[
     return [
         choice,
         compat.update(visible=choice is not None),
-        compat.update(value=None if choice is None else choice.drawn()),
+        compat.update(
+            value=None if choice is None else choice.drawn(),
+            height=CLICK_HEIGHT if points or count > 1 else SMALL_HEIGHT,
+        ),
         note(message, kind=kind),
         compat.update(
             choices=numbers,

@@ -27,7 +27,8 @@ UPLOAD, MICROPHONE, TEXT, IDLE = SOURCES = ("Upload", "Microphone", "Text", "Idl
 PREVIEW_SECONDS = 60.0  # of an uploaded recording that can be heard on the page
 LONG_SECONDS = 300.0  # from which the length is worth a remark
 IDLE_SECONDS = 5.0  # that are offered
-ANY_VOICE = ""  # the value of the first entry of the list of voices
+ANY_VOICE = "Default voice"
+BEFORE_ID = " · "  # gradio 3.41's lists hold plain strings: the end of an entry is the voice's id
 UPLOAD_HINT = "Any audio or video file: of a video, its sound is used."
 LISTEN_CHARACTERS = 400  # of the text that "Listen" speaks
 
@@ -74,9 +75,8 @@ def build(shell: Shell) -> SpeechPanel:
         with gr.Row():
             voice = compat.component(
                 gr.Dropdown,
-                choices=[("Default voice", ANY_VOICE)],
+                choices=[ANY_VOICE],
                 value=ANY_VOICE,
-                allow_custom_value=True,  # the list is filled later; what is not on it is refused by `read`
                 label="Voice",
                 elem_id="sadtalker_voice",
                 scale=3,
@@ -121,7 +121,7 @@ def read(values: Sequence[Any]) -> SpeechChoice:
     if source == TEXT:
         from ..audio.say import check_text
 
-        return SpeechChoice(text=check_text(text), voice=voice or None)
+        return SpeechChoice(text=check_text(text), voice=_voice_id(voice))
     if source == IDLE:
         if idle is None:
             raise AudioError("Say how many seconds of quiet presence there are to be.")
@@ -141,8 +141,13 @@ def _voice_list(shell: Shell) -> tuple[Any, str]:
     models_dir = shell.host.models_dir()
     if not has_program(models_dir):
         return compat.update(), _note(f"No program that speaks text was found. {advice()}", "error")
-    rows = [(f"{v.name} ({v.language}, {v.program})", v.id) for v in voices(models_dir)]
-    return compat.update(choices=[("Default voice", ANY_VOICE), *rows]), ""
+    rows = [f"{voice.name}{BEFORE_ID}{voice.id}" for voice in voices(models_dir)]
+    return compat.update(choices=[ANY_VOICE, *rows]), ""
+
+
+def _voice_id(entry: str | None) -> str | None:
+    """The id of an entry of the list of voices; None for the default."""
+    return None if not entry or entry == ANY_VOICE else entry.rpartition(BEFORE_ID)[2]
 
 
 def _guarded(show: Callable[[], str]) -> str:
@@ -192,7 +197,7 @@ def _spoken(shell: Shell, text: str, voice: str) -> str:
     start = words[:LISTEN_CHARACTERS]
     with tempfile.TemporaryDirectory(prefix="sadtalker-", ignore_cleanup_errors=True) as folder:
         wav = speak(
-            start, Path(folder) / "speech.wav", voice=voice or None, models_dir=shell.host.models_dir()
+            start, Path(folder) / "speech.wav", voice=_voice_id(voice), models_dir=shell.host.models_dir()
         )
         speech = load_speech(wav)
     told = _length(speech.duration)
