@@ -15,7 +15,10 @@ from .transfer import Transfer, download
 
 @dataclass(frozen=True)
 class Job:
-    """One download as it stands. error: the sentence that ended it, or "". speed: bytes per second."""
+    """One download as it stands. error: the sentence that ended it, or "". speed: bytes per second.
+
+    cancelled: somebody asked it to stop; while it still runs, it is waiting for its server.
+    """
 
     running: bool
     transfer: Transfer | None = None
@@ -47,9 +50,11 @@ class Downloads:
     def cancel(self, checkpoint: Checkpoint) -> None:
         """Stop it; what has arrived is kept for the next start."""
         with self._lock:
-            token = self._tokens.get(checkpoint.id)
-        if token is not None:
-            token.cancel()
+            job = self._jobs.get(checkpoint.id)
+            if job is None or not job.running:
+                return
+            self._tokens[checkpoint.id].cancel()
+            self._jobs[checkpoint.id] = replace(job, cancelled=True)
 
     def job(self, checkpoint: Checkpoint) -> Job | None:
         """How its latest download stands; None when none was started."""
@@ -68,7 +73,8 @@ class Downloads:
             del began[1:-1]  # the first and the latest are enough for a mean
             seconds = began[-1][0] - began[0][0]
             speed = max(0.0, (began[-1][1] - began[0][1]) / seconds) if seconds > 0 else 0.0
-            self._jobs[checkpoint.id] = Job(running=True, transfer=transfer, speed=speed)
+            with self._lock:
+                self._jobs[checkpoint.id] = Job(True, transfer, cancelled=token.cancelled, speed=speed)
 
         ended = Job(running=False)
         try:
@@ -79,7 +85,8 @@ class Downloads:
             ended = replace(ended, error=str(error))
         except Exception as error:  # a thread of the host must not die with a traceback nobody sees
             ended = replace(ended, error=f"The download failed ({error or type(error).__name__}); try again.")
-        self._jobs[checkpoint.id] = ended
+        with self._lock:
+            self._jobs[checkpoint.id] = ended
 
 
 DOWNLOADS = Downloads()  # of this process: pages that are opened later see them too

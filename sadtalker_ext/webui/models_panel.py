@@ -85,7 +85,11 @@ def view(shell: Shell, checkpoint: Checkpoint, downloads: Downloads) -> Row:
     running = job is not None and job.running
     allowed = shell.settings().downloads and bool(checkpoint.urls)
     offered = allowed and not running and found.state not in (PRESENT, WRONG, UNSAFE)
-    return Row(_html(shell, found, job), _button_text(found) if offered else None, running)
+    return Row(
+        _html(shell, found, job),
+        _button_text(found) if offered else None,
+        job is not None and job.running and not job.cancelled,
+    )
 
 
 def introduction(shell: Shell) -> str:
@@ -238,6 +242,8 @@ def _html(shell: Shell, found: Status, job: Job | None) -> str:
 
 def _running(job: Job) -> str:
     transfer = job.transfer
+    if job.cancelled:
+        return f'<span class="{BUSY}">Stopping …</span>'
     if transfer is None:
         return f'<span class="{BUSY}">Connecting …</span>'
     what = "Checking" if transfer.phase == CHECKING else f"Downloading from {escape(transfer.source)}"

@@ -115,6 +115,10 @@ def test_a_running_download_shows_how_far_it_is(shell: Any):
     assert models_panel.BUSY in row.html
     assert row.cancel
     assert row.download is None
+    downloads._jobs[THING.id] = dataclasses.replace(downloads.job(THING), cancelled=True)
+    row = models_panel.view(shell, THING, downloads)
+    assert "Stopping" in row.html
+    assert not row.cancel
 
 
 def test_an_engine_that_is_not_there_is_not_promised():
