@@ -51,7 +51,7 @@ def main() -> None:
 def install(requirements) -> None:
     """Add what `sadtalker_ext.requirements` finds missing."""
     for finding in requirements.problems():
-        if finding.note:
+        if finding.note and (finding.requirement.essential or not finding.requirement.hosted):
             say(f"{finding.name}: {finding.note}; without it {finding.requirement.without}.")
     wanted = requirements.missing()
     if not wanted:
@@ -67,14 +67,13 @@ def install(requirements) -> None:
         return
     tool = installer()
     if tool is None:
-        say(f"{names} cannot be added, for this Python has neither pip nor uv.")
-        reason = ""
-    else:
-        before = requirements.installed()
-        say(f"adding {names} ...")
-        reason = add(tool, wanted, requirements.constraints(before))
-        refresh()
-        tell_changes(requirements, before, requirements.installed())
+        say(f"{names} cannot be added, for this Python has neither pip nor uv; its tab says what works.")
+        return
+    before = requirements.installed()
+    say(f"adding {names} ...")
+    reason = add(tool, wanted, requirements.constraints(before))
+    refresh()
+    tell_changes(requirements, before, requirements.installed())
     still = requirements.missing()
     for finding in still:
         without = finding.requirement.without
@@ -179,7 +178,7 @@ def tell_changes(requirements, before, after) -> None:
     """Say loudly if a package that was there is not as it was, or if there are now two OpenCVs."""
     for name, version in sorted(before.items()):
         if after.get(name) != version:
-            back = requirements.typed([*requirements.PIP, "--no-deps", f"{name}=={version}"])
+            back = requirements.typed([*requirements.adding(), "--no-deps", f"{name}=={version}"])
             now = f"is now {after[name]}" if name in after else "is gone"
             say(f"WARNING: {name} was {version} and {now}, against our orders. Put it back with: {back}")
     second = [name for name in after if name.startswith("opencv-") and name not in before]

@@ -75,7 +75,7 @@ class Finding:
 
     def remedy(self) -> str:
         """The line to type that mends this; "" where there is none."""
-        return typed([*PIP, *self.pip_options, self.add]) if self.add else ""
+        return typed([*adding(), *self.pip_options, self.add]) if self.add else ""
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,6 @@ class Environment:
 
 PROTOBUF = "protobuf>=4.25.3,<5"  # where there is none yet
 CLICK = "five points are to be clicked on each picture; everything else works"
-PIP: tuple[str, ...] = (sys.executable or "python", "-m", "pip", "install")
 
 REQUIREMENTS: tuple[Requirement, ...] = (
     Requirement("torch", "torch", "runs the networks", "nothing works", essential=True, hosted=True),
@@ -105,7 +104,9 @@ REQUIREMENTS: tuple[Requirement, ...] = (
         essential=True,
         aliases=("opencv-contrib-python", "opencv-python-headless", "opencv-contrib-python-headless"),
     ),
-    Requirement("kornia", "kornia", "warps pictures on a GPU", "the processor does it, slower", hosted=True),
+    Requirement(
+        "kornia", "kornia", "warps pictures on a GPU", "videos can only be made on the processor", hosted=True
+    ),
     Requirement(
         "soxr",
         "soxr",
@@ -202,7 +203,15 @@ def typed(command: list[str], *, windows: bool = os.name == "nt") -> str:
     """A command as it is typed into this system's terminal."""
     if not windows:
         return shlex.join(command)
-    return " ".join(f'"{word}"' if re.search(r"[\s<>&|^%!,;=()]", word) else word for word in command)
+    return " ".join(f'"{word}"' if re.search(r"[\s<>&|^%!,;()]", word) else word for word in command)
+
+
+def adding() -> list[str]:
+    """The beginning of a command that adds packages to this Python: pip's, or uv's where there is only uv."""
+    python = sys.executable or "python"
+    if find_spec("pip") is None and shutil.which("uv"):
+        return ["uv", "pip", "install", "--python", python]
+    return [python, "-m", "pip", "install"]
 
 
 def mediapipe_to_add(python: Release, protobuf: Release | None) -> tuple[str, str]:
@@ -244,7 +253,9 @@ def _finding(requirement: Requirement, seen: Environment) -> Finding:
         note, options = f"{holder} {found} is damaged", ("--force-reinstall", "--no-deps")
         return Finding(requirement, "unsuitable", found, note, f"{holder}=={found}", options)
     if requirement.hosted:
-        return Finding(requirement, "missing", None, "it belongs to the WebUI, whose installation is damaged")
+        return Finding(
+            requirement, "missing", None, "it comes with the WebUI, whose installation is incomplete"
+        )
     note, add = "", f"{name}>={requirement.low}" if requirement.low else name
     if name == "mediapipe":
         add, note = mediapipe_to_add(seen.python, _protobuf(seen))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import argparse
+import configparser
 import importlib.util
 import os
 import shutil
@@ -294,3 +296,34 @@ def test_api_asks_for_the_hosts_passwords(host, copy, tmp_path):
     assert sys.modules["sadtalker_ext.webui.api"].mounted == [
         ("open", None), ("guarded", "a:b,c:d"), ("file", "e:f,g:h"),
     ]  # fmt: skip
+
+
+def load_preload() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("preload.py", ROOT / "preload.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_flags_reach_the_command_line():
+    parser = argparse.ArgumentParser()
+    load_preload().preload(parser)
+    flags = parser.parse_args(["--sadtalker-models-path", "D:\\models", "--sadtalker-no-download"])
+    assert (flags.sadtalker_models_path, flags.sadtalker_no_download) == ("D:\\models", True)
+    flags = parser.parse_args([])
+    assert (flags.sadtalker_models_path, flags.sadtalker_no_download) == (None, False)
+
+
+def test_flags_of_another_extension_or_copy_are_no_problem():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--sadtalker-models-path", type=str)
+    load_preload().preload(parser)
+    load_preload().preload(parser)
+    flags = parser.parse_args(["--sadtalker-models-path", "x", "--sadtalker-no-download"])
+    assert (flags.sadtalker_models_path, flags.sadtalker_no_download) == ("x", True)
+
+
+def test_metadata_names_the_extension():
+    config = configparser.ConfigParser()
+    config.read(ROOT / "metadata.ini", encoding="utf-8")
+    assert config.get("Extension", "Name") == "sadtalker-ext"
