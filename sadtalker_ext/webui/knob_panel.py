@@ -154,9 +154,7 @@ def info(knob: Knob) -> str | None:
 def _component(knob: Knob) -> Any:
     settings: dict[str, Any] = {"label": title(knob), "elem_id": f"sadtalker_knob_{knob.name}"}
     if knob.kind == "path":
-        return compat.file(
-            **settings, file_types=VIDEO_TYPES, height=110, elem_classes=["sadtalker-small-file"]
-        )
+        return compat.file(**settings, file_types=VIDEO_TYPES, elem_classes=["sadtalker-small-file"])
     settings.update(info=info(knob), value=to_widget(knob, knob.default))
     if knob.kind == "bool":
         return compat.component(gr.Checkbox, **settings)

@@ -37,7 +37,6 @@ def build() -> ReadBack:
                 label="Drop a finished video",
                 elem_id="sadtalker_read_back",
                 file_types=list(FORMATS),
-                height=110,
                 elem_classes=["sadtalker-small-file"],
             )
             with gr.Column(min_width=160):

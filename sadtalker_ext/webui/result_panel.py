@@ -133,6 +133,7 @@ def build(shell: Shell) -> ResultPanel:
             elem_id="sadtalker_track",
             file_count="multiple",
             interactive=False,
+            visible=False,
             elem_classes=["sadtalker-small-file"],
         )
         with gr.Column(min_width=160):
@@ -140,7 +141,6 @@ def build(shell: Shell) -> ResultPanel:
                 label="Another motion (.npz, .csv)",
                 elem_id="sadtalker_other_track",
                 file_types=TRACK_TYPES,
-                height=110,
                 elem_classes=["sadtalker-small-file"],
             )
             rerender = compat.button("Re-render this motion", elem_id="sadtalker_rerender", size="sm")
@@ -216,7 +216,7 @@ def show(shell: Shell, finished: Finished) -> tuple[list[Any], list[str]]:
         compat.update(value=None if playable else path, visible=not playable),
         compat.update(visible=True),
         path,
-        files or None,
+        compat.update(value=files or None, visible=bool(files)),
         finished.last_frame if shell.has_img2img else compat.update(value=None, visible=False),
         finished.line,
     ]
