@@ -101,8 +101,7 @@ function sadtalkerPlace(id, name) {
 
 function sadtalkerClear() {
     for (const box of sadtalkerRoot().querySelectorAll(".sadtalker-bar-place, .sadtalker-preview-place")) {
-        // Not removed yet: the host's own loop may write into it for a while.
-        box.style.display = "none";
+        box.remove(); // whole: the host's own loop may write into it for a while
     }
 }
 
