@@ -109,7 +109,7 @@ def tab_builder(text: str) -> str:
 
 
 PARTS = {
-    "webui_shell.py": "class WebUIShell:\n    pass\n",
+    "webui_shell.py": "from .shell import Settings\n\n\nclass WebUIShell:\n    name = 'test'\n",
     "settings_page.py": "added = []\nadd_settings = lambda: added.append(1)\n",
     "send_to.py": "seen, connected = [], []\nconnect = connected.append\n"
     "remember = lambda component, **kwargs: seen.append(component)\n",
