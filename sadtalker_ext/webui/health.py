@@ -215,9 +215,9 @@ def _version(name: str) -> str:
 
 def _host() -> str:
     try:
-        from . import host_shell
+        from . import the_shell
 
-        return host_shell().name
+        return the_shell().name
     except Exception:  # what builds the shell may be what is broken
         return "an unknown place"
 
