@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,8 @@ from typing import Any
 import gradio as gr
 
 Component = Any  # gradio's classes moved between its versions, and hosts subclass them
+
+_log = logging.getLogger(__name__)
 
 GRADIO4 = int(gr.__version__.split(".")[0]) >= 4
 
@@ -21,6 +24,25 @@ def component(cls: Any, *args: Any, **kwargs: Any) -> Component:
     return made
 
 
+def _forgiving(made: Component, step: str) -> Component:
+    """Lets `step` of a component turn what it cannot understand into nothing.
+
+    What gradio raises there, such as for a broken picture, would show as a bare "Error" in every output,
+    and no listener could say what is wrong.
+    """
+    original = getattr(made, step)
+
+    def forgiving(value: Any) -> Any:
+        try:
+            return original(value)
+        except Exception:  # see above
+            _log.warning("%s: a value could not be used", made.elem_id, exc_info=True)
+            return original(None)
+
+    setattr(made, step, forgiving)
+    return made
+
+
 def image(*, label: str, elem_id: str, **kwargs: Any) -> Component:
     """A picture as a PIL image with its transparency, uploaded or pasted."""
     # Of a file's path Forge's gradio makes an error, so always PIL.
@@ -29,13 +51,28 @@ def image(*, label: str, elem_id: str, **kwargs: Any) -> Component:
         settings.update(sources=["upload", "clipboard"], format="png")
     else:
         settings.update(source="upload", tool="select")
-    return component(gr.Image, **{**settings, **kwargs})
+    return _forgiving(component(gr.Image, **{**settings, **kwargs}), "preprocess")
 
 
 def audio_recorder(*, label: str, elem_id: str, **kwargs: Any) -> Component:
-    """A microphone; its value is the path of a recording."""
+    """A microphone; its value is the path of a recording, in whatever format the browser makes."""
     source: dict[str, Any] = {"sources": ["microphone"]} if GRADIO4 else {"source": "microphone"}
-    return component(gr.Audio, type="filepath", label=label, elem_id=elem_id, **{**source, **kwargs})
+    made = component(gr.Audio, type="filepath", label=label, elem_id=elem_id, **{**source, **kwargs})
+    if not GRADIO4:
+        made.preprocess = functools.partial(_recording, made)
+    return _forgiving(made, "preprocess")
+
+
+def _recording(made: Component, value: Any) -> str | None:
+    """What the browser recorded, as it is.
+
+    Gradio 3 would decode it first, which fails where ffmpeg and ffprobe are not on the PATH.
+    """
+    if value is None:
+        return None
+    if value.get("is_file"):
+        return str(made.make_temp_copy_if_needed(value["name"]))
+    return str(made.base64_to_temp_file_if_needed(value["data"], value["name"]))
 
 
 def file(*, label: str, elem_id: str, file_types: Sequence[str] | None = None, **kwargs: Any) -> Component:
@@ -46,7 +83,9 @@ def file(*, label: str, elem_id: str, file_types: Sequence[str] | None = None, *
 
 def video(*, label: str, elem_id: str, **kwargs: Any) -> Component:
     """A video to watch; to upload one, `file` is better: it never converts."""
-    return component(gr.Video, label=label, elem_id=elem_id, **{"interactive": False, **kwargs})
+    made = component(gr.Video, label=label, elem_id=elem_id, **{"interactive": False, **kwargs})
+    # Gradio 3 asks ffprobe whether to convert, and fails where there is an ffmpeg without one.
+    return _forgiving(made, "postprocess")
 
 
 def gallery(*, label: str, elem_id: str, **kwargs: Any) -> Component:
@@ -124,7 +163,8 @@ def listen(
     """Listen to `event` (such as `box.change`); returns what `then` chains on.
 
     js: runs in the page first, on the inputs, which its array replaces; without `fn`, its array is shown in
-    the outputs. queue: False runs at once, beside the queue; None as the app does. show_progress: full, minimal or hidden. The listener is not shown in gradio's API.
+    the outputs. queue: False runs at once, beside the queue; None as the app does. show_progress: full,
+    minimal or hidden. The listener is not shown in gradio's API.
     """
     if js is not None and fn is not None:
         # It gets the outputs' values too; gradio 4 mixes up the inputs when they come back with them.
