@@ -6,23 +6,46 @@ import base64
 import binascii
 import json
 from collections.abc import AsyncIterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 import anyio
 from anyio import to_thread
-from starlette.requests import ClientDisconnect
+from starlette.requests import ClientDisconnect, Request
 
 from .access import check_same_site
 from .form import FormReader
 from .limits import MEGABYTE, Limits
 from .replies import Refusal
 
-if TYPE_CHECKING:
-    from starlette.requests import Request
-
+DRAIN_BYTES = 32 * MEGABYTE  # of a refused request's body
+DRAIN_SECONDS = 10.0
 TEXT_FIELDS = ("text", "voice", "preset", "format", "detector")  # plain text in a form; the others are JSON
+
+
+class Incoming:
+    """A request of which is known whether its body has been read to the end."""
+
+    def __init__(self, request: Request) -> None:
+        self._receive = request.receive
+        stated = request.headers.get("content-length", "0")
+        has_body = "transfer-encoding" in request.headers or stated.lstrip("0") != ""
+        self._ended = not has_body or len(stated) > 18 or not stated.isdecimal() or int(stated) > DRAIN_BYTES
+        self.request = Request(request.scope, self._next)
+
+    async def drain(self) -> None:
+        """Read what is still to come, within limits: most programs hear no answer before all is sent."""
+        left = DRAIN_BYTES
+        with suppress(Exception), anyio.move_on_after(DRAIN_SECONDS):  # the answer is known already
+            while not self._ended and left > 0:
+                left -= len((await self._next()).get("body", b""))
+
+    async def _next(self) -> Any:
+        message = await self._receive()
+        self._ended = self._ended or message["type"] != "http.request" or not message.get("more_body", False)
+        return message
 
 
 @dataclass(frozen=True)

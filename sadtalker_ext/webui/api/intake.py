@@ -120,6 +120,9 @@ def _read_options(
                 if name == "overwrite"
                 else f"{name} cannot be a path; send the video itself as the field {name} beside picture."
             )
+    unknown = sorted(set(given) - set(open_knobs()))
+    if unknown:
+        raise OptionsError(f"Unknown option {unknown[0][:40]!r}; known options: {', '.join(open_knobs())}.")
     chosen: dict[str, Any] = {"engine": shell.settings().engine}
     if track is not None:
         from ...pipeline import playable_fps

@@ -246,7 +246,7 @@ class Jobs:
                 job.state, job.started_at = RUNNING, self._clock()
 
             def report(step: Progress) -> None:
-                meter(step)
+                meter(Progress(step.stage, step.done, step.total))  # not the frame, which is large
                 progress(step)
 
             return self._make(self.shell, job.order, self.limits, report, cancel)
@@ -269,8 +269,6 @@ class Jobs:
             if job.state in ENDED:
                 return
             job.state, job.error, job.product, job.ended_at = state, error, product, self._clock()
-            if job.meter is not None:
-                job.meter.frame = None
             if product is None:
                 self.folders.remove(job.order.folder)
 

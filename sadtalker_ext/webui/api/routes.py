@@ -8,13 +8,14 @@ from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import anyio
 from anyio import to_thread
 from starlette.requests import ClientDisconnect
 
 from ...errors import SadTalkerError
 from . import catalogue
 from .access import caller
-from .body import Body, read_body
+from .body import Body, Incoming, read_body
 from .intake import FILE_FIELDS, FORMATS, VALUE_FIELDS, read_order, voice_rows
 from .jobs import DONE, ENDED, RETRY, Job, Jobs
 from .replies import FileReply, Refusal, answer, refuse
@@ -28,6 +29,7 @@ T = TypeVar("T")
 Handler = Callable[["Request", str], Awaitable["Response"]]
 PREFIX = "/sadtalker/v1"
 PER_PAGE, MOST_PER_PAGE = 20, 100
+LOOK_SECONDS = 0.05  # between looks for room
 logger = logging.getLogger(__name__)
 
 
@@ -44,9 +46,11 @@ class Routes:
         """The handler behind the password, whose every failure is an answer with a sentence."""
 
         async def respond(request: Request) -> Response:
+            incoming = Incoming(request)
             try:
-                return await handler(request, caller(request, self._credentials))
+                return await handler(incoming.request, caller(request, self._credentials))
             except Refusal as refusal:
+                await incoming.drain()
                 return refuse(refusal)
             except SadTalkerError as error:
                 return refuse(Refusal(422, sentence(error)))
@@ -175,8 +179,7 @@ class Routes:
     async def _read(
         self, request: Request, folder: Path, files: tuple[str, ...], values: tuple[str, ...]
     ) -> Body:
-        if self._bodies >= self.limits.bodies:
-            raise Refusal(503, "Too many requests are being received at one time; try again soon.", RETRY)
+        await self._wait_while(lambda: self._bodies >= self.limits.bodies)
         self._bodies += 1
         try:
             return await read_body(request, self.limits, folder, files, values)
@@ -185,8 +188,7 @@ class Routes:
 
     async def _look(self, work: Callable[..., T], *arguments: Any, folder: Path | None = None) -> T:
         """Heavy work in a thread of ours; its errors without the names of folders."""
-        if self._looks >= self.limits.looks:
-            raise Refusal(503, "Too many pictures are being looked at; try again soon.", RETRY)
+        await self._wait_while(lambda: self._looks >= self.limits.looks)
         self._looks += 1
         try:
             return await asyncio.get_running_loop().run_in_executor(self.jobs.lookers, work, *arguments)
@@ -194,6 +196,14 @@ class Routes:
             raise Refusal(422, sentence(error, folder)) from error
         finally:
             self._looks -= 1
+
+    async def _wait_while(self, busy: Callable[[], bool]) -> None:
+        patience = self.limits.wait_seconds
+        while busy():
+            if patience <= 0:
+                raise Refusal(503, "Too many requests came at one time; try again soon.", RETRY)
+            patience -= LOOK_SECONDS
+            await anyio.sleep(LOOK_SECONDS)
 
     def _find(self, request: Request, user: str) -> Job:
         return self.jobs.find(request.path_params["job_id"], user)
