@@ -45,7 +45,13 @@ def perform(shell: Shell, request: Request, progress: ProgressCallback, cancel: 
         if speech is None and request.text is not None:
             from ..audio.say import speak
 
-            speech = speak(request.text, Path(folder) / "speech.wav", voice=request.voice, check=cancel.check)
+            speech = speak(
+                request.text,
+                Path(folder) / "speech.wav",
+                voice=request.voice,
+                models_dir=shell.host.models_dir(),
+                check=cancel.check,
+            )
         output = request.output or shell.output_file(_stem(request), request.suffix)
         if request.track is not None:
             return render_track(
