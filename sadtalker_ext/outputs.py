@@ -44,8 +44,10 @@ def check_parent(target: Path) -> None:
         raise OutputError(f"The folder {folder} for the output does not exist; create it first.")
     try:
         trial = folder / f".sadtalker-{secrets.token_hex(6)}"
-        trial.touch(exist_ok=False)
-        trial.unlink()
+        try:
+            trial.touch(exist_ok=False)
+        finally:  # even when interrupted just now
+            trial.unlink(missing_ok=True)
     except OSError as error:
         raise OutputError(
             f"Cannot write into the folder {folder} ({error.strerror}); choose another place for the output."
