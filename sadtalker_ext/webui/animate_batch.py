@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from ..errors import AudioError, Cancelled, OutputError, PictureError
-from ..host import CancelToken, ProgressCallback
 from ..pipeline import Result
 from . import compat, the_shell
 from .runs import Request, perform
@@ -55,52 +54,51 @@ def _animate_all(
     state = host_module("shared").state
     state.skipped = False  # a Skip that came too late for the last picture
     videos: list[str] = []
-
-    def work(_: ProgressCallback, token: CancelToken) -> None:
-        with tempfile.TemporaryDirectory(prefix="sadtalker-", ignore_cleanup_errors=True) as folder:
+    token = HostToken()
+    try:
+        with (
+            tempfile.TemporaryDirectory(prefix="sadtalker-", ignore_cleanup_errors=True) as folder,
+            shell.prepared(token),
+        ):
             HostProgress(0, len(pictures), PREFIX)
             speech = _speech(wish, Path(folder), token)
             options = wish.options(spoken=speech is not None)
-            for number, picture in enumerate(pictures):
-                progress = HostProgress(number, len(pictures), f"SadTalker {number + 1}/{len(pictures)}: ")
+            for number, picture in enumerate(pictures, start=1):
                 request = Request(picture=picture, options=options, speech=speech)
+                progress = HostProgress(number - 1, len(pictures), f"SadTalker {number}/{len(pictures)}: ")
                 try:
-                    result = _animate(shell, request, progress, token)
+                    result = _animate(shell, request, progress, HostToken(token))
                 except PictureError as error:
-                    comment(f"{PREFIX}picture {number + 1} was skipped: {error}")
-                    continue
+                    comment(f"{PREFIX}picture {number} was skipped: {error}")
                 except Cancelled:
-                    if interrupted() or not state.skipped:
-                        raise Cancelled(
-                            f"interrupted after {len(videos)} of {len(pictures)} videos."
-                        ) from None
+                    if not state.skipped or interrupted():
+                        raise
                     state.skipped = False
-                    comment(f"{PREFIX}picture {number + 1} was skipped.")
-                    continue
-                shell.latest = result
-                videos.append(str(result.path))
-                _let_browsers_load(result.path)
-                comment(f"{VIDEO_PREFIX}{result.path}")
-                for notice in result.notices:
-                    comment(f"{PREFIX}{notice}")
-
-    try:
-        shell.run_now(work, HostProgress(), HostToken())
+                    comment(f"{PREFIX}picture {number} was skipped.")
+                else:
+                    videos.append(str(result.path))
+                    _let_browsers_load(result.path)
+                    comment(f"{VIDEO_PREFIX}{result.path}")
+                    for notice in result.notices:
+                        comment(f"{PREFIX}{notice}")
+    except Cancelled:
+        raise Cancelled(f"interrupted after {len(videos)} of {len(pictures)} videos.") from None
     finally:
         if videos:  # a new dictionary: the host's own goes into the infotext of further pictures
             known = getattr(processed, "extra_generation_params", None) or {}
             processed.extra_generation_params = {**known, INFO_KEY: videos}
 
 
-def _animate(shell: WebUIShell, request: Request, progress: ProgressCallback, token: CancelToken) -> Result:
+def _animate(shell: WebUIShell, request: Request, progress: HostProgress, token: HostToken) -> Result:
     """The video beside the picture; in the folder for results if the picture is not saved, or that fails."""
     output = _beside(request.picture)
     if output is not None:
+        beside = replace(request, output=output)
         try:
-            return perform(shell, replace(request, output=output), progress, token)
+            return shell.call(lambda report, cancel: perform(shell, beside, report, cancel), progress, token)
         except OutputError:
             log.warning("No video could be written beside %s", output, exc_info=True)
-    return perform(shell, request, progress, token)
+    return shell.call(lambda report, cancel: perform(shell, request, report, cancel), progress, token)
 
 
 def _beside(picture: Any) -> Path | None:
@@ -130,7 +128,7 @@ def generated_pictures(p: Any, processed: Any) -> list[Image.Image]:
     return images[: max(0, count) * stride : stride]
 
 
-def _speech(wish: Wish, folder: Path, token: CancelToken) -> Path | None:
+def _speech(wish: Wish, folder: Path, token: HostToken) -> Path | None:
     """The recording that is asked for, or of the text; None where neither is given."""
     speech = _recording(wish.speech, folder)
     text = str(wish.text or "").strip()

@@ -6,14 +6,13 @@ import datetime
 import importlib
 import ipaddress
 import os
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ..errors import Cancelled, OutputError
+from ..errors import OutputError
 from ..host import CancelToken, Host, Progress
 from ..options import knobs
 from ..paths import user_path
@@ -21,6 +20,7 @@ from ..pipeline import Result
 from .folders import numbered, show_folder
 from .host_memory import checkpoint_away, hand_back
 from .shell import Meter, Settings, Work
+from .turn import call, take_turn
 
 if TYPE_CHECKING:
     import numpy as np
@@ -31,7 +31,6 @@ T = TypeVar("T")
 STEPS = 1000  # a run in the host's unit of progress, sampling steps
 PREVIEW_SECONDS = 0.4  # between two live previews; the page asks about once a second
 PREVIEW_PIXELS = 768  # longest side of a live preview
-WAIT_SECONDS = 0.1  # between looks for a cancelled task while it waits in the queue
 DEVICES = ("cpu", "cuda", "mps", "xpu")  # kinds of torch device that engines support
 DEFAULT_OUTPUT = os.path.join("outputs", "sadtalker")  # below the host's data folder
 
@@ -195,25 +194,35 @@ class WebUIShell:
         with self._listed(self._entered, token), ExitStack() as turn:
             tasks.add_task_to_queue(task)
             try:
-                _wait(host_module("call_queue").queue_lock, lambda: token.asked, turn)
+                take_turn(host_module("call_queue").queue_lock, lambda: token.asked, turn)
             except BaseException:
                 tasks.pending_tasks.pop(task, None)
                 tasks.finish_task(task)
                 raise
-            with _running_state(task):
-                return self.run_now(work, HostProgress(), token)
+            with _running_state(task), self.prepared(token):
+                return self.call(work, HostProgress(), token)
 
-    def run_now(self, work: Work[T], progress: HostProgress, token: HostToken) -> T:
-        """Do the work at once, for who holds the host's queue already; memory is handed back as in `run`."""
+    @contextmanager
+    def prepared(self, token: HostToken) -> Iterator[None]:
+        """Memory for our work, which `interrupt` reaches; for who holds the host's queue."""
         settings = self.settings()
         away = checkpoint_away if settings.unload_checkpoint and self.host.device() != "cpu" else nullcontext
         with self._listed(self._running, token):
             token.check()
             try:
-                with away(), _plain_torch():
-                    made = work(progress, token)
+                with away():
+                    yield
             finally:
                 hand_back(settings.keep_models)
+
+    def call(self, work: Work[T], progress: HostProgress, token: HostToken) -> T:
+        """What the work returns, when prepared; raises `Cancelled` soon, even if the work cannot look."""
+
+        def report(step: Progress) -> None:
+            token.check()  # what was left behind says nothing any more
+            progress(step)
+
+        made = call(lambda: work(report, token), token, _discard)
         if isinstance(made, Result):
             self.latest = made
         return made
@@ -247,6 +256,11 @@ class WebUIShell:
             tokens.remove(token)
 
 
+def _discard(made: object) -> None:
+    if isinstance(made, Result) and made.path.is_file():
+        made.path.unlink()
+
+
 def _host_name() -> str:
     from importlib.util import find_spec
 
@@ -270,38 +284,6 @@ def _is_remote() -> bool:
         return True
 
 
-def _wait(lock: Any, cancelled: Callable[[], bool], turn: ExitStack) -> None:
-    """Take the host's lock, to be released by `turn`; raises `Cancelled` at once when that happens meanwhile.
-
-    Neither kind of host's lock can be waited for with a timeout, so a thread waits in our place.
-    """
-    if lock.acquire(False):
-        turn.callback(lock.release)
-    else:
-        guard, taken, given_up = threading.Lock(), threading.Event(), threading.Event()
-
-        def take() -> None:
-            lock.acquire()
-            with guard:
-                if given_up.is_set():
-                    lock.release()
-                else:
-                    taken.set()
-
-        threading.Thread(target=take, name="sadtalker-queue", daemon=True).start()
-        try:
-            while not taken.wait(WAIT_SECONDS):
-                if cancelled():
-                    raise Cancelled
-        finally:
-            with guard:
-                given_up.set()
-                if taken.is_set():
-                    turn.callback(lock.release)
-    if cancelled():
-        raise Cancelled
-
-
 @contextmanager
 def _running_state(task: str) -> Iterator[None]:
     """The host's state says that `task` runs; afterwards, whatever happened, that nothing does."""
@@ -321,16 +303,3 @@ def _running_state(task: str) -> Iterator[None]:
                 if hasattr(state, name):
                     setattr(state, name, False)
             state.job, state.job_count, state.textinfo = "", 0, None
-
-
-@contextmanager
-def _plain_torch() -> Iterator[None]:
-    """No gradients, no autocast and no inference tensors, whatever the host switched on in this thread."""
-    import torch
-
-    with torch.inference_mode(False), torch.no_grad():
-        if torch.is_autocast_enabled():
-            with host_module("devices").without_autocast():
-                yield
-        else:
-            yield

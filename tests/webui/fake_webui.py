@@ -5,7 +5,6 @@ from __future__ import annotations
 import collections
 import threading
 import time
-from contextlib import nullcontext
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -224,13 +223,9 @@ class FakeWebUI:
         def next_torch_gc(force=False, fast=False, reason=None):
             self.done.append("torch_gc")
 
-        def without_autocast(disable=False):
-            return nullcontext()
-
         return {
             "get_optimal_device": get_optimal_device,
             "torch_gc": next_torch_gc if self.host == "sdnext" else torch_gc,
-            "without_autocast": without_autocast,
         }
 
     def _sd_models(self) -> dict[str, Any]:

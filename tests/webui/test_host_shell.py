@@ -17,7 +17,7 @@ sys.path.pop(0)
 
 from sadtalker_ext.errors import Cancelled, OutputError, PictureError
 from sadtalker_ext.host import CancelToken, Progress
-from sadtalker_ext.webui import folders, webui_shell
+from sadtalker_ext.webui import folders, turn, webui_shell
 from sadtalker_ext.webui.webui_shell import WebUIShell
 
 SECONDS = 20.0  # until a thread that hangs is a failure
@@ -195,7 +195,7 @@ def test_interrupting_the_hosts_own_work_spares_what_waits(webui):
     thread = Thread(lambda: WebUIShell().run(A, lambda p, c: "made"))
     wait_until(lambda: A in webui.progress.pending_tasks)
     webui.state.interrupt()
-    threading.Event().wait(3 * webui_shell.WAIT_SECONDS)
+    threading.Event().wait(3 * turn.LOOK_SECONDS)
     assert thread.is_alive()
     busy.close()
     assert thread.ended() == "made"
@@ -466,14 +466,54 @@ def test_newest_result_is_kept(a1111, tmp_path):
     assert shell.latest is result
 
 
-def test_work_runs_without_gradients_or_inference_mode(a1111):
+def test_work_runs_in_plain_torch(a1111):
     torch = pytest.importorskip("torch")
-    modes = []
-    with torch.inference_mode():
-        WebUIShell().run(
-            A, lambda p, c: modes.append((torch.is_grad_enabled(), torch.is_inference_mode_enabled()))
-        )
-    assert modes == [(False, False)]
+
+    def work(progress, cancel):
+        return torch.is_grad_enabled(), torch.is_inference_mode_enabled(), torch.is_autocast_cpu_enabled()
+
+    with torch.inference_mode(), torch.autocast("cpu"):
+        assert WebUIShell().run(A, work) == (False, False, False)
+
+
+def test_work_that_cannot_look_is_left_behind(webui, monkeypatch, tmp_path):
+    from sadtalker_ext.options import Options
+    from sadtalker_ext.pipeline import Result
+    from sadtalker_ext.track import MotionTrack
+
+    monkeypatch.setattr(turn, "GRACE_SECONDS", 0.01)
+    shell, started, go_on, over = WebUIShell(), threading.Event(), threading.Event(), threading.Event()
+    video, reported = tmp_path / "late.mp4", []
+
+    def work(progress, cancel):
+        started.set()
+        assert go_on.wait(SECONDS)
+        try:
+            progress(Progress("motion", 1, 1))
+            reported.append("progress")
+        except Cancelled:
+            reported.append("cancelled")
+        try:
+            video.write_bytes(b"made all the same")
+            track = MotionTrack.rest(1, 25.0)
+            return Result(video, 1, 25.0, 0.04, 1.0, "instant", Options(), track, {}, ())
+        finally:
+            over.set()
+
+    thread = Thread(lambda: shell.run(A, work))
+    assert started.wait(SECONDS)
+    webui.state.interrupt()
+    with pytest.raises(Cancelled):
+        thread.ended()
+    check_idle(webui, A)
+    assert shell.run(B, lambda p, c: "next") == "next"
+    webui.state.textinfo = "the host's"
+    go_on.set()
+    assert over.wait(SECONDS)
+    assert reported == ["cancelled"]
+    wait_until(lambda: not video.exists())
+    assert webui.state.textinfo == "the host's"
+    assert shell.latest is None
 
 
 def test_host_names(webui):
