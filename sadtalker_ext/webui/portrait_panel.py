@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from .shell import Shell
 
 HEIGHT = 360  # px of the picture on the page
-SMALL_HEIGHT = 180  # px of the found face where nothing is to be clicked
-CLICK_HEIGHT = 440  # px where faces or points are
+SMALL_HEIGHT = 200  # px of the found face where nothing is to be clicked
+CLICK_HEIGHT = 440  # px at most where there is
+CLICK_WIDTH = 620  # px that suffice for a wide picture
 INTRODUCTION = "Upload or paste a picture with a face, photo or drawing, or send one here from a gallery."
 
 
@@ -66,6 +67,7 @@ def build(shell: Shell) -> PortraitPanel:
             by_hand = compat.button(
                 "Point it out by hand", elem_id="sadtalker_points_by_hand", size="sm", visible=False
             )
+            zoom = compat.button("Zoom in", elem_id="sadtalker_points_zoom", size="sm", visible=False)
             undo = compat.button("Undo point", elem_id="sadtalker_points_undo", size="sm", visible=False)
             restart = compat.button(
                 "Start over", elem_id="sadtalker_points_restart", size="sm", visible=False
@@ -74,7 +76,7 @@ def build(shell: Shell) -> PortraitPanel:
                 "Back to the found face", elem_id="sadtalker_points_back", size="sm", visible=False
             )
     choice = gr.State(None)
-    shown = [choice, box, preview, message, number, by_hand, undo, restart, back]
+    shown = [choice, box, preview, message, number, by_hand, zoom, undo, restart, back]
 
     # Beside the host's queue: looking for faces takes about a second and no GPU.
     announced = compat.listen(image.change, _announced, [], [message], queue=False)
@@ -82,6 +84,7 @@ def build(shell: Shell) -> PortraitPanel:
     compat.listen(preview.select, _clicked, [choice], shown, queue=False)
     compat.listen(number.input, _numbered, [choice, number], shown, queue=False)
     compat.click(by_hand, _by_hand, [choice], shown, queue=False)
+    compat.click(zoom, _zoomed, [choice], shown, queue=False)
     compat.click(undo, _undone, [choice], shown, queue=False)
     compat.click(restart, _by_hand, [choice], shown, queue=False)
     compat.click(back, _back, [choice], shown, queue=False)
@@ -118,13 +121,14 @@ def _shown(choice: FaceChoice | None, message: str, kind: str = "note") -> list[
     points = choice is not None and choice.by_hand
     count = 0 if choice is None else len(choice.found.faces)
     clicked = points and choice is not None and bool(choice.points)
+    closer = choice is not None and (choice.aiming or choice.window is not None)
     numbers = [str(number) for number in range(1, count + 1)] or ["1"]
     return [
         choice,
         compat.update(visible=choice is not None),
         compat.update(
             value=None if choice is None else choice.drawn(),
-            height=CLICK_HEIGHT if points or count > 1 else SMALL_HEIGHT,
+            height=_height(choice),
         ),
         note(message, kind=kind),
         compat.update(
@@ -133,10 +137,17 @@ def _shown(choice: FaceChoice | None, message: str, kind: str = "note") -> list[
             visible=count > 1 and not points,
         ),
         compat.update(visible=count > 0 and not points),
+        compat.update(visible=points, value="Zoom out" if closer else "Zoom in"),
         compat.update(visible=clicked),
         compat.update(visible=clicked),
         compat.update(visible=points and count > 0),
     ]
+
+
+def _height(choice: FaceChoice | None) -> int:
+    if choice is None or not choice.clickable:
+        return SMALL_HEIGHT
+    return min(CLICK_HEIGHT, max(SMALL_HEIGHT, round(CLICK_WIDTH * choice.aspect)))
 
 
 def _told(choice: FaceChoice) -> list[Any]:
@@ -159,26 +170,29 @@ def _examined(picture: Image.Image | None) -> list[Any]:
 
 
 def _clicked(choice: FaceChoice | None, event: gr.SelectData) -> list[Any]:
-    return (
-        _shown(None, INTRODUCTION) if choice is None else _told(choice.clicked(*compat.select_point(event)))
-    )
+    return _after(choice, lambda chosen: chosen.clicked(*compat.select_point(event)))
 
 
 def _numbered(choice: FaceChoice | None, number: str | None) -> list[Any]:
-    return _shown(None, INTRODUCTION) if choice is None else _told(choice.numbered(number))
+    return _after(choice, lambda chosen: chosen.numbered(number))
 
 
 def _by_hand(choice: FaceChoice | None) -> list[Any]:
-    return (
-        _shown(None, INTRODUCTION)
-        if choice is None
-        else _told(FaceChoice(choice.found, choice.number, (), True))
-    )
+    return _after(choice, FaceChoice.pointed)
+
+
+def _zoomed(choice: FaceChoice | None) -> list[Any]:
+    return _after(choice, FaceChoice.zoomed)
 
 
 def _undone(choice: FaceChoice | None) -> list[Any]:
-    return _shown(None, INTRODUCTION) if choice is None else _told(choice.undone())
+    return _after(choice, FaceChoice.undone)
 
 
 def _back(choice: FaceChoice | None) -> list[Any]:
-    return _shown(None, INTRODUCTION) if choice is None else _told(FaceChoice(choice.found, choice.number))
+    return _after(choice, lambda chosen: FaceChoice(chosen.found, chosen.number))
+
+
+def _after(choice: FaceChoice | None, step: Callable[[FaceChoice], FaceChoice]) -> list[Any]:
+    # No choice: the page outlived the server that knew its picture.
+    return _shown(None, INTRODUCTION) if choice is None else _told(step(choice))

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from ..errors import AudioError, SadTalkerError
-from ..options import Options
+from ..errors import AudioError, OptionsError, SadTalkerError
+from ..options import knobs
 from . import compat
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ ANY_VOICE = "Default voice"
 BEFORE_ID = " · "  # gradio 3.41's lists hold plain strings: the end of an entry is the voice's id
 UPLOAD_HINT = "Any audio or video file: of a video, its sound is used."
 LISTEN_CHARACTERS = 400  # of the text that "Listen" speaks
+MICROPHONE_CHOSEN = f'(chosen) => {{ if (chosen === "{MICROPHONE}") ({compat.OPEN_RECORDER})("sadtalker_microphone"); return []; }}'
 
 
 @dataclass(frozen=True)
@@ -95,6 +96,7 @@ def build(shell: Shell) -> SpeechPanel:
         return [*shown, *(_voice_list(shell) if chosen == TEXT else (compat.update(), compat.update()))]
 
     compat.listen(source.change, turn, [source], [*boxes, voice, spoken], queue=False)
+    compat.listen(source.change, None, [source], [], js=MICROPHONE_CHOSEN)
     compat.listen(file.change, _preview, [file], [heard], queue=False, show_progress="minimal")
     compat.click(
         listen,
@@ -123,15 +125,23 @@ def read(values: Sequence[Any]) -> SpeechChoice:
 
         return SpeechChoice(text=check_text(text), voice=_voice_id(voice))
     if source == IDLE:
-        if idle is None:
-            raise AudioError("Say how many seconds of quiet presence there are to be.")
-        return SpeechChoice(idle=Options(idle=idle).idle)
+        return SpeechChoice(idle=_idle(idle))
     upload = compat.file_path(file)
     if upload is None:
         raise AudioError(
             "No speech was given; upload an audio or video file, or choose Microphone, Text or Idle."
         )
     return SpeechChoice(speech=upload)
+
+
+def _idle(seconds: Any) -> float:
+    knob = next(knob for knob in knobs() if knob.name == "idle")
+    try:
+        if seconds is None:
+            raise knob.error(seconds)
+        return float(knob.check(seconds))
+    except OptionsError as error:
+        raise AudioError(f"The seconds of quiet presence must be {knob.expected()}.") from error
 
 
 def _voice_list(shell: Shell) -> tuple[Any, str]:
