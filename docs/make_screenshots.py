@@ -1,8 +1,8 @@
 """Take the pictures of the page in docs/images: `PYTHONPATH=. python docs/make_screenshots.py`.
 
-Needs gradio, playwright and a Chromium (its path in PLAYWRIGHT_CHROMIUM where it is not found). With
-`--webui http://127.0.0.1:7860`, the address of a running WebUI that has the extension, the pictures of what it
-adds to the WebUI's own pages are taken instead.
+Needs gradio, playwright and a Chromium (its path in PLAYWRIGHT_CHROMIUM where it is not found). With the
+address of a running WebUI that has the extension, `--webui http://127.0.0.1:7860`, the pictures of what it
+adds to the WebUI's own pages are taken instead. SADTALKER_SHOTS names another folder for the pictures.
 """
 
 from __future__ import annotations
@@ -116,7 +116,7 @@ def save(png: bytes, name: str) -> None:
         if file.tell() <= MOST_BYTES:
             break
     (IMAGES / name).write_bytes(file.getvalue())
-    print(f"{name}: {picture.width} x {picture.height}, {file.tell() / 1000:.0f} kB")
+    sys.stdout.write(f"{name}: {picture.width} x {picture.height}, {file.tell() / 1000:.0f} kB\n")
 
 
 def shot_between(page: Page, first: str, last: str) -> bytes:
