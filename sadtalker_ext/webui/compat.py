@@ -54,9 +54,19 @@ def image(*, label: str, elem_id: str, **kwargs: Any) -> Component:
     return _forgiving(component(gr.Image, **{**settings, **kwargs}), "preprocess")
 
 
+OPEN_RECORDER = """(elem_id) => {
+    const button = document.querySelector(`#${elem_id} button[aria-label="Record audio"]`);
+    if (button && !button.classList.contains("selected")) button.click();
+}"""
+
+
 def audio_recorder(*, label: str, elem_id: str, **kwargs: Any) -> Component:
-    """A microphone; its value is the path of a recording, in whatever format the browser makes."""
-    source: dict[str, Any] = {"sources": ["microphone"]} if GRADIO4 else {"source": "microphone"}
+    """A microphone; its value is the path of a recording, in whatever format the browser makes.
+
+    Gradio 4 asks for the microphone as soon as a recorder is on the page, even a hidden one. There `upload`
+    is shown first, and `OPEN_RECORDER`, run in the page, turns to the recorder.
+    """
+    source: dict[str, Any] = {"sources": ["upload", "microphone"]} if GRADIO4 else {"source": "microphone"}
     made = component(gr.Audio, type="filepath", label=label, elem_id=elem_id, **{**source, **kwargs})
     if not GRADIO4:
         made.preprocess = functools.partial(_recording, made)
