@@ -31,7 +31,10 @@ ANY_VOICE = "Default voice"
 BEFORE_ID = " · "  # gradio 3.41's lists hold plain strings: the end of an entry is the voice's id
 UPLOAD_HINT = "Any audio or video file: of a video, its sound is used."
 LISTEN_CHARACTERS = 400  # of the text that "Listen" speaks
-MICROPHONE_CHOSEN = f'(chosen) => {{ if (chosen === "{MICROPHONE}") ({compat.OPEN_RECORDER})("sadtalker_microphone"); return []; }}'
+MICROPHONE_CHOSEN = f"""(chosen) => {{
+    if (chosen === "{MICROPHONE}") ({compat.OPEN_RECORDER})("sadtalker_microphone");
+    return [];
+}}"""
 
 
 @dataclass(frozen=True)
@@ -146,11 +149,11 @@ def _idle(seconds: Any) -> float:
 
 def _voice_list(shell: Shell) -> tuple[Any, str]:
     """What fills the list of voices, and a sentence where there is none."""
-    from ..audio.say import advice, has_program, voices
+    from ..audio.say import has_program, no_program, voices
 
     models_dir = shell.host.models_dir()
     if not has_program(models_dir):
-        return compat.update(), _note(f"No program that speaks text was found. {advice()}", "error")
+        return compat.update(), _note(str(no_program(models_dir)), "error")
     rows = [f"{voice.name}{BEFORE_ID}{voice.id}" for voice in voices(models_dir)]
     return compat.update(choices=[ANY_VOICE, *rows]), ""
 
