@@ -184,7 +184,7 @@ async function sadtalkerFollow(task, bar, preview, ended) {
             await new Promise((wake) => setTimeout(wake, sadtalkerPoll));
             continue;
         }
-        if (sadtalkerTask !== task) return;
+        if (sadtalkerTask !== task) break;
         active = active || state.active;
         const waited = (Date.now() - begun) / 1000;
         if (state.completed || (active && !state.active)) break;
