@@ -1,4 +1,4 @@
-"""The `sadtalker` command: animate, demo, motion, render, inspect, evaluate, engines, models and serve."""
+"""The `sadtalker` command: animate, demo, motion, render, inspect, evaluate, engines, voices, models …"""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from . import __version__
+from . import __version__, say_command
 from .errors import OutputError, SadTalkerError
 from .flags import add_arguments, from_namespace
 from .options import Options, knobs
@@ -168,6 +168,10 @@ def build_parser() -> argparse.ArgumentParser:
     engines = command("engines", _engines, "list engines: what is ready, what is missing and how to get it")
     engines.add_argument("--json", action="store_true", help="print JSON instead of text")
 
+    voices = command("voices", _voices, "list the voices that can speak --text")
+    voices.add_argument("language", metavar="LANGUAGE", nargs="?", help="only those of it, such as en or de")
+    voices.add_argument("--json", action="store_true", help="print JSON instead of text")
+
     models = command("models", _models, "list weight files: what is there, what is missing; download them")
     models.add_argument(
         "action", nargs="?", choices=("list", "download", "verify"), default="list", help="(default list)"
@@ -188,6 +192,7 @@ def build_parser() -> argparse.ArgumentParser:
 def _add_inputs(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("picture", metavar="PICTURE", help="the portrait: any picture, photo or drawing")
     parser.add_argument("audio", metavar="AUDIO", nargs="?", help="the speech: any audio or video file")
+    say_command.add_arguments(parser)
 
 
 def _add_output(parser: argparse.ArgumentParser, help: str, default: str | None = None) -> None:
@@ -202,18 +207,19 @@ def _animate(given: argparse.Namespace) -> int:
 
     options = from_namespace(given)
     tracks = _track_target(given.save_motion, options)
+    if given.output is not None:
+        check_output(given.output, options.overwrite)
     if given.preview_face is not None:
-        if given.output is not None:
-            check_output(given.output, options.overwrite)
         _keep_inputs(given.preview_face, given.picture, given.audio, options.ref_pose, options.ref_blink)
         _preview_face(given.picture, given.preview_face, options)
-        if given.audio is None and options.idle is None:
+        if given.audio is None and given.text is None and options.idle is None:
             return 0
-    return _make(
-        given,
-        lambda report: animate(given.picture, given.audio, given.output, options, progress=report),
-        tracks,
-    )
+    with say_command.speech_of(given) as speech:
+        return _make(
+            given,
+            lambda report: animate(given.picture, speech, given.output, options, progress=report),
+            tracks,
+        )
 
 
 def _demo(given: argparse.Namespace) -> int:
@@ -282,8 +288,8 @@ def _motion(given: argparse.Namespace) -> int:
     target = _track_target(given.output, options)
     assert target is not None
     _load_portrait(given.picture, options)
-    with ProgressBar(quiet=given.quiet) as report:
-        track = make_motion(given.audio, options, progress=report)
+    with say_command.speech_of(given) as speech, ProgressBar(quiet=given.quiet) as report:
+        track = make_motion(speech, options, progress=report)
     save_track(track, target, overwrite=options.overwrite)
     if not given.quiet:
         print(f"{target}: {len(track)} frames at {track.fps:g} frames/s in the {track.space.name} space")
@@ -356,6 +362,11 @@ def _engines(given: argparse.Namespace) -> int:
         print(json.dumps(rows, indent=2))
     else:
         print("\n\n".join(describe_engine(engine) for engine in ENGINES.values()))
+    return 0
+
+
+def _voices(given: argparse.Namespace) -> int:
+    print(say_command.listing(given.language, as_json=given.json))
     return 0
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import re
+import shlex
 from pathlib import Path
 
 from sadtalker_ext.cli import build_parser
@@ -31,7 +32,7 @@ def test_every_command_in_the_readme_parses():
     commands = re.findall(r"^sadtalker (.+?)(?:\s+#.*)?$", README, flags=re.MULTILINE)
     assert len(commands) >= 5
     for command in commands:
-        build_parser().parse_args(command.split())
+        build_parser().parse_args(shlex.split(command))
 
 
 def test_the_second_command_is_what_ci_runs():

@@ -16,7 +16,7 @@ from ..outputs import check_new_file, move_file, temporary_name
 from ..paths import user_path
 from .speech_programs import VOICES_VARIABLE, Program, Speaker, Voice, programs, run
 
-__all__ = ["MAX_CHARACTERS", "Voice", "advice", "check_text", "speak", "voices"]
+__all__ = ["MAX_CHARACTERS", "Voice", "advice", "check_text", "has_program", "no_program", "speak", "voices"]
 
 MAX_CHARACTERS = 20_000  # about 25 minutes of speech
 START_SECONDS = 60.0  # in which a program has begun to speak, its voice read from a slow disk
@@ -38,9 +38,15 @@ def has_program(models_dir: Path | None = None) -> bool:
     return next(programs(models_dir), None) is not None
 
 
-def advice() -> str:
+def no_program(models_dir: Path | None = None) -> DependencyError:
+    """The error that no speech program is here."""
+    return DependencyError(f"No program that speaks text was found. {advice(models_dir)}")
+
+
+def advice(models_dir: Path | None = None) -> str:
     """How to get a speech program on this system."""
-    piper = f"piper with a voice file (.onnx) in models/SadTalker/voices or {VOICES_VARIABLE}"
+    folder = f"in {models_dir / 'voices'}" if models_dir else f"named by {VOICES_VARIABLE}"
+    piper = f"piper with a voice file (.onnx) {folder}"
     if sys.platform == "darwin":
         return f"macOS's own program “say” should be on the PATH; or install {piper}."
     if os.name == "nt":
@@ -111,7 +117,7 @@ def _for_program(words: str) -> bytes:
 def _speaker(wanted: str | None, models_dir: Path | None) -> Speaker:
     here = list(programs(models_dir))
     if not here:
-        raise DependencyError(f"No program that speaks text was found. {advice()}")
+        raise no_program(models_dir)
     if wanted is None:
         return here[0].default
     found = _named(wanted, here)
