@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from . import __version__
 from .errors import OptionsError
-from .options import Knob, Options, knobs
+from .options import Knob, Options, knobs, shown
 
 # A name, a colon, and a value up to the next comma; a value with a comma in it is in quotes.
 PAIR = re.compile(r'\s*([^\s:,"][^:,"]*?)\s*:\s*("(?:\\.|[^"\\])*"|[^,]*)(?:,|$)', re.DOTALL)
-NEEDS_QUOTES = re.compile(r'[,:"\\\x00-\x1f\x7f-\x9f\u2028\u2029]|^\s|\s$|^$')
-# Never set again: a file that exists is to be replaced only by whoever says so.
+NEEDS_QUOTES = re.compile(r'[,:"\\]|^\s|\s$|^$')
+# The engine has a place of its own, and whether to replace files is no property of a video.
 NOT_DESCRIBED = ("overwrite", "engine")
+NAMES = 10  # in a notice
+NAME_CHARACTERS = 60  # of something unknown, in a notice
 LINE_ENGINE, LINE_VERSION, LINE_PICTURE, LINE_SPEECH = "Engine", "Version", "Picture", "Speech"
-# Knobs that belong to one picture, and those that name files which are not in the description.
+# Knobs that mean something in one picture only.
 OF_THE_PICTURE = ("face", "face_at", "points")
 
 
@@ -89,11 +91,12 @@ def from_infotext(text: str) -> dict[str, Any]:
     }
 
 
-def restore(document: Mapping[str, Any]) -> Restored:
+def restore(document: Mapping[str, Any], *, label: Callable[[str], str] = title) -> Restored:
     """A video's metadata, or what `from_infotext` read, into knob values that are valid here.
 
-    Whatever cannot be set again is told in `notices`; options that the document leaves out take their
-    defaults. Raises `OptionsError` when it does not tell how a video was made.
+    Whatever cannot be set again is told in `notices`, where a knob is called what `label` makes of its name;
+    options that the document leaves out take their defaults. Raises `OptionsError` when it does not tell how
+    a video was made.
     """
     options = document.get("options")
     if not isinstance(options, Mapping):
@@ -105,7 +108,7 @@ def restore(document: Mapping[str, Any]) -> Restored:
             continue
         given = options.get(knob.name, knob.default)
         if given is not None and knob.kind == "path":
-            notices.append(f"{title(knob.name)}: give the file {given} again.")
+            notices.append(f"{label(knob.name)}: give the file {shown(given)} again.")
             continue
         if given is not None and knob.name in OF_THE_PICTURE:
             notices.append("A face was chosen in the picture; choose it again.")
@@ -113,20 +116,21 @@ def restore(document: Mapping[str, Any]) -> Restored:
         try:
             values[knob.name] = knob.check(given)
         except OptionsError:
-            notices.append(f"{title(knob.name)} was {given}, which is not possible here; it was left alone.")
-    engine = str(document.get("engine") or "auto")
+            notices.append(f"{label(knob.name)} was {shown(given)}, which cannot be set here.")
+    engine = str(document.get("engine") or "auto")[:NAME_CHARACTERS]
     choices = next(knob.choices for knob in knobs() if knob.name == "engine")
     if engine in choices:
         values["engine"] = engine
     else:
         notices.append(f"The engine {engine} is not known here; the engine was left alone.")
     known = {knob.name for knob in knobs()}
-    unknown = sorted(str(name) for name in options if name not in known)
+    unknown = sorted(str(name)[:NAME_CHARACTERS] for name in options if name not in known)
     if unknown:
-        notices.append(f"Not known here: {', '.join(map(title, unknown))}.")
+        notices.append(f"Not known here: {', '.join(map(title, unknown[:NAMES]))}.")
     version = document.get("version")
     if version and version != __version__:
-        notices.append(f"Made by version {version}; this is {__version__}, so the motion can differ.")
+        other = str(version)[:NAME_CHARACTERS]
+        notices.append(f"Made by version {other}; this is {__version__}, so the motion can differ.")
     return Restored(values, tuple(notices))
 
 
@@ -163,7 +167,7 @@ def _read(knob: Knob, text: str) -> Any:
     """The value of a knob's text; text that does not fit is returned as it is, for `restore` to name."""
     try:
         if knob.kind == "bool":
-            return {"true": True, "false": False}[text.lower()]
+            return {"true": True, "false": False}[text]
         if knob.kind == "int":
             return int(text)
         if knob.kind == "float":
@@ -179,7 +183,9 @@ def _read(knob: Knob, text: str) -> Any:
 
 
 def _quoted(value: str) -> str:
-    return json.dumps(value, ensure_ascii=False) if NEEDS_QUOTES.search(value) else value
+    if value.isprintable() and not NEEDS_QUOTES.search(value):
+        return value
+    return json.dumps(value, ensure_ascii=not value.isprintable())  # one line, whatever is in it
 
 
 def _unquoted(text: str) -> str:

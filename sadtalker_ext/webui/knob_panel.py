@@ -75,15 +75,20 @@ def title(knob: Knob) -> str:
     return TITLES.get(knob.name) or knob.name.replace("_", " ").capitalize()
 
 
+def label(name: str) -> str:
+    """The label of the knob of that name, in quotes."""
+    return f"“{title(next(knob for knob in knobs() if knob.name == name))}”"
+
+
 def in_words(sentence: str) -> str:
     """A sentence for the command line with the labels of the tab instead of flags."""
-    titles = {knob.name: title(knob) for knob in knobs()}
+    known = {knob.name for knob in knobs()}
 
-    def label(found: re.Match[str]) -> str:
+    def replaced(found: re.Match[str]) -> str:
         name = found.group(1).replace("-", "_")
-        return f"“{titles[name]}”" if name in titles else found.group(0)
+        return label(name) if name in known else found.group(0)
 
-    return FLAG.sub(label, sentence)
+    return FLAG.sub(replaced, sentence)
 
 
 def build(groups: Sequence[str] = tuple(GROUP_TITLES), *, opened: Sequence[str] = ()) -> KnobPanel:

@@ -25,7 +25,8 @@ def last_frame(path: Path) -> Image.Image:
     with tempfile.TemporaryDirectory(prefix="sadtalker-", ignore_cleanup_errors=True) as folder:
         target = Path(folder) / "last.png"
         messages = ""
-        for seek in (["-sseof", f"-{TAIL_SECONDS}"], []):
+        near_the_end = [] if path.suffix.lower() == ".gif" else [["-sseof", f"-{TAIL_SECONDS}"]]
+        for seek in (*near_the_end, []):  # in a gif, ffmpeg would end up at its beginning
             output = ["-map", "0:v:0", "-an", "-update", "1", "-y", file_url(target)]
             _, _, messages = run([*seek, *input_arguments(path), *output])
             if target.is_file() and target.stat().st_size:

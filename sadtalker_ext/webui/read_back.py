@@ -104,12 +104,12 @@ def settings_of(
 
     Raises a `SadTalkerError` where the document does not tell how a video was made.
     """
-    restored = restore(document)
+    restored = restore(document, label=knob_panel.label)
     notices = list(restored.notices)
     try:
         options_of(restored)
     except SadTalkerError as error:
-        notices.append(str(error))
+        notices.append(knob_panel.in_words(str(error)))
     values = restored.values
     names = [str(document[key]) for key in ("picture", "speech") if document.get(key)]
     if names:
