@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import re
+import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -22,6 +24,7 @@ from .replies import Refusal
 
 DRAIN_BYTES = 32 * MEGABYTE  # of a refused request's body
 DRAIN_SECONDS = 10.0
+BLANK = re.compile(r"\s")
 TEXT_FIELDS = ("text", "voice", "preset", "format", "detector")  # plain text in a form; the others are JSON
 
 
@@ -70,7 +73,7 @@ async def read_body(
         check_same_site(request)
         reader = FormReader(kind, folder, files, values)
         try:
-            async for piece in _pieces(request, limits.form_bytes, limits.body_seconds):
+            async for piece in _pieces(request, limits.form_bytes, limits):
                 reader.feed(piece)
             reader.finish()
         finally:
@@ -79,28 +82,26 @@ async def read_body(
         return Body({name: value for name, value in given.items() if value is not None}, reader.files)
     if plain == "application/json" or (plain.startswith("application/") and plain.endswith("+json")):
         gathered = bytearray()
-        async for piece in _pieces(request, limits.json_bytes, limits.body_seconds):
+        async for piece in _pieces(request, limits.json_bytes, limits):
             gathered += piece
         return await to_thread.run_sync(_read_json, gathered, folder, files, values)
     raise Refusal(415, "Send JSON (Content-Type: application/json) or a form (multipart/form-data).")
 
 
-async def _pieces(request: Request, limit: int, patience: float) -> AsyncIterator[bytes]:
+async def _pieces(request: Request, limit: int, limits: Limits) -> AsyncIterator[bytes]:
     stated = request.headers.get("content-length", "")
     too_large = Refusal(
         413, f"The request is larger than {limit / MEGABYTE:.4g} MB; send a smaller picture or recording."
     )
     if stated.isdecimal() and (len(stated) > 18 or int(stated) > limit):
         raise too_large
-    total, more = 0, True
+    total, more, end = 0, True, time.monotonic() + limits.upload_seconds
     while more:
         try:
-            with anyio.fail_after(patience):
+            with anyio.fail_after(min(limits.body_seconds, max(0.0, end - time.monotonic()))):
                 message = await request.receive()
         except TimeoutError:
-            raise Refusal(
-                408, f"Nothing more of the request came for {patience:g} s; send it again."
-            ) from None
+            raise Refusal(408, "The rest of the request did not come in time; send it again.") from None
         if message["type"] == "http.disconnect":
             raise ClientDisconnect
         piece, more = message.get("body", b""), message.get("more_body", False)
@@ -118,7 +119,8 @@ def _form_value(name: str, text: str) -> Any:
 
 
 def _read_json(data: bytearray, folder: Path, files: tuple[str, ...], values: tuple[str, ...]) -> Body:
-    document = parse_json(bytes(data), "The request")
+    document = parse_json(data, "The request")
+    data.clear()  # what follows needs the memory
     if not isinstance(document, dict):
         raise Refusal(422, 'The request must be a JSON object, like {"picture": …, "idle": 3}.')
     unknown = sorted(set(document) - {*files, *values})
@@ -135,7 +137,7 @@ def _read_json(data: bytearray, folder: Path, files: tuple[str, ...], values: tu
     return Body(given, stored)
 
 
-def parse_json(text: str | bytes, what: str) -> Any:
+def parse_json(text: str | bytearray, what: str) -> Any:
     """Plain JSON; `Refusal` (400) for what is none, is nested too deep or holds NaN."""
     try:
         return json.loads(text, parse_constant=_refuse_constant)
@@ -161,7 +163,7 @@ def _decode(name: str, text: Any) -> bytes:
         if not head.lower().rstrip().endswith(";base64"):
             raise wrong
     try:
-        data = base64.b64decode("".join(text.split()), validate=True)
+        data = base64.b64decode("".join(text.split()) if BLANK.search(text) else text, validate=True)
     except (binascii.Error, ValueError):
         raise wrong from None
     if not data:

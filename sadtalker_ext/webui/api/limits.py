@@ -14,10 +14,10 @@ class Limits:
 
     json_bytes, form_bytes: of a request's whole body. bodies: requests whose body is read at one time; looks:
     whose picture is looked at or waits for it; wait_seconds: how long others wait for room. body_seconds:
-    between two pieces of a body. picture_pixels: of the decoded picture. track_bytes: of an unpacked motion
-    track. seconds: of speech, idling or motion. text_characters: to be spoken. queued: jobs that wait.
-    kept: finished jobs; keep_bytes: their files together (the newest stays whatever its size); keep_seconds:
-    how long after they ended.
+    between two pieces of a body; upload_seconds: for a whole one. picture_pixels: of the decoded picture.
+    track_bytes: of an unpacked motion track. seconds: of speech, idling or motion. text_characters: to be
+    spoken. queued: jobs that wait. kept: finished jobs; keep_bytes: their files together (the newest stays
+    whatever its size); keep_seconds: how long after they ended.
     """
 
     json_bytes: int = 64 * MEGABYTE
@@ -25,6 +25,7 @@ class Limits:
     bodies: int = 8
     wait_seconds: float = 20.0
     body_seconds: float = 60.0
+    upload_seconds: float = 900.0
     picture_pixels: int = 64_000_000
     track_bytes: int = 256 * MEGABYTE
     seconds: float = 3600.0

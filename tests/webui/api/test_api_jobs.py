@@ -27,7 +27,7 @@ def submit(client: Any, encoded: str, **fields: Any) -> str:
 
 
 def folders(temp: Any) -> list[str]:
-    return [path.name for root in temp.iterdir() for path in root.iterdir()]
+    return [path.name for root in temp.iterdir() for path in root.iterdir() if path.is_dir()]
 
 
 def test_a_job_from_request_to_video(client, encoded, picture, wait, maker, temp):

