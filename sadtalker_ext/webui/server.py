@@ -24,7 +24,8 @@ HIGHEST_PORT = 65535
 GRACE_SECONDS = 2  # for open connections when the server is stopped
 STOP_SECONDS = 10.0  # for the run that is cancelled then
 LOCAL_NAMES = ("127.0.0.1", "localhost", "::1")
-INSTALL_LINE = 'pip install "gradio>=3.41.2,<5"'
+# The extra “webui”: gradio 4 does not run with later versions of the other three.
+INSTALL_LINE = 'pip install "gradio>=3.41.2,<5" "huggingface-hub<1" "pydantic<2.11" "starlette<1"'
 
 
 @dataclass(frozen=True)
@@ -143,6 +144,12 @@ def check_gradio() -> None:
         raise DependencyError(
             f"The page needs gradio 3.41 to 4.x, not {found}; install one with: {INSTALL_LINE}"
         )
+    try:
+        import gradio  # noqa: F401
+    except Exception as error:  # whatever a mismatch of versions breaks in there
+        raise DependencyError(
+            f"gradio {found} cannot be loaded ({error}); install what it needs with: {INSTALL_LINE}"
+        ) from error
 
 
 def _release(text: str) -> tuple[int, ...]:
