@@ -24,6 +24,7 @@ MIN_SIDE = 64  # px
 MAX_PIXELS = 12_000_000  # larger pictures are scaled down to this
 MAX_READ_PIXELS = 178_000_000  # larger ones are not even read: 0.7 GB as RGBA, and Pillow's own limit
 MAX_ASPECT = 20  # longer side over shorter side
+OPAQUE_ALPHA = 250  # of 255; with no less anywhere it is no transparency but text hidden in the low bits
 SOLID_ALPHA = 8  # of 255; below it a pixel's own colour is unreliable and is replaced by its surroundings'
 
 # What Pillow's decoders raise on damaged files, beyond OSError.
@@ -252,7 +253,7 @@ def _finish(image: Image.Image, path: Path | None, notices: list[str], scale: fl
     name = path.name if path else "the picture"
     pixels = np.asarray(image)
     colours, alpha = np.ascontiguousarray(pixels[:, :, :3]), None
-    if pixels.shape[2] == 4 and pixels[:, :, 3].min() < 255:
+    if pixels.shape[2] == 4 and pixels[:, :, 3].min() < OPAQUE_ALPHA:
         alpha = np.ascontiguousarray(pixels[:, :, 3])
         if alpha.max() < SOLID_ALPHA:
             raise PictureError(f"{name} is wholly transparent; choose a picture with something in it.")

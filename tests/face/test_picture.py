@@ -142,6 +142,16 @@ def test_palette_transparency(colours: np.ndarray, tmp_path: Path) -> None:
     assert picture.alpha.max() == 255
 
 
+def test_text_hidden_in_alpha_is_no_transparency(colours: np.ndarray, tmp_path: Path) -> None:
+    alpha = np.full(colours.shape[:2], 255, np.uint8)
+    alpha[::2, ::3] = 254  # as Forge writes its generation parameters
+    path = tmp_path / "forge.png"
+    Image.fromarray(np.dstack([colours, alpha])).save(path)
+    picture = load_picture(path)
+    assert picture.alpha is None
+    assert (picture.image == colours).all()
+
+
 def test_opaque_alpha_is_dropped_and_a_wholly_transparent_picture_refused(colours: np.ndarray) -> None:
     opaque = Image.fromarray(colours).convert("RGBA")
     assert load_picture(opaque).alpha is None
