@@ -54,6 +54,7 @@ def _animate_all(
     state = host_module("shared").state
     state.skipped = False  # a Skip that came too late for the last picture
     videos: list[str] = []
+    said: set[str] = set()  # most notices hold for all pictures of a batch
     token = HostToken()
     try:
         with (
@@ -80,7 +81,9 @@ def _animate_all(
                     _let_browsers_load(result.path)
                     comment(f"{VIDEO_PREFIX}{result.path}")
                     for notice in result.notices:
-                        comment(f"{PREFIX}{notice}")
+                        if notice not in said:
+                            said.add(notice)
+                            comment(f"{PREFIX}{notice}")
     except Cancelled:
         raise Cancelled(f"interrupted after {len(videos)} of {len(pictures)} videos.") from None
     finally:

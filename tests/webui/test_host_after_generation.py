@@ -128,7 +128,7 @@ def test_each_picture_becomes_a_video_beside_it(webui, tmp_path):
     p, processed = batch(tmp_path, 2)
     webui.script.postprocess(p, processed, True, SPEECH, "", 5, "auto", "Lively")
     assert videos(processed) == [tmp_path / "00000-1234.mp4", tmp_path / "00001-1234.mp4"]
-    assert comments(processed).count("SadTalker: A notice.") == 2
+    assert comments(processed).count("SadTalker: A notice.") == 1
     (first, speech, text), (second, _, _) = webui.requests
     assert speech == base64.b64decode(SPEECH)
     assert (first.picture, second.picture) == tuple(processed.images)
