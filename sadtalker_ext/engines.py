@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
+from shutil import which
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -74,12 +75,13 @@ def _instant_needs() -> tuple[Need, ...]:
         Need("torch", _has("torch"), "pip install torch"),
         Need("safetensors", _has("safetensors"), "pip install safetensors"),
         Need("Pillow", _has("PIL"), "pip install Pillow"),
-        Need("OpenCV", _has("cv2"), "pip install opencv-contrib-python"),
-        Need("imageio-ffmpeg", _has("imageio_ffmpeg"), "pip install imageio-ffmpeg"),
+        Need("OpenCV", _has("cv2"), "pip install opencv-python"),
+        Need("imageio-ffmpeg", _has("imageio_ffmpeg") or bool(which("ffmpeg")), "pip install imageio-ffmpeg"),
         Need(
             "mediapipe",
             _has("mediapipe"),
-            'pip install "mediapipe>=0.10.5,<=0.10.21" (finds faces; without it, give five points)',
+            # Without --no-deps it would bring a second OpenCV over the one that is there.
+            'pip install --no-deps "mediapipe>=0.10.5,<=0.10.21" (finds faces; without it, give five points)',
             optional=True,
         ),
         Need(

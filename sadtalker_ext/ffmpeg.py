@@ -17,6 +17,7 @@ from functools import lru_cache
 from types import TracebackType
 
 from .errors import DependencyError
+from .requirements import advice
 
 # Containers that hold their own sound and pictures. Everything that may open *other* files or devices
 # (hls, dash, concat, image2, imf, sdp, lavfi, avisynth …) is left out on purpose.
@@ -59,7 +60,7 @@ def ffmpeg_executable() -> str:
     except (ImportError, RuntimeError):
         found = shutil.which("ffmpeg")
     if found is None:
-        raise DependencyError("Reading sound and writing video need ffmpeg; run: pip install imageio-ffmpeg")
+        raise DependencyError(f"Reading sound and writing video need ffmpeg; {advice('imageio-ffmpeg')}")
     return found
 
 
@@ -100,8 +101,7 @@ class Ffmpeg:
             self._messages.close()
             ffmpeg_executable.cache_clear()
             raise DependencyError(
-                f"ffmpeg cannot be started ({error.strerror}); "
-                "run: pip install --force-reinstall imageio-ffmpeg"
+                f"ffmpeg cannot be started ({error.strerror}); {advice('imageio-ffmpeg')}"
             ) from error
         for stream in (self._process.stdin, self._process.stdout):
             if stream is not None:

@@ -111,7 +111,7 @@ REQUIREMENTS: tuple[Requirement, ...] = (
         "soxr",
         "soxr",
         "reads speech at any sample rate",
-        "only idle videos without speech can be made",
+        "only idle videos, and speech recorded at 16 kHz, can be used",
         low="0.3",
         essential=True,
     ),
@@ -172,6 +172,19 @@ def problems(environment: Environment | None = None) -> tuple[Finding, ...]:
 def missing(environment: Environment | None = None) -> tuple[Finding, ...]:
     """What is missing and can be added without changing anything that is there."""
     return tuple(finding for finding in problems(environment) if finding.state == "missing" and finding.add)
+
+
+def advice(name: str, environment: Environment | None = None) -> str:
+    """How to get a package that turned out to be missing or broken: "run: ..."; or why there is no way."""
+    requirement = next(each for each in REQUIREMENTS if each.name == name)
+    finding = _finding(requirement, environment or here())
+    line = finding.remedy()
+    if finding.state == "present" and finding.version:
+        again = ["--force-reinstall", "--no-deps", f"{name}=={finding.version}"]
+        return f"run: {typed([*adding(), *again])}"
+    if finding.state == "unsuitable" and line:
+        return f"{finding.note}; to replace it, run: {line}"
+    return f"run: {line}" if line else finding.note
 
 
 def release(text: str) -> Release:

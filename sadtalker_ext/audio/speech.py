@@ -13,6 +13,7 @@ import numpy as np
 
 from ..errors import AudioError, DependencyError
 from ..paths import existing_file
+from ..requirements import advice
 from .decode import BLOCK_SECONDS, AudioFile
 
 SAMPLE_RATE = 16000  # Hz, of everything that motion is made from
@@ -288,7 +289,7 @@ def _resampler(rate: int) -> Any:
     try:
         import soxr
     except ImportError as error:
-        raise DependencyError("Resampling sound needs soxr; run: pip install soxr") from error
+        raise DependencyError(f"Resampling sound needs soxr; {advice('soxr')}") from error
     return soxr.ResampleStream(rate, SAMPLE_RATE, 1, dtype="float32", quality="HQ")
 
 

@@ -17,6 +17,7 @@ import numpy as np
 
 from ..errors import DependencyError, EngineError
 from ..native_logs import quiet_imports, quiet_stderr
+from ..requirements import advice
 from . import topology
 from .faces import Face, distinct, face_from_landmarks, is_plausible
 from .geometry import face_width
@@ -32,11 +33,6 @@ REFINEMENTS = 2  # passes over a crop around the mesh itself after the detector'
 # what only looked like one.
 MAX_DISAGREEMENT = 0.03
 DOUBTFUL = 0.015  # the same, from which a face is tried upside down as well
-
-INSTALL = (
-    "The face mesh needs mediapipe 0.10.5 to 0.10.21, whose wheels carry their models; "
-    'install it with: pip install "mediapipe==0.10.9"'
-)
 
 _MESH_GRAPH = """
 input_stream: "image"
@@ -259,7 +255,14 @@ def _require_mediapipe() -> None:
     try:
         from mediapipe.python.solutions import face_detection  # noqa: F401
     except (ImportError, AttributeError) as error:
-        raise DependencyError(INSTALL + f" ({type(error).__name__}: {error}).") from error
+        raise _unusable(f"{type(error).__name__}: {error}") from error
+
+
+def _unusable(reason: str) -> DependencyError:
+    return DependencyError(
+        "The face mesh needs mediapipe 0.10.5 to 0.10.21, whose wheels carry their models; "
+        f"{advice('mediapipe')} ({reason})."
+    )
 
 
 def _full_square() -> Any:
@@ -283,4 +286,4 @@ def _build(name: str) -> Any:
         _, model, confidence = name.split()
         return FaceDetection(min_detection_confidence=float(confidence), model_selection=int(model))
     except (FileNotFoundError, RuntimeError, ValueError) as error:
-        raise DependencyError(INSTALL + f" ({error}).") from error
+        raise _unusable(str(error)) from error

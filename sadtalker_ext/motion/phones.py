@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from ..errors import DependencyError
+from ..requirements import advice
 
 if TYPE_CHECKING:
     import numpy as np
@@ -89,8 +90,8 @@ def require() -> None:
     """Raises `DependencyError` unless pocketsphinx is installed."""
     if not available():
         raise DependencyError(
-            "Lips by phones need the package pocketsphinx: run 'pip install pocketsphinx', "
-            "or ask for --lips visemes, which needs nothing more."
+            "Lips by phones need the package pocketsphinx; ask for --lips visemes, which needs nothing more, "
+            f"or {advice('pocketsphinx')}"
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -205,3 +206,16 @@ def tops_of_site() -> set[str]:
         check=True,
     )
     return {name.partition(".")[0] for name in out.stdout.split()}
+
+
+@pytest.mark.parametrize(
+    ("held", "expected"),
+    [
+        ({}, "run: .* --no-deps mediapipe==0.10.9$"),
+        ({"mediapipe": "0.10.9"}, "run: .* --force-reinstall --no-deps mediapipe==0.10.9$"),
+        ({"mediapipe": "0.10.33"}, "no face models; .* to replace it, run: .* mediapipe==0.10.9$"),
+        ({"protobuf": "5.29.5"}, "no mediapipe with face models works with protobuf 5.29.5"),
+    ],
+)
+def test_advice_fits_the_case(held, expected):
+    assert re.search(expected, requirements.advice("mediapipe", environment({**HELD, **held})))
