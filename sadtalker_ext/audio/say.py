@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import os
-import sys
 import tempfile
 import unicodedata
 import wave
@@ -14,6 +12,7 @@ from pathlib import Path
 from ..errors import AudioError, DependencyError
 from ..outputs import check_new_file, move_file, temporary_name
 from ..paths import user_path
+from . import speech_programs
 from .speech_programs import VOICES_VARIABLE, Program, Speaker, Voice, programs, run
 
 __all__ = ["MAX_CHARACTERS", "Voice", "advice", "check_text", "has_program", "no_program", "speak", "voices"]
@@ -47,9 +46,9 @@ def advice(models_dir: Path | None = None) -> str:
     """How to get a speech program on this system."""
     folder = f"in {models_dir / 'voices'}" if models_dir else f"named by {VOICES_VARIABLE}"
     piper = f"piper with a voice file (.onnx) {folder}"
-    if sys.platform == "darwin":
+    if speech_programs.SYSTEM == "Darwin":
         return f"macOS's own program “say” should be on the PATH; or install {piper}."
-    if os.name == "nt":
+    if speech_programs.SYSTEM == "Windows":
         return f"Windows PowerShell should be on the PATH; or install espeak-ng, or {piper}."
     return f"Install espeak-ng (for instance: sudo apt install espeak-ng), or {piper}."
 

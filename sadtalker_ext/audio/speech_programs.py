@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import re
 import shutil
 import signal
@@ -12,7 +13,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, distribution
@@ -20,6 +21,7 @@ from pathlib import Path
 
 from ..errors import AudioError
 
+SYSTEM = platform.system()
 VOICES_VARIABLE = "SADTALKER_PIPER_VOICES"  # voice files of piper, and folders of them
 LISTING_SECONDS = 20.0  # after which a program that is asked for its voices is left alone
 CHECK_SECONDS = 0.1  # between two looks at whether the caller still wants the result
@@ -84,9 +86,9 @@ def programs(models_dir: Path | None) -> Iterator[Program]:
     piper = _piper(models_dir)
     if piper is not None:
         yield piper
-    if sys.platform == "darwin" and (say := shutil.which("say")):
+    if SYSTEM == "Darwin" and (say := shutil.which("say")):
         yield _say(say)
-    if os.name == "nt" and (powershell := shutil.which("powershell")):
+    if SYSTEM == "Windows" and (powershell := shutil.which("powershell")):
         yield _sapi(powershell)
     espeak = _espeak_executable()
     if espeak is not None:
@@ -103,10 +105,9 @@ def _espeak_executable() -> tuple[str, str] | None:
         if found:
             return name, found
     usual = Path(os.environ.get("ProgramFiles", ""), "eSpeak NG", "espeak-ng.exe")  # noqa: SIM112
-    return ("espeak-ng", str(usual)) if os.name == "nt" and usual.is_file() else None
+    return ("espeak-ng", str(usual)) if SYSTEM == "Windows" and usual.is_file() else None
 
 
-@lru_cache(maxsize=4)
 def _espeak(name: str, executable: str) -> Program:
     def speaker(voice: Voice, key: str) -> Speaker:
         chosen = ("-v", key) if key else ()
@@ -115,7 +116,7 @@ def _espeak(name: str, executable: str) -> Program:
         )
 
     rows = re.findall(
-        r"^ *\d+ +(\S+) +\S+ +(\S+) +(\S+)", _listed([executable, "--voices"]), flags=re.MULTILINE
+        r"^ *\d+ +(\S+) +\S+ +(\S+) +(\S+)", _listed(executable, "--voices"), flags=re.MULTILINE
     )
     # Voices of MBROLA are listed even where that program and its data are absent.
     rows = [row for row in rows if not row[2].startswith("mb/")]
@@ -131,7 +132,6 @@ def _espeak(name: str, executable: str) -> Program:
 # --- macOS -------------------------------------------------------------------------------------------------
 
 
-@lru_cache(maxsize=4)
 def _say(executable: str) -> Program:
     def speaker(voice: Voice, key: str) -> Speaker:
         chosen = ("-v", key) if key else ()
@@ -143,7 +143,7 @@ def _say(executable: str) -> Program:
         )
 
     rows = re.findall(
-        r"^(\S.*?) +([a-z]{2,3}(?:[_-]\w+)+) +#", _listed([executable, "-v", "?"]), flags=re.MULTILINE
+        r"^(\S.*?) +([a-z]{2,3}(?:[_-]\w+)+) +#", _listed(executable, "-v", "?"), flags=re.MULTILINE
     )
     speakers = tuple(
         speaker(Voice(f"say:{title}", title, language.replace("_", "-"), "say"), title)
@@ -155,7 +155,6 @@ def _say(executable: str) -> Program:
 # --- Windows -----------------------------------------------------------------------------------------------
 
 
-@lru_cache(maxsize=4)
 def _sapi(executable: str) -> Program:
     start = (executable, "-NoLogo", "-NoProfile", "-NonInteractive", "-Command")
 
@@ -166,7 +165,7 @@ def _sapi(executable: str) -> Program:
 
         return Speaker(voice, command)
 
-    rows = [line.split("\t") for line in _listed([*start, SAPI_LIST]).splitlines() if line.count("\t") == 1]
+    rows = [line.split("\t") for line in _listed(*start, SAPI_LIST).splitlines() if line.count("\t") == 1]
     speakers = tuple(speaker(Voice(f"sapi:{row[0]}", row[0], row[1].strip(), "sapi"), row[0]) for row in rows)
     return Program("sapi", speaker(Voice("sapi", "the system's voice", "", "sapi"), ""), speakers)
 
@@ -236,12 +235,17 @@ def _piper_language(model: Path) -> str:
 # --- running -----------------------------------------------------------------------------------------------
 
 
-def _listed(arguments: Sequence[str]) -> str:
+def _listed(*arguments: str) -> str:
     """What a program prints when it is asked for its voices; "" when it does not answer."""
     try:
-        return run(Command(tuple(arguments), reads_stdin=False), None, LISTING_SECONDS, None)
+        return _answer(*arguments)
     except AudioError:
-        return ""
+        return ""  # it may still speak with its default voice
+
+
+@lru_cache(maxsize=8)
+def _answer(*arguments: str) -> str:
+    return run(Command(arguments, reads_stdin=False), None, LISTING_SECONDS, None)
 
 
 def run(command: Command, text: Path | None, seconds: float, check: Callable[[], None] | None) -> str:
