@@ -260,8 +260,9 @@ function sadtalkerFileAddress(path) {
     return "./file=" + path.trim().replaceAll("\\", "/").split("/").map(encodeURIComponent).join("/");
 }
 
-/** Makes links of the lines "SadTalker video: PATH" that hosts show under a gallery. */
+/** Makes links of the lines "SadTalker video: PATH" that hosts show under a gallery; the tab shows the last. */
 function sadtalkerLinkVideos() {
+    let made = false;
     for (const place of sadtalkerRoot().querySelectorAll("[id^=html_info_], [id^=html_log_]")) {
         if (!place.textContent.includes("SadTalker video:")) continue;
         const lines = document.createTreeWalker(place, NodeFilter.SHOW_TEXT);
@@ -279,7 +280,12 @@ function sadtalkerLinkVideos() {
             link.className = "sadtalker-video-link";
             link.textContent = path.trim();
             line.replaceWith(before + "SadTalker video: ", link);
+            made = true;
         }
+    }
+    if (made && !sadtalkerTask) {
+        sadtalkerLast = ""; // the newest of all, not of this page's tasks
+        sadtalkerShowLatest();
     }
 }
 
