@@ -134,6 +134,15 @@ def file_path(value: Any) -> Path | None:
     return None
 
 
+def served(made: Component, path: Path) -> str:
+    """A copy of a file among those that gradio keeps for `made` to show; the file itself can go then."""
+    if not GRADIO4:
+        return str(made.make_temp_copy_if_needed(str(path)))
+    from gradio import processing_utils
+
+    return str(processing_utils.save_file_to_cache(str(path), cache_dir=made.GRADIO_CACHE))
+
+
 def _without_hints(fn: Callable[..., Any]) -> Callable[..., Any]:
     """The same function with no annotations but those that ask gradio for an event or a request.
 

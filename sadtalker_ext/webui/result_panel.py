@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import html
 import logging
-import shutil
 import tempfile
-from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +24,6 @@ if TYPE_CHECKING:
     from ..track import MotionTrack
 
 VIDEO_HEIGHT = 480  # px on the page
-TRACKS_KEPT = 16  # folders of motion files; gradio copies what it serves, so older ones are not needed
 CSV_FRAMES = 30_000  # 20 minutes; a longer motion is given as .npz alone, which is written at once
 TRACK_TYPES = (".npz", ".csv")
 PLAYABLE = (".mp4", ".webm")
@@ -201,12 +196,13 @@ def finish(result: Result, frame: Any = None) -> Finished:
     return Finished(result.path, result.track, line, result.options.seed, _picture(result, frame))
 
 
-def show(shell: Shell, finished: Finished) -> tuple[list[Any], list[str]]:
-    """Values for `ResultPanel.shown`, and sentences on what could not be shown."""
+def show(shell: Shell, panel: ResultPanel, finished: Finished) -> tuple[list[Any], list[str]]:
+    """Values for `panel.shown`, and sentences on what could not be shown."""
     notices: list[str] = []
     files: list[str] = []
     try:
-        files = [str(path) for path in track_files(finished)]
+        with tempfile.TemporaryDirectory(prefix="sadtalker-", ignore_cleanup_errors=True) as folder:
+            files = [compat.served(panel.track, path) for path in track_files(finished, Path(folder))]
     except (SadTalkerError, OSError) as error:
         notices.append(f"The motion could not be saved as a file ({error}).")
     path, playable = str(finished.path), finished.path.suffix.lower() in PLAYABLE
@@ -228,41 +224,18 @@ def unchanged(panel: ResultPanel) -> list[Any]:
     return [compat.update() for _ in panel.shown[1:]]
 
 
-def track_files(finished: Finished) -> Sequence[Path]:
-    """The motion as .npz and, where that is possible, as .csv, named after the video, in a folder of ours.
+def track_files(finished: Finished, folder: Path) -> list[Path]:
+    """The motion as .npz and, where that is possible, as .csv, named after the video, in `folder`.
 
-    Raises `OutputError` or `OSError` where they cannot be written.
+    Raises `OutputError` where they cannot be written.
     """
     from ..motion import save_track
     from ..track import ARKIT
 
-    folder = Path(tempfile.mkdtemp(dir=_tracks_folder()))
-    _prune(folder.parent)
     made = [save_track(finished.track, folder / f"{finished.path.stem}.npz")]
     if finished.track.space == ARKIT and len(finished.track) <= CSV_FRAMES:
         made.append(save_track(finished.track, folder / f"{finished.path.stem}.csv"))
     return made
-
-
-@cache
-def _keeper() -> tempfile.TemporaryDirectory[str]:
-    return tempfile.TemporaryDirectory(prefix="sadtalker-tracks-", ignore_cleanup_errors=True)
-
-
-def _tracks_folder() -> str:
-    folder = _keeper().name
-    Path(folder).mkdir(exist_ok=True)  # a cleaner of temporary files may have been there
-    return folder
-
-
-def _prune(folder: Path) -> None:
-    def age(path: Path) -> float:
-        with contextlib.suppress(OSError):
-            return path.stat().st_mtime
-        return 0.0
-
-    for old in sorted(folder.iterdir(), key=age)[:-TRACKS_KEPT]:
-        shutil.rmtree(old, ignore_errors=True)
 
 
 def _picture(result: Result, frame: Any) -> Image.Image | None:

@@ -135,7 +135,7 @@ def _connect_runs(
     def show(outcome: generate.Outcome, before: Any) -> list[Any]:
         if outcome.finished is None:
             return [before, *result_panel.unchanged(results), outcome.message]
-        values, notices = result_panel.show(shell, outcome.finished)
+        values, notices = result_panel.show(shell, results, outcome.finished)
         return [*values, outcome.message + "".join(map(result_panel.note, notices))]
 
     def keep(name: str, outcome: generate.Outcome) -> None:

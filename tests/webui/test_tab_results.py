@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -65,29 +64,23 @@ def test_no_last_frame(tmp_path: Path) -> None:
 
 
 def test_motion_files_are_named_after_the_video(tmp_path: Path) -> None:
-    video = tmp_path / "me talking.mp4"
-    files = result_panel.track_files(finished(video))
+    files = result_panel.track_files(finished(tmp_path / "elsewhere" / "me talking.mp4"), tmp_path)
     assert [path.name for path in files] == ["me talking.npz", "me talking.csv"]
     assert all(len(load_track(path)) == 3 for path in files)
-    assert tmp_path not in files[0].parents
-    again = result_panel.track_files(finished(video))
-    assert again[0] != files[0]
+    assert files[0].parent == tmp_path
 
 
-def test_motion_files_of_long_ago_go(tmp_path: Path) -> None:
-    made = [
-        result_panel.track_files(finished(tmp_path / "a.mp4"))[0] for _ in range(result_panel.TRACKS_KEPT + 3)
+def test_a_long_motion_has_no_csv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(result_panel, "CSV_FRAMES", 2)
+    assert [path.suffix for path in result_panel.track_files(finished(tmp_path / "a.mp4"), tmp_path)] == [
+        ".npz"
     ]
-    assert not made[0].exists()
-    assert made[-1].exists()
-    shutil.rmtree(made[-1].parents[1])  # as cleaners of temporary files do
-    assert result_panel.track_files(finished(tmp_path / "a.mp4"))[0].exists()
 
 
 def shown(shell: Any, given: Finished) -> tuple[dict[str, Any], list[str]]:
     with gr.Blocks():
         panel = result_panel.build(shell)
-    values, notices = result_panel.show(shell, given)
+    values, notices = result_panel.show(shell, panel, given)
     assert len(values) == len(panel.shown)
     names = ("finished", "video", "animation", "actions", "download", "track", "image", "metadata")
     return dict(zip(names, values, strict=True)), notices
@@ -100,6 +93,9 @@ def test_a_video_is_played_and_a_gif_is_looked_at(shell: Any, tmp_path: Path) ->
     assert (values["animation"]["value"], values["animation"]["visible"]) == (None, False)
     assert values["actions"]["visible"] is True
     assert values["metadata"] == "Engine: instant"
+    tracks = [Path(path) for path in values["track"]["value"]]
+    assert [path.name for path in tracks] == ["a.npz", "a.csv"]
+    assert len(load_track(tracks[0])) == 3
     values, _ = shown(shell, finished(tmp_path / "a.gif"))
     assert values["video"]["visible"] is False
     assert values["animation"]["value"] == values["download"] == str(tmp_path / "a.gif")
@@ -108,7 +104,7 @@ def test_a_video_is_played_and_a_gif_is_looked_at(shell: Any, tmp_path: Path) ->
 def test_a_full_disk_does_not_hide_the_video(
     shell: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(_: Finished) -> None:
+    def full(*_: Any) -> None:
         raise OutputError("Cannot write (no space).")
 
     monkeypatch.setattr(result_panel, "track_files", full)
