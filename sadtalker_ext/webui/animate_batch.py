@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 MAX_SPEECH_BYTES = 64 * 2**20  # of a recording in a request
+MAX_PATH_CHARACTERS = 4096  # of a text that may be a path and not a recording
 PREFIX = "SadTalker: "  # of comments
 VIDEO_PREFIX = "SadTalker video: "  # then a path, up to the end of the line: our JavaScript makes it a link
 INFO_KEY = "SadTalker videos"
@@ -151,23 +152,32 @@ def _recording(value: Any, folder: Path) -> Path | None:
         value = value["data"]
     if value is None or value in ("", [], {}):
         return None
-    if isinstance(value, str):
-        data = _decoded(value)
-        if data is not None:
-            target = folder / "speech"
-            target.write_bytes(data)
-            return target
-    named = compat.file_path(value)
+    uploaded = _uploaded(value)
+    if uploaded is not None:
+        return uploaded
+    data = _decoded(value) if isinstance(value, str) else None
+    if data is None:
+        raise AudioError(
+            "The speech is neither an uploaded file nor a recording in base64; "
+            'send "data:audio/wav;base64,…" instead of a path.'
+        )
+    target = folder / "speech"
+    target.write_bytes(data)
+    return target
+
+
+def _uploaded(value: Any) -> Path | None:
+    """The file, if it lies where gradio keeps what was uploaded."""
+    if isinstance(value, str) and len(value) > MAX_PATH_CHARACTERS:
+        return None
+    path = compat.file_path(value)
     try:
-        path = None if named is None else named.resolve()
+        path = path and path.resolve()
         if path and path.is_file() and any(path.is_relative_to(root) for root in _upload_folders()):
             return path
     except (OSError, ValueError):
         pass  # a name that no file can have
-    raise AudioError(
-        "The speech is neither an uploaded file nor a recording in base64; "
-        'send "data:audio/wav;base64,…" instead of a path.'
-    )
+    return None
 
 
 def _decoded(text: str) -> bytes | None:

@@ -247,6 +247,8 @@ def test_files_of_the_server_cannot_be_read(a1111, tmp_path, monkeypatch):
             a1111.batch._recording(value, tmp_path)
     for value in (str(upload), {"path": str(upload)}, SimpleNamespace(name=str(upload))):
         assert a1111.batch._recording(value, tmp_path) == upload
+    monkeypatch.setattr(a1111.batch, "_decoded", lambda text: b"some paths are base64, too")
+    assert a1111.batch._recording(str(upload), tmp_path) == upload
 
 
 def test_recordings_in_base64(a1111, tmp_path, monkeypatch):
