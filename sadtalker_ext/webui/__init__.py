@@ -9,6 +9,7 @@ import inspect
 import logging
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -74,9 +75,17 @@ def register(root: str) -> type | None:
     if Path(root) != ROOT:
         _other_copies.add(root)
         return None
+    _failures.clear()
+    # To learn whose callback it is, hosts look for the source of every frame that called them, and for frames
+    # of a script that is just being loaded search all modules in vain: 0.7 s. A thread has none of those.
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        pool.submit(_add_callbacks).result()
+    return _guarded("Animate after generation", _script_class)()
+
+
+def _add_callbacks() -> None:
     from modules import script_callbacks
 
-    _failures.clear()
     for event, part, callback in (
         ("on_ui_settings", "The settings page", _add_settings),
         ("on_before_ui", "The send-to buttons", _begin_page),
@@ -87,7 +96,6 @@ def register(root: str) -> type | None:
         if add is not None:
             add(_guarded(part, callback))
     script_callbacks.on_ui_tabs(_tabs)
-    return _guarded("Animate after generation", _script_class)()
 
 
 def _add_settings() -> None:

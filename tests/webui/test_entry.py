@@ -25,6 +25,7 @@ class Host:
 
     def __init__(self, patch: pytest.MonkeyPatch) -> None:
         self.callbacks: dict[str, list] = {}
+        self.callers: set[str] = set()  # files of the functions that registered callbacks
         self.active: list[Path] = []
         self.cmd_opts = SimpleNamespace(api=False, api_auth=None)
         modules = {
@@ -34,7 +35,7 @@ class Host:
         modules["modules.shared"] = ModuleType("modules.shared")
         callbacks = modules["modules.script_callbacks"]
         for event in ("on_ui_settings", "on_before_ui", "on_after_component", "on_ui_tabs", "on_app_started"):
-            setattr(callbacks, event, lambda fn, event=event: self.callbacks.setdefault(event, []).append(fn))
+            setattr(callbacks, event, lambda fn, event=event: self.add(event, fn))
         modules["modules.scripts"].Script = type("Script", (), {})
         modules["modules.extensions"].active = lambda: [SimpleNamespace(path=str(p)) for p in self.active]
         modules["modules.shared"].cmd_opts = self.cmd_opts
@@ -42,6 +43,13 @@ class Host:
             patch.setitem(sys.modules, name, module)
             if "." in name:
                 setattr(modules["modules"], name.partition(".")[2], module)
+
+    def add(self, event: str, fn) -> None:
+        self.callbacks.setdefault(event, []).append(fn)
+        frame = sys._getframe()
+        while frame is not None:
+            self.callers.add(frame.f_code.co_filename)
+            frame = frame.f_back
 
     def load(self, *roots: Path) -> list[ModuleType]:
         """Runs the scripts of these extensions as hosts do at start and on Reload UI."""
@@ -144,6 +152,14 @@ def test_everything_is_handed_to_the_host(host, copy):
     assert sys.modules["sadtalker_ext.webui.send_to"].connected == [tabs[0][0]]
     assert webui.failures() == ()
     assert str(root) not in sys.path
+
+
+def test_callbacks_are_registered_from_where_hosts_find_the_source_at_once(host, copy):
+    root = with_parts(copy("quick"), "the real tab")
+    host.load(root)
+    assert str(root / "sadtalker_ext" / "webui" / "__init__.py") in host.callers
+    assert not [name for name in host.callers if name.startswith("<frozen importlib")]
+    assert str(root / "scripts" / "sadtalker.py") not in host.callers
 
 
 def test_starting_loads_nothing_heavy(host, copy):
