@@ -9,6 +9,7 @@ import gradio as gr
 
 from . import compat
 
+IMG2IMG = "img2img"  # the host's tab for a picture to start from
 TAB = "sadtalker"  # the page's JavaScript has a switch_to_<TAB>
 GLYPH = "\U0001f5e3\ufe0f"  # 🗣️
 WORDS = "Send to SadTalker"
@@ -63,6 +64,7 @@ def connect(blocks: Any) -> None:
     The host wires what is registered here after it has built all tabs. Does nothing without that image: of a
     button whose target is unknown A1111 makes an error that keeps the whole page from starting.
     """
+    _connect_last_frame(blocks)
     target = getattr(blocks, "sadtalker_image", None)
     sources, buttons = dict(_page.sources), dict(_page.buttons)
     forget()
@@ -76,6 +78,18 @@ def connect(blocks: Any) -> None:
         )
         infotext.register_paste_params_button(binding)
         button.visible = True
+
+
+def _connect_last_frame(blocks: Any) -> None:
+    """Let the button under a finished video send its last frame to the host's img2img, if there is one."""
+    button = getattr(blocks, "sadtalker_last_frame_button", None)
+    image = getattr(blocks, "sadtalker_last_frame_image", None)
+    if button is None or image is None:
+        return
+    infotext = _infotext()
+    if IMG2IMG in getattr(infotext, "paste_fields", {}):
+        binding = infotext.ParamBinding(paste_button=button, tabname=IMG2IMG, source_image_component=image)
+        infotext.register_paste_params_button(binding)
 
 
 def forget() -> None:
