@@ -208,11 +208,16 @@ def _once(
             raise _Interrupted("it does not continue this file") from error
         raise _SourceFailed(f"HTTP {error.code} {error.reason}") from error
     except urllib.error.URLError as error:
-        raise _Interrupted(str(error.reason)) from error
+        raise _Interrupted(_said(error.reason)) from error
     except (TimeoutError, ConnectionError, http.client.HTTPException) as error:
-        raise _Interrupted(str(error) or type(error).__name__) from error
+        raise _Interrupted(_said(error)) from error
     finally:
         file.flush()
+
+
+def _said(error: object) -> str:
+    """What an error says, without its number."""
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__
 
 
 def _read(response: Any) -> bytes:
@@ -221,7 +226,7 @@ def _read(response: Any) -> bytes:
         arrived: bytes = response.read1(CHUNK)
         return arrived
     except (OSError, http.client.HTTPException) as error:
-        raise _Interrupted(str(error) or type(error).__name__) from error
+        raise _Interrupted(_said(error)) from error
 
 
 def _accept(checkpoint: Checkpoint, response: Any, file: IO[bytes], have: int) -> int:
