@@ -5,7 +5,8 @@ Through the host's API, with arguments in the order of `Wish` or by name:
     "alwayson_scripts": {"SadTalker": {"args": [true, "data:audio/wav;base64,Ukl…", "", 5, "auto", "Lively"]}}
     "alwayson_scripts": {"SadTalker": {"args": [{"text": "Hello!", "preset": "Still portrait"}]}}
 
-The videos' paths are in the answer's `info`, under extra_generation_params, “SadTalker videos”.
+The videos' paths are in the answer's `info`, under extra_generation_params, “SadTalker videos”; what there is
+to say, as why a picture was skipped, is under “SadTalker notes”.
 
 Hosts load this with all scripts at their start: nothing heavy is imported before it is needed.
 """
@@ -29,6 +30,7 @@ log = logging.getLogger(__name__)
 IDLE_SECONDS = 5.0
 MAX_IDLE_SECONDS = 60.0  # on the page; the API takes what the options take
 COMMENT = "SadTalker: "
+NOTES_KEY = "SadTalker notes"  # comments are not in the answers of the host's API
 
 
 @dataclass(frozen=True)
@@ -90,11 +92,13 @@ class AfterGeneration(scripts.Script):
         with _accordion(name) as enabled:
             compat.component(
                 gr.HTML,
-                "Each generated picture with a face becomes a video beside it: of the recording, "
-                "else of the text, else of quiet presence.",
+                "Each generated picture with a face becomes a video beside it. It says the recording, "
+                "or else the text; without either it is quietly alive for some seconds.",
                 elem_id=f"{name}_hint",
             )
-            speech = compat.file(label="Speech", elem_id=f"{name}_speech")
+            speech = compat.file(
+                label="Speech", elem_id=f"{name}_speech", elem_classes=["sadtalker-small-file"]
+            )
             with gr.Row():
                 text = compat.component(
                     gr.Textbox, label="Text to speak", lines=1, elem_id=f"{name}_text", scale=3
@@ -136,8 +140,12 @@ class AfterGeneration(scripts.Script):
     def postprocess(self, p: Any, processed: Any, *args: Any) -> None:
         """Animate what was generated; called by the host inside its queue. Never raises: it comments."""
 
+        notes: list[str] = []
+
         def comment(text: str) -> None:
             processed.comments = f"{getattr(processed, 'comments', '') or ''}{text}\n"
+            if text.startswith(COMMENT):
+                notes.append(text.removeprefix(COMMENT))
 
         try:
             wish = Wish.of(args)
@@ -150,6 +158,9 @@ class AfterGeneration(scripts.Script):
         except Exception as error:  # the pictures are made and must reach the user
             log.exception("Animating after generation failed")
             comment(f"{COMMENT}the pictures could not be animated ({type(error).__name__}: {error}).")
+        if notes:
+            known = getattr(processed, "extra_generation_params", None) or {}
+            processed.extra_generation_params = {**known, NOTES_KEY: notes}
 
 
 @contextmanager
