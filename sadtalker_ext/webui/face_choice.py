@@ -161,8 +161,7 @@ class FaceChoice:
             return {"face_at": self._own((min(max(x, 0.0), width), min(max(y, 0.0), height)))}
         if not self.points:
             raise FaceNotFoundError(
-                f"{self._why()}; click the five points of the face in the picture of it, "
-                f"first {POINT_NAMES[0]}."
+                f"{self._why()}; click five points of the face below the portrait, first {POINT_NAMES[0]}."
             )
         if len(self.points) < POINT_COUNT:
             raise FaceNotFoundError(
@@ -182,14 +181,20 @@ class FaceChoice:
         if self.aiming:
             return "Click where the face is, to see it larger."
         if len(self.points) < POINT_COUNT:
-            done = len(self.points)
-            start = f"{self._why()}. " if done == 0 and not count else ""
-            return f"{start}Click {POINT_NAMES[done]} ({done + 1} of {POINT_COUNT})."
+            return self._next_point()
         try:
             self.face()
         except FaceNotFoundError as error:
             return f"{error} Click to move a point, or start over."
         return "The five points are set. Click to move the nearest one."
+
+    def _next_point(self) -> str:
+        done = len(self.points)
+        asked = f"{POINT_NAMES[done]} ({done + 1} of {POINT_COUNT})."
+        if done:
+            return f"Click {asked}"
+        why = "" if self.found.faces else f"{self._why()}. "
+        return f"{why}Click five points of the face in the picture below, first {asked}"
 
     def drawn(self) -> np.ndarray:
         """What is to be shown, uint8 (H, W, 3): the picture, or a part of it, with faces or points."""

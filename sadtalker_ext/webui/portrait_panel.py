@@ -54,6 +54,9 @@ def build(shell: Shell) -> PortraitPanel:
             elem_id="sadtalker_face_preview",
             interactive=False,
             height=CLICK_HEIGHT,
+            show_label=False,  # it would cover what is to be clicked
+            show_download_button=False,
+            show_share_button=False,
         )
         number = compat.component(
             gr.Radio,

@@ -141,9 +141,7 @@ class TestFinding:
         faces.error = DependencyError("mediapipe is missing; run: pip install mediapipe.")
         choice = FaceChoice.first(find(picture_of(512, 512)))
         assert choice.by_hand
-        assert choice.sentence().startswith(
-            "Faces cannot be looked for (mediapipe is missing). Click the eye"
-        )
+        assert choice.sentence().startswith("Faces cannot be looked for (mediapipe is missing). Click five")
         with pytest.raises(FaceNotFoundError, match="mediapipe is missing"):
             choice.options()
         assert set(clicks(choice, *FIVE).options()) == {"points"}
@@ -198,9 +196,7 @@ class TestPointsByHand:
         return FaceChoice.first(find(picture_of(512, 400)))
 
     def test_every_click_names_the_next_point(self, choice):
-        assert choice.sentence().startswith(
-            "No face was found in the picture. Click the eye on the picture's"
-        )
+        assert choice.sentence().startswith("No face was found in the picture. Click five points")
         told = []
         for point in FIVE:
             choice = clicks(choice, point)
