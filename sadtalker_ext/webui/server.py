@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import DependencyError, OptionsError, OutputError
 
 if TYPE_CHECKING:
+    from .api import Jobs
     from .standalone import StandaloneShell
 
 PORT = 7865
@@ -65,7 +66,7 @@ def serve(settings: ServerSettings, announce: Callable[[str], None]) -> None:
     ):
         os.environ["GRADIO_TEMP_DIR"] = folder  # read while the page is built
         os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
-        from .api import credentials
+        from .api import Jobs, credentials
         from .standalone import StandaloneShell
 
         who = credentials(settings.auth)
@@ -77,7 +78,8 @@ def serve(settings: ServerSettings, announce: Callable[[str], None]) -> None:
             local=local,
         )
         _check_output_dir(shell.settings().output_dir)
-        app = build_app(shell, who)
+        jobs = Jobs(shell)
+        app = build_app(shell, who, jobs)
         port = listener.getsockname()[1]
         name = f"[{settings.host}]" if ":" in settings.host else settings.host
         address = f"http://{name}:{port}/"
@@ -95,15 +97,19 @@ def serve(settings: ServerSettings, announce: Callable[[str], None]) -> None:
             pass
         finally:
             shell.close()
+            jobs.close()
             if not shell.wait_until_idle(STOP_SECONDS):
                 announce("A run did not stop in time.")
         announce("Stopped.")
 
 
-def build_app(shell: StandaloneShell, credentials: Mapping[str, str] | None = None) -> Any:
+def build_app(
+    shell: StandaloneShell, credentials: Mapping[str, str] | None = None, jobs: Jobs | None = None
+) -> Any:
     """The ASGI app: the tab at "/", its progress at "/sadtalker/internal/progress", the REST API beside it.
 
-    credentials: user → password of those who may use any of it; None is anybody on this computer.
+    credentials: user → password of those who may use any of it; None is anybody on this computer. jobs: those
+    of the REST API; None is the process's own.
     """
     import gradio as gr
     from fastapi import FastAPI
@@ -127,7 +133,7 @@ def build_app(shell: StandaloneShell, credentials: Mapping[str, str] | None = No
     page = build_page(shell)
     app = FastAPI(title="SadTalker", docs_url=None, redoc_url=None, openapi_url=None)
     app.add_route("/sadtalker/internal/progress", progress, methods=["POST"])
-    mount(app, shell, credentials)
+    mount(app, shell, credentials, jobs)
     gr.mount_gradio_app(app, page, path="/")
     return FrontDoor(app, credentials=credentials, folders=(shell.settings().output_dir, temporary_folder()))
 

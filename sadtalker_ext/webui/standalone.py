@@ -10,7 +10,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -20,6 +20,7 @@ from ..paths import user_path
 from ..pipeline import Result, release
 from .folders import numbered, show_folder
 from .shell import Meter, Settings, Work
+from .turn import call
 
 if TYPE_CHECKING:
     import numpy as np
@@ -114,6 +115,7 @@ class StandaloneShell:
         self._settings = Settings(output_dir=folder, by_date=False, device=device, downloads=downloads)
         self._turn = threading.Condition()
         self._queue: list[Task] = []  # the first one runs
+        self._working = 0  # threads that work, those left behind included
         self._finished: OrderedDict[str, None] = OrderedDict()
         self._closed = False
 
@@ -131,7 +133,7 @@ class StandaloneShell:
                 entry.meter = Meter()  # the time left is reckoned from here
                 entry.active = True
             try:
-                made = work(entry, entry.token)
+                made = call(lambda: self._counted(work, entry), entry.token, discard)
             finally:
                 self._hand_back()
         if isinstance(made, Result):
@@ -143,6 +145,20 @@ class StandaloneShell:
         with self._turn:
             if self._queue:
                 self._queue[0].token.cancel()
+
+    def _counted(self, work: Work[T], entry: Task) -> T:
+        def report(step: Progress) -> None:
+            entry.token.check()  # what was left behind says nothing any more
+            entry(step)
+
+        with self._turn:
+            self._working += 1
+        try:
+            return work(report, entry.token)
+        finally:
+            with self._turn:
+                self._working -= 1
+                self._turn.notify_all()
 
     def output_file(self, stem: str, suffix: str = ".mp4") -> Path:
         folder = self._settings.output_dir
@@ -203,7 +219,7 @@ class StandaloneShell:
     def wait_until_idle(self, seconds: float) -> bool:
         """Whether nothing runs any more, within that time."""
         with self._turn:
-            return self._turn.wait_for(lambda: not self._queue, timeout=seconds)
+            return self._turn.wait_for(lambda: not (self._queue or self._working), timeout=seconds)
 
     @contextmanager
     def _place(self, entry: Task) -> Iterator[None]:
@@ -224,13 +240,17 @@ class StandaloneShell:
                 self._turn.notify_all()
 
     def _hand_back(self) -> None:
+        """Unused memory of the device goes back to it."""
         if not self._settings.keep_models:
             release()
-        torch: Any = sys.modules.get("torch")
-        if torch is not None and self.host.device() != "cpu":
+        kind = self.host.device().partition(":")[0]
+        backend = getattr(sys.modules.get("torch"), kind, None)
+        if kind != "cpu" and backend is not None:
             gc.collect()
-            for name in ("cuda", "xpu", "mps"):
-                backend = getattr(torch, name, None)
-                with suppress(AttributeError, RuntimeError):  # that device is not there
-                    if backend is not None and getattr(torch, name).is_available():
-                        backend.empty_cache()
+            backend.empty_cache()
+
+
+def discard(made: object) -> None:
+    """Remove the video of a run that nobody waits for any more."""
+    if isinstance(made, Result):
+        made.path.unlink(missing_ok=True)

@@ -131,7 +131,8 @@ class Tab:
         self.open()
 
     def _heard(self, line: Any) -> None:
-        if line.type == "error":
+        # Gradio 4.44 says so of streams that it ends itself.
+        if line.type == "error" and "AbortError: signal is aborted" not in line.text:
             self.trouble.append(f"console: {line.text} {line.location}")
 
     def _asked(self, url: str) -> None:
