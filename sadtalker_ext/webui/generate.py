@@ -5,9 +5,13 @@ from __future__ import annotations
 import errno
 import html
 import logging
+import threading
 import traceback
 import uuid
-from collections.abc import Sequence
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from concurrent.futures import CancelledError, Future
+from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +29,8 @@ from .shell import Shell
 # Knobs that a motion made earlier leaves open; the others have shaped it already.
 RENDER_GROUPS = ("face", "output")
 RENDER_KNOBS = {"engine", "start", "end", *(knob.name for knob in knobs() if knob.group in RENDER_GROUPS)}
+OUTCOMES_KEPT = 4
+OUTCOME_SECONDS = 20.0  # the page hears that a run has ended a moment before its outcome is complete
 NO_SPACE = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
 
 _log = logging.getLogger(__name__)
@@ -90,6 +96,41 @@ class Outcome:
     message: str
 
 
+class Outcomes:
+    """How the latest runs ended, by their task, for pages that were reloaded meanwhile."""
+
+    def __init__(self, kept: int = OUTCOMES_KEPT) -> None:
+        self._kept = kept
+        self._lock = threading.Lock()
+        self._runs: OrderedDict[str, Future[Outcome]] = OrderedDict()
+
+    def keep(self, task: str | None, work: Callable[[], Outcome]) -> Outcome:
+        """What `work` returns, kept under `task`; `work` never raises."""
+        if not task:  # nobody could ask for it again
+            return work()
+        run: Future[Outcome] = Future()
+        with self._lock:
+            self._runs[task] = run
+        try:
+            run.set_result(work())
+        finally:
+            run.cancel()  # of use only if `work` did not keep its promise
+            with self._lock:
+                ended = [name for name, known in self._runs.items() if known.done()]
+                for name in ended[: -self._kept]:
+                    del self._runs[name]
+        return run.result()
+
+    def find(self, task: str | None) -> Outcome | None:
+        """The outcome of a task, waiting a little where its end is just being reported; None if unknown."""
+        with self._lock:
+            run = self._runs.get(task or "")
+        try:
+            return None if run is None else run.result(OUTCOME_SECONDS)
+        except (FutureTimeout, CancelledError):
+            return None
+
+
 class _Watch:
     """Passes progress on and keeps a copy of the last frame."""
 
@@ -136,7 +177,7 @@ def rerun(
     return _guarded(shell, task, request)
 
 
-def _guarded(shell: Shell, task: str | None, ask: Any) -> Outcome:
+def _guarded(shell: Shell, task: str | None, ask: Callable[[], Request]) -> Outcome:
     try:
         request = ask()
         watches: list[_Watch] = []
@@ -149,6 +190,22 @@ def _guarded(shell: Shell, task: str | None, ask: Any) -> Outcome:
         return Outcome(finish(result, watches[-1].last), told(result))
     except Exception as error:  # a listener that raises shows a bare "Error", and hosts hide even that
         return Outcome(None, explain(error))
+
+
+def latest(shell: Shell, outcomes: Outcomes, task: str | None) -> Outcome:
+    """How `task` ended, or where that is unknown, the newest video of all; never raises."""
+    try:
+        outcome = outcomes.find(task)
+        newest: Result | None = getattr(shell, "latest", None)
+        if outcome is None and newest is not None:
+            outcome = Outcome(finish(newest), told(newest))
+    except Exception as error:  # a listener that raises shows a bare "Error"
+        return Outcome(None, explain(error))
+    if outcome is None or outcome.finished is None:
+        return outcome or Outcome(None, "")
+    if not outcome.finished.path.is_file():
+        return Outcome(None, note(f"{outcome.finished.path.name} was moved or deleted."))
+    return outcome
 
 
 def told(result: Result) -> str:

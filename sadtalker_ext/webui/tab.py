@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import logging
-from collections import OrderedDict
 from typing import Any
 
 import gradio as gr
@@ -15,7 +14,6 @@ from ..video import FORMATS
 from . import compat, generate, knob_panel, portrait_panel, read_back, result_panel, speech_panel
 from .shell import Shell
 
-OUTCOMES_KEPT = 4  # for pages that were reloaded while their video was made
 SUBMIT = "(...args) => window.sadtalkerSubmit ? window.sadtalkerSubmit(...args) : args"
 LATEST = "(_, before) => [window.sadtalkerLatestTask ? window.sadtalkerLatestTask() : '', before]"
 CLEAR = "() => ['']"
@@ -129,7 +127,7 @@ def _connect_runs(
     task: Any,
     message: Any,
 ) -> None:
-    outcomes: OrderedDict[str, generate.Outcome] = OrderedDict()
+    outcomes = generate.Outcomes()
     outputs = [*results.shown, message]
 
     def show(outcome: generate.Outcome, before: Any) -> list[Any]:
@@ -138,29 +136,16 @@ def _connect_runs(
         values, notices = result_panel.show(shell, results, outcome.finished)
         return [*values, outcome.message + "".join(map(result_panel.note, notices))]
 
-    def keep(name: str, outcome: generate.Outcome) -> None:
-        if not name:  # nobody could ask for it again
-            return
-        outcomes[name] = outcome
-        while len(outcomes) > OUTCOMES_KEPT:
-            outcomes.popitem(last=False)
-
     def make(name: str, before: Any, *values: Any) -> list[Any]:
-        outcome = generate.run(shell, form, name, values)
-        keep(name, outcome)
-        return show(outcome, before)
+        return show(outcomes.keep(name, lambda: generate.run(shell, form, name, values)), before)
 
     def render(name: str, before: Any, given: Any, *values: Any) -> list[Any]:
-        outcome = generate.rerun(shell, form, name, before, given, values)
-        keep(name, outcome)
-        return show(outcome, before)
+        return show(
+            outcomes.keep(name, lambda: generate.rerun(shell, form, name, before, given, values)), before
+        )
 
     def show_latest(name: str, before: Any) -> list[Any]:
-        outcome = outcomes.get(name)
-        newest = getattr(shell, "latest", None)
-        if outcome is None and newest is not None:
-            outcome = generate.Outcome(result_panel.finish(newest), generate.told(newest))
-        return show(outcome or generate.Outcome(None, ""), before)
+        return show(generate.latest(shell, outcomes, name), before)
 
     before = results.finished
     for button in (start, results.rerender):

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import errno
 import logging
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -251,3 +254,69 @@ def test_no_motion_to_render(
 def test_every_knob_of_a_render_exists() -> None:
     assert {knob.name for knob in knobs()} >= generate.RENDER_KNOBS
     assert "gaze" not in generate.RENDER_KNOBS
+
+
+def outcome(message: str) -> generate.Outcome:
+    return generate.Outcome(None, message)
+
+
+def test_a_reloaded_page_finds_its_outcome() -> None:
+    outcomes = generate.Outcomes(kept=2)
+    for name in ("a", "b", "c"):
+        assert outcomes.keep(name, lambda name=name: outcome(name)).message == name
+    assert outcomes.find("a") is None
+    found = [outcomes.find(name) for name in ("b", "c")]
+    assert [one.message for one in found if one] == ["b", "c"]
+    outcomes.keep("", lambda: outcome("of nobody"))
+    assert outcomes.find("") is None
+    assert outcomes.find(None) is None
+
+
+def test_a_reloaded_page_waits_for_the_end_of_its_run() -> None:
+    outcomes = generate.Outcomes()
+    begun, may_end = threading.Event(), threading.Event()
+
+    def work() -> generate.Outcome:
+        begun.set()
+        may_end.wait(30)
+        return outcome("at last")
+
+    with ThreadPoolExecutor() as threads:
+        threads.submit(outcomes.keep, "a", work)
+        begun.wait(30)
+        asked = threads.submit(outcomes.find, "a")
+        may_end.set()
+        found = asked.result(30)
+    assert found is not None
+    assert found.message == "at last"
+
+
+def test_a_run_that_takes_longer_is_unknown_yet(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(generate, "OUTCOME_SECONDS", 0.01)
+    outcomes = generate.Outcomes()
+
+    def work() -> generate.Outcome:
+        assert outcomes.find("a") is None
+        return outcome("later")
+
+    assert outcomes.keep("a", work).message == "later"
+
+
+def test_the_latest_video(
+    shell: Any, form: generate.Form, filled: list[Any], performed: list[Request]
+) -> None:
+    outcomes = generate.Outcomes()
+    assert generate.latest(shell, outcomes, "a") == outcome("")
+    outcomes.keep("a", lambda: outcome("It failed."))
+    assert generate.latest(shell, outcomes, "a").message == "It failed."
+
+    generate.run(shell, form, "b", filled)
+    assert "made.mp4 was moved or deleted." in generate.latest(shell, outcomes, "").message
+    shell.folder.mkdir()
+    path = shell.folder / "there.mp4"
+    path.write_bytes(b"")
+    shell.latest = replace(shell.latest, path=path)
+    shown = generate.latest(shell, outcomes, "")
+    assert shown.finished is not None
+    assert shown.finished.path == path
+    assert "there.mp4" in shown.message
