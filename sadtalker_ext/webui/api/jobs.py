@@ -258,7 +258,7 @@ class Jobs:
             self._end(job, CANCELLED, str(error))
         except SadTalkerError as error:
             self._end(job, FAILED, sentence(error, job.order.folder))
-        except Exception as error:  # the queue must go on, whatever happened to one job
+        except BaseException as error:  # the queue must go on, even where a host's code calls sys.exit
             logger.exception("A job of the SadTalker API failed")
             self._end(job, FAILED, f"The server failed at it ({type(error).__name__}); its log tells more.")
         else:

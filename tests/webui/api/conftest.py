@@ -75,7 +75,7 @@ class Maker:
         self.begun = threading.Semaphore(0)
         self.held = threading.Event()
         self.held.set()
-        self.error: Exception | None = None
+        self.error: BaseException | None = None
         self.content = bytes(range(256)) * 40
 
     def __call__(self, shell: Any, order: Any, limits: Limits, progress: Any, cancel: CancelToken) -> Result:
