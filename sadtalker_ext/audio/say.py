@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 import tempfile
 import unicodedata
-import wave
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from ..errors import AudioError, DependencyError
 from ..outputs import check_new_file, move_file, temporary_name
 from ..paths import user_path
 from . import speech_programs
+from .speech import load_speech
 from .speech_programs import VOICES_VARIABLE, Program, Speaker, Voice, programs, run
 
 __all__ = ["MAX_CHARACTERS", "Voice", "advice", "check_text", "has_program", "no_program", "speak", "voices"]
@@ -20,7 +20,6 @@ __all__ = ["MAX_CHARACTERS", "Voice", "advice", "check_text", "has_program", "no
 MAX_CHARACTERS = 20_000  # about 25 minutes of speech
 START_SECONDS = 60.0  # in which a program has begun to speak, its voice read from a slow disk
 CHARACTER_SECONDS = 0.1  # for each character; they take about that long to be heard
-BLOCK_FRAMES = 1 << 16
 
 
 def voices(models_dir: Path | None = None) -> tuple[Voice, ...]:
@@ -94,7 +93,7 @@ def speak(
         try:
             seconds = START_SECONDS + CHARACTER_SECONDS * len(words)
             run(speaker.command(written, made), written, seconds, check)
-            _check_sound(made, speaker.voice)
+            _check_sound(made, speaker.voice, check)
             move_file(made, path, overwrite)
         finally:
             made.unlink(missing_ok=True)
@@ -147,17 +146,13 @@ def _named(wanted: str, here: list[Program]) -> Speaker | None:
     return next((program.default for program in here if program.name == asked), None)
 
 
-def _check_sound(path: Path, voice: Voice) -> None:
+def _check_sound(path: Path, voice: Voice, check: Callable[[], None] | None) -> None:
     try:
-        with wave.open(str(path), "rb") as sound:
-            while block := sound.readframes(BLOCK_FRAMES):
-                if any(block):
-                    return
-    except (OSError, EOFError, wave.Error) as error:
+        silent = load_speech(path, check=check).is_silent
+    except AudioError as error:
+        raise AudioError(f"{voice.program} wrote no sound that can be used; choose another voice.") from error
+    if silent:
         raise AudioError(
-            f"{voice.program} wrote no sound that can be used ({error}); choose another voice."
-        ) from error
-    raise AudioError(
-        f"The voice {voice.name} made no sound of this text; "
-        "write it in words, or choose a voice of its language."
-    )
+            f"The voice {voice.name} made no sound of this text; "
+            "write it in words, or choose a voice of its language."
+        )

@@ -277,7 +277,8 @@ def find(picture: Image.Image) -> Found:
     key = content_key(picture)
     with _finding:
         found = _found.pop(key, None) or _look(picture, key)
-        _found[key] = found
+        if not found.problem:  # what went wrong once may go well the next time
+            _found[key] = found
         while len(_found) > FOUND_KEPT:
             _found.popitem(last=False)
     return found

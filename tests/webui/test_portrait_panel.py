@@ -145,6 +145,8 @@ class TestFinding:
         with pytest.raises(FaceNotFoundError, match="mediapipe is missing"):
             choice.options()
         assert set(clicks(choice, *FIVE).options()) == {"points"}
+        faces.error, faces.found = None, [face_at(150, 150, 100)]
+        assert find(picture_of(512, 512)).faces, "a failure was remembered"
 
 
 class TestSeveralFaces:
