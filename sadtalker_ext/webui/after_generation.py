@@ -139,7 +139,6 @@ class AfterGeneration(scripts.Script):
 
     def postprocess(self, p: Any, processed: Any, *args: Any) -> None:
         """Animate what was generated; called by the host inside its queue. Never raises: it comments."""
-
         notes: list[str] = []
 
         def comment(text: str) -> None:

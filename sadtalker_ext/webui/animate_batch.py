@@ -17,20 +17,18 @@ from typing import TYPE_CHECKING, Any, cast
 from ..errors import AudioError, Cancelled, OutputError, PictureError
 from ..pipeline import Result
 from . import compat, the_shell
+from .after_generation import COMMENT, Wish
 from .runs import Request, perform
 from .webui_shell import HostProgress, HostToken, WebUIShell, host_module, interrupted, option
 
 if TYPE_CHECKING:
     from PIL import Image
 
-    from .after_generation import Wish
-
 log = logging.getLogger(__name__)
 
 MAX_SPEECH_BYTES = 64 * 2**20  # of a recording in a request
 MAX_PATH_CHARACTERS = 4096  # of a text that may be a path and not a recording
-PREFIX = "SadTalker: "  # of comments
-VIDEO_PREFIX = "SadTalker video: "  # then a path, up to the end of the line: our JavaScript makes it a link
+VIDEO_COMMENT = "SadTalker video: "  # then a path, up to the end of the line: our JavaScript makes it a link
 INFO_KEY = "SadTalker videos"
 PROGRESS_FIELDS = ("job_no", "job_count", "sampling_step", "sampling_steps", "textinfo", "time_start")
 
@@ -62,8 +60,8 @@ def _animate_all(
             tempfile.TemporaryDirectory(prefix="sadtalker-", ignore_cleanup_errors=True) as folder,
             shell.prepared(token),
         ):
-            HostProgress(0, len(pictures), PREFIX)
-            speech = _speech(wish, Path(folder), token)
+            HostProgress(0, len(pictures), COMMENT)
+            speech = _speech(wish, Path(folder), shell.host.models_dir(), token)
             options = wish.options(spoken=speech is not None)
             for number, picture in enumerate(pictures, start=1):
                 request = Request(picture=picture, options=options, speech=speech)
@@ -71,20 +69,20 @@ def _animate_all(
                 try:
                     result = _animate(shell, request, progress, HostToken(token))
                 except PictureError as error:
-                    comment(f"{PREFIX}picture {number} was skipped: {error}")
+                    comment(f"{COMMENT}picture {number} was skipped: {error}")
                 except Cancelled:
                     if not state.skipped or interrupted():
                         raise
                     state.skipped = False
-                    comment(f"{PREFIX}picture {number} was skipped.")
+                    comment(f"{COMMENT}picture {number} was skipped.")
                 else:
                     videos.append(str(result.path))
                     _let_browsers_load(result.path)
-                    comment(f"{VIDEO_PREFIX}{result.path}")
+                    comment(f"{VIDEO_COMMENT}{result.path}")
                     for notice in result.notices:
                         if notice not in said:
                             said.add(notice)
-                            comment(f"{PREFIX}{notice}")
+                            comment(f"{COMMENT}{notice}")
     except Cancelled:
         raise Cancelled(f"interrupted after {len(videos)} of {len(pictures)} videos.") from None
     finally:
@@ -132,14 +130,15 @@ def generated_pictures(p: Any, processed: Any) -> list[Image.Image]:
     return images[: max(0, count) * stride : stride]
 
 
-def _speech(wish: Wish, folder: Path, token: HostToken) -> Path | None:
+def _speech(wish: Wish, folder: Path, models_dir: Path, token: HostToken) -> Path | None:
     """The recording that is asked for, or of the text; None where neither is given."""
     speech = _recording(wish.speech, folder)
     text = str(wish.text or "").strip()
     if speech is None and text:
         from ..audio.say import speak
 
-        speech = speak(text, folder / "speech.wav", voice=wish.voice or None, check=token.check)
+        target, voice = folder / "speech.wav", wish.voice or None
+        speech = speak(text, target, voice=voice, models_dir=models_dir, check=token.check)
     return speech
 
 

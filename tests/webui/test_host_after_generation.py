@@ -271,6 +271,10 @@ def test_pictures_without_a_face_are_skipped(webui, tmp_path):
     webui.script.postprocess(p, processed, True)
     assert len(videos(processed)) == 2
     assert "SadTalker: picture 2 was skipped: No face was found" in processed.comments
+    # Comments are not in the answers of the host's API; these are.
+    _, note = processed.extra_generation_params["SadTalker notes"]
+    assert note.startswith("picture 2 was skipped: No face was found")
+    assert p.extra_generation_params == {"Sampler": "x"}
 
 
 def test_grid_masks_and_control_maps_are_left_out(a1111, tmp_path):
