@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import zipfile
+import zlib
 from pathlib import Path
 from typing import IO
 
@@ -21,6 +22,10 @@ SUFFIXES = (".npz", ".csv")
 LARGEST = 360.0  # of any value; what is beyond it is no motion, and overflows what is computed from it
 MAX_SECONDS = 86400.0  # longer ones have a wrong frame rate
 MAX_BYTES = 2**31  # unpacked; a day of motion at 60 frames/s has 1.1 GB
+# What zipfile and numpy raise for damaged, encrypted and absurd archives.
+_DAMAGE = (
+    zipfile.BadZipFile, zlib.error, ValueError, EOFError, KeyError, RuntimeError, MemoryError, TypeError,
+)  # fmt: skip
 
 
 def save_track(track: MotionTrack, path: str | os.PathLike[str], overwrite: bool = False) -> Path:
@@ -100,7 +105,7 @@ def _read_npz(source: Path) -> MotionTrack:
         # Pickled objects could run code: they are refused.
         with np.load(source, allow_pickle=False) as stored:
             parts = {key: stored[key] for key in stored.files}
-    except (zipfile.BadZipFile, ValueError, EOFError, KeyError, NotImplementedError) as error:
+    except _DAMAGE as error:
         raise TrackError(f"{name} is damaged or not a motion track; save it again.") from error
     missing = {"version", "space", "columns", "fps", "data"} - set(parts)
     if missing:

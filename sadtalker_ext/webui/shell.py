@@ -88,19 +88,27 @@ class Shell(Protocol):
 class Meter:
     """Progress events into one number that never falls, a line of text, and the latest frame.
 
-    fraction: 0..1. text: what is done now. frame: uint8 (H, W, 3 or 4) or None. eta: seconds left or None.
+    fraction: 0..1. text: what is done now. frame: uint8 (H, W, 3 or 4) or None. eta: seconds left, or None before
+    the first frame: what comes before depends on the machine more than on the work.
     """
 
     def __init__(self) -> None:
         self.fraction = 0.0
         self.text = ""
         self.frame: np.ndarray | None = None
-        self._started = time.monotonic()
+        self._drawn = 0.0  # share of the frames
+        self._drawn_at_first = 0.0
+        self._drawing_since: float | None = None
 
     def __call__(self, progress: Progress) -> None:
         begin, end = STAGE_SHARES[progress.stage]
         part = progress.done / progress.total if progress.total else 0.0
         self.fraction = max(self.fraction, begin + (end - begin) * min(1.0, part))
+        if progress.stage == "render":
+            self._drawn = part
+            if self._drawing_since is None and progress.done > 0:
+                self._drawing_since = time.monotonic()
+                self._drawn_at_first = part
         counted = progress.stage == "render" and progress.total
         self.text = STAGE_WORDS[progress.stage] + (f" {progress.done}/{progress.total}" if counted else "")
         if progress.frame is not None:
@@ -108,7 +116,7 @@ class Meter:
 
     @property
     def eta(self) -> float | None:
-        if self.fraction <= 0.0:
+        drawn = self._drawn - self._drawn_at_first
+        if self._drawing_since is None or drawn <= 0.0:
             return None
-        elapsed = time.monotonic() - self._started
-        return elapsed * (1.0 - self.fraction) / self.fraction
+        return (time.monotonic() - self._drawing_since) * (1.0 - self._drawn) / drawn

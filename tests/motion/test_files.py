@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import re
 from pathlib import Path
 
 import numpy as np
@@ -275,6 +276,16 @@ def damaged_npz(folder: Path, kind: str) -> Path:
         parts = dict(stored)
     if kind == "truncated":
         path.write_bytes(path.read_bytes()[:300])
+    elif kind == "scrambled":  # within the compressed numbers
+        whole = bytearray(path.read_bytes())
+        start = whole.index(b"data.npy") + 40
+        whole[start : start + 200] = bytes(200)
+        path.write_bytes(whole)
+    elif kind == "encrypted":
+        whole = bytearray(path.read_bytes())
+        for entry in re.finditer(rb"PK\x01\x02", bytes(whole)):
+            whole[entry.start() + 8] |= 1  # of the directory's flags: this member is encrypted
+        path.write_bytes(whole)
     elif kind == "text":
         path.write_text("not a zip")
     elif kind == "empty":
@@ -303,7 +314,7 @@ def damaged_npz(folder: Path, kind: str) -> Path:
 
 @pytest.mark.parametrize(
     "kind",
-    ["truncated", "text", "empty", "pickle", "objects", "no fps", "nan", "no rows", "few columns", "zero fps",
+    ["truncated", "scrambled", "encrypted", "text", "empty", "pickle", "objects", "no fps", "nan", "no rows", "few columns", "zero fps",
      "word fps", "other space", "newer", "bad json"],
 )  # fmt: skip
 def test_bad_npz_is_a_sentence(tmp_path: Path, kind: str) -> None:
