@@ -88,8 +88,8 @@ class Shell(Protocol):
 class Meter:
     """Progress events into one number that never falls, a line of text, and the latest frame.
 
-    fraction: 0..1. text: what is done now. frame: uint8 (H, W, 3 or 4) or None. eta: seconds left, or None before
-    the first frame: what comes before depends on the machine more than on the work.
+    fraction: 0..1. text: what is done now. frame: uint8 (H, W, 3 or 4) or None. eta: seconds left, or None
+    before the first frame: what comes before depends on the machine more than on the work.
     """
 
     def __init__(self) -> None:

@@ -314,7 +314,8 @@ def damaged_npz(folder: Path, kind: str) -> Path:
 
 @pytest.mark.parametrize(
     "kind",
-    ["truncated", "scrambled", "encrypted", "text", "empty", "pickle", "objects", "no fps", "nan", "no rows", "few columns", "zero fps",
+    ["truncated", "scrambled", "encrypted",
+     "text", "empty", "pickle", "objects", "no fps", "nan", "no rows", "few columns", "zero fps",
      "word fps", "other space", "newer", "bad json"],
 )  # fmt: skip
 def test_bad_npz_is_a_sentence(tmp_path: Path, kind: str) -> None:
