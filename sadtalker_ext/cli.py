@@ -347,21 +347,23 @@ def _evaluate(given: argparse.Namespace) -> int:
 def _engines(given: argparse.Namespace) -> int:
     from .console import describe_engine
     from .engines import ENGINES
+    from .host import StandaloneHost
 
+    folder = StandaloneHost().models_dir()
     if given.json:
         rows = [
             {
                 "name": engine.name,
-                "ready": not engine.missing(),
+                "ready": not engine.missing(folder),
                 "summary": engine.summary,
                 "composition": dict(engine.composition),
-                "needs": [vars(need) for need in engine.needs()],
+                "needs": [vars(need) for need in engine.needs(folder)],
             }
             for engine in ENGINES.values()
         ]
         print(json.dumps(rows, indent=2))
     else:
-        print("\n\n".join(describe_engine(engine) for engine in ENGINES.values()))
+        print("\n\n".join(describe_engine(engine, folder) for engine in ENGINES.values()))
     return 0
 
 

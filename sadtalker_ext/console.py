@@ -9,6 +9,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tqdm import tqdm
 
     from .engines import Engine
@@ -143,12 +145,12 @@ def _flat(value: Any) -> str:
     return str(value)
 
 
-def describe_engine(engine: Engine) -> str:
-    """An engine, whether it can run, and how to get what is missing."""
-    state = "ready" if not engine.missing() else "not ready"
+def describe_engine(engine: Engine, models_dir: Path) -> str:
+    """An engine, whether it can run with the weights in a folder, and how to get what is missing."""
+    state = "ready" if not engine.missing(models_dir) else "not ready"
     lines = [f"{engine.name}: {state}", f"  {engine.summary}"]
     lines += [f"  {part:<8} {what}" for part, what in engine.composition.items()]
-    for need in engine.needs():
+    for need in engine.needs(models_dir):
         if need.present:
             lines.append(f"  [x] {need.name}")
         else:

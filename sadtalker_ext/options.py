@@ -186,7 +186,7 @@ class Options:
         "choice",
         "basic",
         "which engine makes the video; auto takes the best one that is ready",
-        choices=("auto", "instant"),
+        choices=("auto", "sadtalker", "instant"),
     )
     start: float = _knob(0.0, "float", "basic", "seconds of the recording to skip", low=0.0, high=86400.0)
     end: float | None = _knob(
@@ -220,6 +220,20 @@ class Options:
     )
     expression_scale: float = _knob(
         1.0, "float", "motion", "how strongly lips and brows move", low=0.0, high=2.0
+    )
+    lip_gain: float = _knob(
+        1.0,
+        "float",
+        "motion",
+        "how far the engine sadtalker moves the face away from the picture's own expression",
+        low=0.0,
+        high=2.0,
+    )
+    silence_gate: bool = _knob(
+        True, "bool", "motion", "let the mouth rest while nobody speaks (engine sadtalker)"
+    )
+    pose_style: int = _knob(
+        0, "int", "motion", "manner of moving the head that the engine sadtalker learnt", low=0, high=45
     )
     head_motion: float = _knob(1.0, "float", "motion", "how much the head moves", low=0.0, high=2.0)
     blink_rate: float = _knob(1.0, "float", "motion", "how often the eyes blink; 0 never", low=0.0, high=3.0)
@@ -267,6 +281,14 @@ class Options:
         nullable=True,
         metavar="VIDEO",
     )
+    ref_face: str | None = _knob(
+        None,
+        "path",
+        "motion",
+        "video whose whole face and head are followed (engine sadtalker)",
+        nullable=True,
+        metavar="VIDEO",
+    )
     ref_blink: str | None = _knob(
         None,
         "path",
@@ -309,6 +331,31 @@ class Options:
         "how faces are found; face-alignment downloads its weights on first use",
         choices=("auto", "mediapipe", "face-alignment"),
     )
+    crop: str = _knob(
+        "full",
+        "choice",
+        "face",
+        "what the engine sadtalker draws: the face within the whole picture (full, extfull: with more around it), "
+        "the face alone (crop, extcrop), or the whole picture as a face (resize)",
+        choices=("full", "extfull", "crop", "extcrop", "resize"),
+    )
+    size: str = _knob(
+        "256",
+        "choice",
+        "face",
+        "pixels of the face that the engine sadtalker draws",
+        choices=("256", "512"),
+    )
+    batch_size: int = _knob(
+        1, "int", "output", "frames that the engine sadtalker draws at once", low=1, high=64
+    )
+    precision: str = _knob(
+        "auto",
+        "choice",
+        "output",
+        "numbers of the neural face render; auto is float16 on a GPU and float32 on a CPU",
+        choices=("auto", "float32", "bfloat16", "float16"),
+    )
     fps: float = _knob(DEFAULT_FPS, "float", "output", "frames per second", low=1.0, high=60.0)
     crf: int = _knob(
         18, "int", "output", "quality of the video: smaller is better and larger", low=0, high=51
@@ -329,6 +376,11 @@ class Options:
             raise OptionsError(f"--end ({self.end:g} s) must be later than --start ({self.start:g} s).")
         if sum(value is not None for value in (self.face, self.face_at, self.points)) > 1:
             raise OptionsError("Give only one of --face, --face-at and --points.")
+
+    def references(self) -> tuple[str, ...]:
+        """The videos that are followed."""
+        named = (self.ref_pose, self.ref_blink, self.ref_face)
+        return tuple(video for video in named if video is not None)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values, one per knob; `from_dict` reads them back."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 import time
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -75,7 +76,7 @@ def animate(
     path = run.check_output(output, picture, speech)
     heard = run.load_speech(speech)
     portrait = run.load_portrait(picture)
-    track = run.make_motion(heard)
+    track = run.make_motion(heard, portrait)
     heard = heard.as_soundtrack()  # rendering takes long, and needs the memory more
     return run.render(portrait, track, heard, path, picture, speech)
 
@@ -84,13 +85,19 @@ def make_motion(
     speech: SpeechSource | None,
     options: Options | None = None,
     *,
+    picture: PictureSource | None = None,
     progress: ProgressCallback | None = None,
     cancel: CancelToken | None = None,
     host: Host | None = None,
 ) -> MotionTrack:
-    """The motion alone, to be saved, edited and rendered later; arguments as for `animate`."""
+    """The motion alone, to be saved, edited and rendered later; arguments as for `animate`.
+
+    picture: needed by engines whose motion depends on the face, such as sadtalker.
+    """
     run = _Run(options, progress, cancel, host)
-    return run.make_motion(run.load_speech(speech))
+    heard = run.load_speech(speech)
+    portrait = None if picture is None else run.load_portrait(picture)
+    return run.make_motion(heard, portrait)
 
 
 def render_track(
@@ -132,11 +139,14 @@ def playable_fps(track: MotionTrack) -> float:
 
 
 def release() -> None:
-    """Forget prepared portraits and recognised speech, so that the host gets their memory back."""
+    """Forget prepared portraits, networks and recognised speech, so that the host gets their memory back."""
     from .motion import forget
 
     _renderers.clear()
     forget()
+    networks = sys.modules.get(f"{__package__}.render.face3d.networks")
+    if networks is not None:
+        networks.release()
 
 
 # Prepared portraits, most recently used last; the key holds everything that shaped them.
@@ -154,10 +164,10 @@ class _Run:
         host: Host | None,
     ) -> None:
         self.options = options or Options()
-        self.engine: Engine = choose_engine(self.options.engine)
         self.report = progress or (lambda _: None)
         self.check = (cancel or CancelToken()).check
         self.host = host or StandaloneHost()
+        self.engine: Engine = choose_engine(self.options.engine, self.host.models_dir())
         self.started = time.perf_counter()
 
     def check_output(
@@ -169,7 +179,7 @@ class _Run:
         if output is None:
             output = self.host.output_dir() / _free_name(self.host.output_dir(), picture, speech)
         path = check_output(output, self.options.overwrite)
-        for given in (picture, speech, self.options.ref_pose, self.options.ref_blink):
+        for given in (picture, speech, *self.options.references()):
             if isinstance(given, (str, Path)) and _would_replace(path, Path(given)):
                 raise OptionsError(f"The output {path.name} is one of the inputs; choose another name.")
         return path
@@ -209,12 +219,19 @@ class _Run:
     def frames(self, speech: Speech) -> int:
         return max(1, math.ceil(speech.duration * self.options.fps - 1e-6))
 
-    def make_motion(self, speech: Speech) -> MotionTrack:
+    def make_motion(self, speech: Speech, portrait: Portrait | None) -> MotionTrack:
         self.report(Progress("motion", 0, 1))
+        renderer = None
+        if self.engine.needs_portrait:
+            if portrait is None:
+                raise OptionsError(f"The motion of the engine {self.engine.name} depends on the face; give a picture.")
+            renderer = self.prepare(portrait)
+            self.check()
         track = self.engine.motion(
             speech,
             self.frames(speech),
             self.options,
+            renderer,
             self.check,
             lambda done, total: self.report(Progress("motion", done, total)),
         )
@@ -225,13 +242,17 @@ class _Run:
         image, alpha, device = portrait.image, portrait.alpha, self.host.device()
         key = (
             self.engine.name,
+            self.engine.renderer_key(self.options),
             device,
+            str(self.host.models_dir()),
             image.shape,
             hash(image.tobytes()),
             None if alpha is None else hash(alpha.tobytes()),
             portrait.face.landmarks.tobytes(),
         )
-        renderer = _renderers.pop(key, None) or self.engine.renderer(portrait, device)
+        renderer = _renderers.pop(key, None) or self.engine.renderer(
+            portrait, self.options, self.host
+        )
         _renderers[key] = renderer
         while len(_renderers) > RENDERERS_KEPT:
             _renderers.popitem(last=False)
@@ -254,8 +275,8 @@ class _Run:
         metadata = self.describe(portrait, track, renderer, picture, sound)
         writer = VideoWriter(
             path,
-            width=portrait.width,
-            height=portrait.height,
+            width=renderer.size[0],
+            height=renderer.size[1],
             fps=track.fps,
             frames=len(track),
             soundtrack=speech,
@@ -263,7 +284,7 @@ class _Run:
             crf=self.options.crf,
             preset=self.options.preset,
             overwrite=self.options.overwrite,
-            alpha=portrait.alpha is not None,
+            alpha=renderer.has_alpha,
             check=self.check,
         )
         with writer, closing(renderer.render(track, check=self.check)) as frames:
@@ -295,9 +316,10 @@ class _Run:
         """The metadata document: everything needed to make the same video again, no folder names."""
         from .evaluation.trace import encode_opening
 
+        opening = renderer.opening(track)
         options = self.options.to_dict()
         del options["overwrite"]
-        for name in ("ref_pose", "ref_blink"):
+        for name in ("ref_pose", "ref_blink", "ref_face"):
             options[name] = options[name] and Path(options[name]).name
         return {
             "software": SOFTWARE,
@@ -311,7 +333,7 @@ class _Run:
             "face": [round(float(edge)) for edge in portrait.face.box],
             "region": list(renderer.region),
             "motion": dict(track.provenance),
-            "lips": encode_opening(renderer.opening(track), track.fps),
+            "lips": None if opening is None else encode_opening(opening, track.fps),
         }
 
 

@@ -90,8 +90,24 @@ def _arkit() -> MotionSpace:
     return MotionSpace("arkit", columns, MappingProxyType(channels))
 
 
-ARKIT = _arkit()
-SPACES: Mapping[str, MotionSpace] = MappingProxyType({ARKIT.name: ARKIT})
+def _bfm() -> MotionSpace:
+    """SadTalker's 3DMM coefficients as its networks speak of them: expression, radians and model units.
+
+    The view's angles, in degrees, take the place of what the networks make of the pose, as far as their
+    share says (0..1).
+    """
+    groups = {
+        "expression": tuple(f"expression{number:02d}" for number in range(64)),
+        "pose": ("pitch", "yaw", "roll", "shiftX", "shiftY", "shiftZ"),
+        "view": ("viewYaw", "viewPitch", "viewRoll", "viewYawShare", "viewPitchShare", "viewRollShare"),
+    }
+    columns = sum(groups.values(), ())
+    channels = {name: tuple(columns.index(column) for column in group) for name, group in groups.items()}
+    return MotionSpace("bfm", columns, MappingProxyType(channels))
+
+
+ARKIT, BFM = _arkit(), _bfm()
+SPACES: Mapping[str, MotionSpace] = MappingProxyType({space.name: space for space in (ARKIT, BFM)})
 
 
 @dataclass(frozen=True)

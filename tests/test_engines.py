@@ -20,7 +20,7 @@ def broken(name: str) -> Engine:
         summary="",
         space=ARKIT,
         composition={},
-        needs=lambda: (Need("a file", False, "put it in models/SadTalker"),),
+        needs=lambda folder: (Need("a file", False, "put it in models/SadTalker"),),
         motion=unused,
         renderer=unused,
     )
@@ -43,7 +43,7 @@ def test_an_engine_that_is_not_ready_says_what_to_do(monkeypatch):
 
 
 def test_unknown_engine():
-    with pytest.raises(EngineError, match="known engines: instant"):
+    with pytest.raises(EngineError, match="known engines: sadtalker, instant"):
         choose_engine("magic")
 
 

@@ -88,6 +88,20 @@ def _sadtalker(
     )
 
 
+def _older(part: str, file: str, use: str, signature: Mapping[str, tuple[int, ...]]) -> Checkpoint:
+    """One of the separate files that the packages replaced; used where it lies, not offered for download."""
+    return Checkpoint(
+        id=f"sadtalker-old-{part}",
+        file=file,
+        engine="sadtalker",
+        use=f"{use}; an older file, in the place of the package for 256 × 256 pixels",
+        page=_RELEASE_PAGE,
+        licence=_LICENCE,
+        signature=MappingProxyType(dict(signature)),
+        optional=True,
+    )
+
+
 CATALOG: tuple[Checkpoint, ...] = (
     _sadtalker(
         "sadtalker-256",
@@ -123,6 +137,15 @@ CATALOG: tuple[Checkpoint, ...] = (
         "62a1e06006cc963220f6477438518ed86e9788226c62ae382ddc42fbcefb83f1",
         MappingProxyType({_MAPPING_INPUT: (1024, 70, 7)}),
     ),
+    _older(
+        "render",
+        "facevid2vid_00189-model.pth.tar",
+        "the face render",
+        {"generator.first.conv.weight": (64, 3, 3, 3), "kp_detector.kp.weight": (15, 32, 3, 3, 3)},
+    ),
+    _older("audio2exp", "auido2exp_00300-model.pth", "expressions", {"model.mapping1.weight": (64, 577)}),
+    _older("audio2pose", "auido2pose_00140-model.pth", "head motion", {"model.netG.decoder.classbias": (46, 64)}),
+    _older("recon", "epoch_20.pth", "reconstruction", {"net_recon.backbone.conv1.weight": (64, 3, 7, 7)}),
     Checkpoint(
         id="face-alignment-detector",
         file="s3fd-619a316812.pth",

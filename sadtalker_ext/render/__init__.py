@@ -19,15 +19,18 @@ __all__ = ["Renderer", "WarpRenderer"]
 class Renderer(Protocol):
     """Turns a motion track into frames of one portrait.
 
-    accepts: names of the motion spaces it understands. region: x0, y0, x1, y1 in pixels, outside which every
-    frame equals the picture.
+    accepts: names of the motion spaces it understands. size: width and height of a frame in pixels.
+    has_alpha: whether frames have a fourth channel. region: x0, y0, x1, y1 in pixels of a frame, outside
+    which every frame equals the picture.
     """
 
     accepts: frozenset[str]
+    size: tuple[int, int]
+    has_alpha: bool
     region: tuple[int, int, int, int]
 
-    def opening(self, track: MotionTrack) -> np.ndarray:
-        """(T,) lip gap in face widths that the frames show."""
+    def opening(self, track: MotionTrack) -> np.ndarray | None:
+        """(T,) lip gap in face widths that the frames show; None where it is not known beforehand."""
         ...
 
     def render(

@@ -66,7 +66,7 @@ def build_tab(shell: Shell) -> gr.Blocks:
         result_panel.connect(shell, results, message)
         read_back.connect(settings, panel, speech, manner=manner, engine=engine, file_format=file_format)
         _connect_runs(shell, form, results, start, stop, latest, task, message)
-        compat.on_load(blocks, lambda: compat.update(info=engine_states()), [], [engine])
+        compat.on_load(blocks, lambda: compat.update(info=engine_states(shell)), [], [engine])
 
     blocks.sadtalker_image = portrait.image
     blocks.sadtalker_last_frame_button = results.last_frame
@@ -92,17 +92,18 @@ def _engine(shell: Shell) -> Any:
         choices=list(names),
         value=wanted if wanted in names else Options().engine,
         label="Engine",
-        info=engine_states(),
+        info=engine_states(shell),
         elem_id="sadtalker_engine",
     )
 
 
-def engine_states() -> str:
+def engine_states(shell: Shell) -> str:
     """Which engines are ready, which one `auto` takes, and what the others miss."""
-    best = next(ready_engines(), None)
+    folder = shell.host.models_dir()
+    best = next(ready_engines(folder), None)
     states = [f"auto takes {best.name}"] if best is not None else []
     for engine in ENGINES.values():
-        missing = ", ".join(need.name for need in engine.missing())
+        missing = ", ".join(need.name for need in engine.missing(folder))
         if missing:
             states.append(f"{engine.name} still needs {missing}")
         elif engine is not best:

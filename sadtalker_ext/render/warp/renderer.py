@@ -103,6 +103,8 @@ class WarpRenderer:
         self._picture = np.ascontiguousarray(portrait.image)
         self._alpha = None if portrait.alpha is None else np.ascontiguousarray(portrait.alpha)
         height, width = self._picture.shape[:2]
+        self.size = (width, height)
+        self.has_alpha = self._alpha is not None
         # At rest a tracker sees the opening it saw in the picture, not the truer one that is found there.
         self._tracked_gap = FaceFrame.of(portrait.face.landmarks).own_gap
         self._locate(portrait.face.landmarks, width, height)

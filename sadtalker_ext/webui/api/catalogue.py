@@ -29,17 +29,18 @@ def version_document(shell: Shell, limits: Limits) -> dict[str, Any]:
     }
 
 
-def engine_rows() -> list[dict[str, Any]]:
+def engine_rows(shell: Shell) -> list[dict[str, Any]]:
     """Each engine: whether it is ready, what it needs, and how to get what is missing."""
+    folder = shell.host.models_dir()
     return [
         {
             "name": engine.name,
-            "ready": not engine.missing(),
+            "ready": not engine.missing(folder),
             "summary": engine.summary,
             "composition": dict(engine.composition),
             "needs": [
                 {"name": n.name, "present": n.present, "optional": n.optional, "remedy": n.remedy}
-                for n in engine.needs()
+                for n in engine.needs(folder)
             ],
         }
         for engine in ENGINES.values()

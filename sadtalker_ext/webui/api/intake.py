@@ -73,7 +73,7 @@ def read_order(body: Body, folder: Path, shell: Shell, limits: Limits) -> Order:
     if "picture" not in files:
         raise PictureError("No picture was sent; give it as a file of a form, or in base64.")
     check_picture(files["picture"], limits)
-    choose_engine(options.engine)
+    choose_engine(options.engine, shell.host.models_dir())
     if values.get("text") is not None:
         check_voice(values["text"], values.get("voice"), shell, limits)
     return Order(

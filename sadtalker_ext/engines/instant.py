@@ -1,25 +1,20 @@
-"""The table of engines: what each is composed of, what it needs, and how to get what is missing."""
+"""The engine `instant`: lips, head and eyes by small models and procedures, drawn by warping the picture."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from importlib.util import find_spec
-from shutil import which
-from types import MappingProxyType
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .errors import EngineError
-from .track import ARKIT, MotionSpace, MotionTrack
+from ..track import ARKIT, MotionTrack
+from .base import Check, Engine, Need, Report
 
 if TYPE_CHECKING:
-    from .audio import Speech
-    from .face import Portrait
-    from .options import Options
-    from .render import Renderer
-
-Check = Callable[[], None]
-Report = Callable[[int, int], None]  # done, total
+    from ..audio import Speech
+    from ..face import Portrait
+    from ..host import Host
+    from ..options import Options
+    from ..render import Renderer
 
 # What a louder or quieter expression scales: amounts of opening and raising, never the closures of
 # /p b m/ and /f v/, which are reached or missed.
@@ -31,46 +26,11 @@ SCALED_COLUMNS: tuple[str, ...] = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Need:
-    """Something an engine uses: whether it is there, and how to get it.
-
-    optional: the engine works without it; `remedy` then says what is gained.
-    """
-
-    name: str
-    present: bool
-    remedy: str
-    optional: bool = False
-
-
-@dataclass(frozen=True)
-class Engine:
-    """A named composition of motion generators and a renderer.
-
-    motion(speech, frames, options, check, report): the motion track, `frames` rows in `space`.
-    renderer(portrait, device): everything that depends on the picture alone, ready to render tracks on a
-    torch device ("cpu", "cuda" …).
-    """
-
-    name: str
-    summary: str
-    space: MotionSpace
-    composition: Mapping[str, str]
-    needs: Callable[[], tuple[Need, ...]]
-    motion: Callable[[Speech, int, Options, Check, Report], MotionTrack]
-    renderer: Callable[[Portrait, str], Renderer]
-
-    def missing(self) -> list[Need]:
-        """Needs that must be met before the engine can run."""
-        return [need for need in self.needs() if not need.present and not need.optional]
-
-
 def _has(module: str) -> bool:
     return find_spec(module) is not None
 
 
-def _instant_needs() -> tuple[Need, ...]:
+def needs(models_dir: Path) -> tuple[Need, ...]:
     return (
         Need("torch", _has("torch"), "pip install torch"),
         Need("safetensors", _has("safetensors"), "pip install safetensors"),
@@ -99,24 +59,24 @@ def _instant_needs() -> tuple[Need, ...]:
     )
 
 
-def instant_motion(
-    speech: Speech, frames: int, options: Options, check: Check, report: Report
+def motion(
+    speech: Speech, frames: int, options: Options, renderer: Renderer | None, check: Check, report: Report
 ) -> MotionTrack:
     """Lips from the speech, head, eyes and brows by seeded procedures, overridden by what was asked for.
 
     Returns `frames` rows in the ARKit space at `options.fps`.
     """
-    from . import motion
+    from .. import motion as generators
 
     fps = options.fps
     # Reference videos first: when one cannot be used, that is known before the long listening.
     blinks = None
     if options.ref_blink is not None:
-        blinks = motion.track_reference(
+        blinks = generators.track_reference(
             options.ref_blink, fps=fps, channels="blink", frames=frames, check=check
         )
     if options.ref_pose is None:
-        pose = motion.generate_head(
+        pose = generators.generate_head(
             speech,
             fps=fps,
             frames=frames,
@@ -126,9 +86,9 @@ def instant_motion(
             check=check,
         )
     else:
-        pose = motion.track_reference(options.ref_pose, fps=fps, channels="pose", frames=frames, check=check)
+        pose = generators.track_reference(options.ref_pose, fps=fps, channels="pose", frames=frames, check=check)
     if options.idle is None:
-        track = motion.generate_lips(
+        track = generators.generate_lips(
             speech, fps=fps, frames=frames, method=options.lips, check=check, progress=report
         )
     else:
@@ -136,9 +96,9 @@ def instant_motion(
     made_by = {"lips": track.provenance, "pose": pose.provenance}
     ramps = {"headYaw": options.yaw, "headPitch": options.pitch, "headRoll": options.roll}
     pose = pose.with_columns(
-        {name: motion.ramp(values, frames) for name, values in ramps.items() if values is not None}
+        {name: generators.ramp(values, frames) for name, values in ramps.items() if values is not None}
     )
-    eyes = motion.generate_eyes(
+    eyes = generators.generate_eyes(
         speech,
         fps=fps,
         frames=frames,
@@ -165,49 +125,23 @@ def _scaled(track: MotionTrack, scale: float) -> MotionTrack:
     return track.with_columns({name: (track.column(name) * scale).clip(0, 1) for name in SCALED_COLUMNS})
 
 
-def _instant_renderer(portrait: Portrait, device: str) -> Renderer:
-    from .render import WarpRenderer
+def build_renderer(portrait: Portrait, options: Options, host: Host) -> Renderer:
+    from ..render import WarpRenderer
 
-    return WarpRenderer(portrait, device=device)
+    return WarpRenderer(portrait, device=host.device())
 
 
-ENGINES: Mapping[str, Engine] = MappingProxyType(
-    {
-        "instant": Engine(
-            name="instant",
-            summary="warps the picture itself; no download, real time on a CPU, photos and drawings alike",
-            space=ARKIT,
-            composition={
-                "lips": "recognised phones or VisemeNet, mixed with signal processing",
-                "pose": "procedural, follows the prosody",
-                "eyes": "procedural blinks, gaze and brows",
-                "render": "mesh warp of the picture",
-            },
-            needs=_instant_needs,
-            motion=instant_motion,
-            renderer=_instant_renderer,
-        ),
-    }
+INSTANT = Engine(
+    name="instant",
+    summary="warps the picture itself; no download, real time on a CPU, photos and drawings alike",
+    space=ARKIT,
+    composition={
+        "lips": "recognised phones or VisemeNet, mixed with signal processing",
+        "pose": "procedural, follows the prosody",
+        "eyes": "procedural blinks, gaze and brows",
+        "render": "mesh warp of the picture",
+    },
+    needs=needs,
+    motion=motion,
+    renderer=build_renderer,
 )
-
-
-def ready_engines() -> Iterator[Engine]:
-    """Engines that can run now, best first."""
-    return (engine for engine in ENGINES.values() if not engine.missing())
-
-
-def choose_engine(name: str) -> Engine:
-    """The engine of that name, or for `auto` the best that is ready; `EngineError` says what is missing."""
-    if name == "auto":
-        best = next(ready_engines(), None)
-        if best is not None:
-            return best
-        name = "instant"
-    if name not in ENGINES:
-        raise EngineError(f"Unknown engine {name!r}; known engines: {', '.join(ENGINES)}.")
-    engine = ENGINES[name]
-    missing = engine.missing()
-    if missing:
-        what = "; ".join(f"{need.name}: {need.remedy}" for need in missing)
-        raise EngineError(f"The engine {name} cannot run yet; missing {what}.")
-    return engine

@@ -1,0 +1,173 @@
+"""The engine `sadtalker`: ExpNet's expressions and PoseVAE's head motion, drawn by the 3D-aware face render."""
+
+from __future__ import annotations
+
+import math
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..track import BFM, MotionTrack
+from .base import Check, Engine, Need, Report
+
+if TYPE_CHECKING:
+    from ..audio import Speech
+    from ..face import Portrait
+    from ..host import Host
+    from ..options import Options
+    from ..render import Renderer
+    from ..render.face3d import FaceRenderer
+
+FPS = 25.0  # of the networks; other rates are interpolated from it
+EXPRESSION, POSE = slice(0, 64), slice(64, 70)
+QUIET = 0.12  # loudness (see `audio.features.loudness`) below which nobody is taken to speak
+HOLD_S = 0.16  # the mouth stays in use that long before and after sound
+SETTLE_S = 0.06  # smoothing of the gate
+
+
+def needs(models_dir: Path) -> tuple[Need, ...]:
+    from ..checkpoints import by_name, find
+    from ..checkpoints.sadtalker import SIZES, complete
+
+    def weights(id: str, optional: bool = False) -> Need:
+        found = find(by_name(id), models_dir)
+        return Need(by_name(id).file, found is not None, f"sadtalker models download {id}", optional)
+
+    sizes = [size for size in SIZES if complete(models_dir, size)]
+    packages = (
+        [weights(f"sadtalker-{size}") for size in sizes]
+        or [weights("sadtalker-256")]
+    )
+    return (
+        Need("torch", find_spec("torch") is not None, "pip install torch"),
+        Need("safetensors", find_spec("safetensors") is not None, "pip install safetensors"),
+        *packages,
+        weights("mapping-109"),
+        weights("mapping-229"),
+    )
+
+
+def build_renderer(portrait: Portrait, options: Options, host: Host) -> Renderer:
+    """The face render on this portrait; raises `WeightsError` where files are missing or damaged."""
+    from ..render.face3d import FaceRenderer, load_networks
+
+    networks = load_networks(
+        host.models_dir(), int(options.size), options.crop, host.device(), options.precision
+    )
+    return FaceRenderer(portrait, networks, options.crop, batch=options.batch_size)
+
+
+def shaping(options: Options) -> tuple[object, ...]:
+    return options.size, options.crop, options.precision, options.batch_size
+
+
+def motion(
+    speech: Speech,
+    frames: int,
+    options: Options,
+    renderer: Renderer | None,
+    check: Check,
+    report: Report,
+) -> MotionTrack:
+    """`frames` rows in the `bfm` space at `options.fps`, for the portrait that `renderer` holds."""
+    from ..audio.mel import SAMPLES_PER_FRAME, mel_spectrogram
+    from ..motion.coefficients import blink_schedule, turns
+    from ..motion.speech_driven import face_coefficients, pose_noise
+
+    face: FaceRenderer = renderer  # type: ignore[assignment]
+    source = face.source.coefficients
+    count = max(1, math.ceil(speech.duration * FPS - 1e-6))
+    rng = np.random.default_rng(options.seed)
+    shut = _followed_blinks(options, count, check)
+    if shut is None:
+        shut = blink_schedule(count, rng, options.blink_rate)
+    mel = None
+    if options.idle is None:
+        samples = speech.samples[: count * SAMPLES_PER_FRAME]
+        mel = mel_spectrogram(np.pad(samples, (0, count * SAMPLES_PER_FRAME - len(samples))))
+    rows = face_coefficients(
+        mel,
+        count,
+        source,
+        shut=shut,
+        noise=pose_noise(count, options.seed),
+        style=options.pose_style,
+        expnet=face.networks.expnet,
+        posevae=face.networks.posevae,
+        check=check,
+        report=report,
+    )
+    made_by: dict[str, object] = {"lips": "ExpNet", "pose": f"PoseVAE, style {options.pose_style}"}
+    if options.ref_pose is not None or options.ref_face is not None:
+        followed = _followed_face(options, face, count, check)
+        if options.ref_face is not None:
+            rows[:, EXPRESSION] = followed[:, EXPRESSION]
+            made_by["lips"] = f"followed from {Path(options.ref_face).name}"
+        rows[:, POSE] += followed[:, POSE] - followed[:1, POSE]
+        made_by["pose"] = f"followed from {Path(options.ref_pose or options.ref_face or '').name}"
+    rest = source[: rows.shape[1]]
+    if options.still:
+        rows[:, POSE] = rest[POSE]
+    rows[:, POSE] = rest[POSE] + options.head_motion * (rows[:, POSE] - rest[POSE])
+    if options.ref_face is None:
+        gate = np.full((count, 1), np.float32(options.lip_gain))
+        if mel is not None and options.silence_gate:
+            gate *= speaking(speech.samples, count)[:, None]
+        rows[:, EXPRESSION] = rest[EXPRESSION] + gate * (rows[:, EXPRESSION] - rest[EXPRESSION])
+    rows[:, EXPRESSION] *= np.float32(options.expression_scale)
+    view = np.zeros((count, 6), np.float32)
+    for axis, angles in enumerate((options.yaw, options.pitch, options.roll)):
+        if angles is not None:
+            view[:, axis], view[:, 3 + axis] = turns(angles, count), 1
+    track = MotionTrack(BFM, FPS, np.concatenate([rows, view], axis=1), made_by)
+    return track.resampled(options.fps).fitted(frames)
+
+
+def speaking(samples: np.ndarray, frames: int) -> np.ndarray:
+    """(frames,) float32 0..1 at 25 frames/s: 1 where somebody speaks, 0 where the mouth may rest."""
+    from ..audio.features import FEATURE_RATE, loudness, smooth
+
+    loud = loudness(samples) > QUIET
+    reach = round(HOLD_S * FEATURE_RATE)
+    spread = np.convolve(loud, np.ones(2 * reach + 1), mode="same") > 0
+    gate = smooth(spread.astype(np.float32), SETTLE_S * FEATURE_RATE)
+    return np.interp((np.arange(frames) + 0.5) / FPS, np.arange(len(gate)) / FEATURE_RATE, gate).astype(np.float32)
+
+
+def _followed_blinks(options: Options, frames: int, check: Check) -> np.ndarray | None:
+    """(frames,) how far the eyes of the reference video are shut; its lips are left alone."""
+    if options.ref_blink is None:
+        return None
+    from ..motion import track_reference
+
+    track = track_reference(options.ref_blink, fps=FPS, channels="blink", frames=frames, check=check)
+    return (track.column("eyeBlinkLeft") + track.column("eyeBlinkRight")) / 2
+
+
+def _followed_face(options: Options, face: FaceRenderer, frames: int, check: Check) -> np.ndarray:
+    from ..motion.coefficients import looped
+    from ..render.face3d.reference import video_coefficients
+
+    video = options.ref_face if options.ref_face is not None else options.ref_pose
+    assert video is not None
+    return looped(video_coefficients(video, face.networks.recon, frames, check), frames)
+
+
+SADTALKER = Engine(
+    name="sadtalker",
+    summary="a neural 3D-aware face render; needs SadTalker's published weights, and a GPU to be quick",
+    space=BFM,
+    composition={
+        "lips": "ExpNet",
+        "pose": "PoseVAE",
+        "eyes": "scheduled blinks through ExpNet",
+        "render": "3D-aware face render (face-vid2vid with SPADE)",
+    },
+    needs=needs,
+    motion=motion,
+    renderer=build_renderer,
+    renderer_key=shaping,
+    needs_portrait=True,
+)

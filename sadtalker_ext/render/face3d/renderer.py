@@ -1,0 +1,148 @@
+"""Turns a portrait and a `bfm` motion track into frames by SadTalker's 3D-aware face render."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from ...errors import TrackError
+from ...face.crop import Box, Mode
+from ...motion.coefficients import steady_window, windows
+from ...networks.keypoints import transform_keypoints
+from ...networks.mapping import HeadMotion, bins_to_degrees
+from ...track import BFM, MotionTrack
+from .paste import Paster
+from .source import source_face
+
+if TYPE_CHECKING:
+    from ...face import Portrait
+    from .networks import FaceNetworks
+
+COEFFICIENTS = 70  # of a track's row that MappingNet sees; "full" modes append the source's place under the model
+VIEW = slice(70, 73)  # yaw, pitch, roll in degrees
+VIEW_SHARE = slice(73, 76)
+MAPPED_AT_ONCE = 64  # frames
+
+
+class FaceRenderer:
+    """Renders one portrait; building it computes all that depends on the portrait alone.
+
+    region: (x0, y0, x1, y1) px outside which every frame equals the picture. size: (width, height) of a frame.
+    source: the portrait as the networks see it. networks: those it is drawn with.
+    """
+
+    accepts = frozenset({BFM.name})
+
+    @torch.no_grad()
+    def __init__(self, portrait: Portrait, networks: FaceNetworks, mode: Mode, *, batch: int = 1) -> None:
+        """batch: frames that the face render draws at once."""
+        self.networks, self._device, self._batch = networks, networks.device, batch
+        source = self.source = source_face(portrait, mode, networks.sources.size, networks.recon)
+        whole = mode in ("full", "extfull")
+        side = source.square.shape[0]
+        self.size = (portrait.width, portrait.height) if whole else (side, source.height)
+        self.region: Box = source.box if whole else Box(0, 0, *self.size)
+        self._paster = Paster(portrait.image, source.box, self._device) if whole else None
+        self._alpha = portrait.alpha if whole else None
+        self.has_alpha = self._alpha is not None
+        kind = networks.kind
+        pixels = torch.from_numpy(source.square.copy()).to(self._device)
+        picture = pixels.permute(2, 0, 1)[None].float() / 255
+        self._canonical = networks.keypoints(picture)
+        self._features = networks.generator.encode(picture.to(kind))
+        own = source.coefficients[: networks.mapping.coefficients]
+        at_rest = self._tensor(steady_window(own))[None]
+        self._source_points = transform_keypoints(self._canonical, networks.mapping(at_rest))
+
+    def opening(self, track: MotionTrack) -> None:
+        """Not known beforehand: the networks decide how far a mouth opens."""
+
+    def render(
+        self, track: MotionTrack, *, check: Callable[[], None] | None = None
+    ) -> Generator[np.ndarray, None, None]:
+        """uint8 frames (H, W, 3 or 4), one a row of the track, in order."""
+        if track.space != BFM:
+            raise TrackError(f"This renderer needs a {BFM.name} track, not {track.space.name}.")
+        for content in self._contents(track, check):
+            for image in content.numpy():
+                yield self._whole(image)
+
+    def _whole(self, image: np.ndarray) -> np.ndarray:
+        if self._paster is None:
+            return image
+        frame = self._paster.place(image)
+        return frame if self._alpha is None else np.dstack([frame, self._alpha])
+
+    @torch.no_grad()
+    def _contents(self, track: MotionTrack, check: Callable[[], None] | None) -> Iterator[torch.Tensor]:
+        """uint8 batches (N, h, w, 3) of what is inside the region, in main memory.
+
+        While a batch is worked on by an accelerator, the one before it is copied and handed on.
+        """
+        waiting: tuple[torch.Tensor, torch.cuda.Event | None] | None = None
+        for points in self._driving_points(track):
+            for part in points.split(self._batch):
+                if check is not None:
+                    check()
+                made = self._copied(self._finish(self.networks.generator(self._features, part, self._source_points)))
+                if waiting is not None:
+                    yield _arrived(*waiting)
+                waiting = made
+        if waiting is not None:
+            yield _arrived(*waiting)
+
+    def _driving_points(self, track: MotionTrack) -> Iterator[torch.Tensor]:
+        """Key points (N, K, 3) of the frames, some at a time."""
+        rows = track.data[:, :COEFFICIENTS]
+        extra = self.networks.mapping.coefficients - COEFFICIENTS
+        if extra:  # the place of the square under the model does not change
+            place = self.source.coefficients[COEFFICIENTS : COEFFICIENTS + extra]
+            rows = np.concatenate([rows, np.broadcast_to(place, (len(rows), extra))], axis=1)
+        for first in range(0, len(rows), MAPPED_AT_ONCE):
+            last = min(first + MAPPED_AT_ONCE, len(rows))
+            motion = self.networks.mapping(self._tensor(windows(rows, first, last)))
+            yaw, pitch, roll = self._angles(motion, track.data[first:last])
+            canonical = self._canonical.expand(last - first, -1, -1)
+            yield transform_keypoints(canonical, motion, yaw_deg=yaw, pitch_deg=pitch, roll_deg=roll)
+
+    def _angles(self, motion: HeadMotion, rows: np.ndarray) -> Iterator[torch.Tensor | None]:
+        """Degrees (N,) of yaw, pitch and roll where the track says how the head is to be seen; else None."""
+        for axis, scores in enumerate((motion.yaw, motion.pitch, motion.roll)):
+            share = rows[:, VIEW_SHARE][:, axis]
+            if not share.any():
+                yield None
+                continue
+            given, weight = self._tensor(rows[:, VIEW][:, axis]), self._tensor(share)
+            yield torch.lerp(bins_to_degrees(scores), given, weight)
+
+    def _finish(self, frames: torch.Tensor) -> torch.Tensor:
+        """uint8 (N, h, w, 3) from frames (N, 3, S, S), 0..1."""
+        if self._paster is not None:
+            return self._paster(frames)
+        width, height = self.size
+        pixels = (frames.float() * 255).round_().clamp_(0, 255)
+        if height != pixels.shape[2]:
+            pixels = torch.nn.functional.interpolate(pixels, (height, width), mode="bilinear", align_corners=False)
+            pixels = pixels.round_()
+        return pixels.to(torch.uint8).permute(0, 2, 3, 1)
+
+    def _copied(self, content: torch.Tensor) -> tuple[torch.Tensor, torch.cuda.Event | None]:
+        if content.device.type != "cuda":
+            return content.cpu().contiguous(), None
+        held = torch.empty(content.shape, dtype=content.dtype, pin_memory=True)
+        held.copy_(content, non_blocking=True)
+        ready = torch.cuda.Event()
+        ready.record()
+        return held, ready
+
+    def _tensor(self, values: np.ndarray) -> torch.Tensor:
+        return torch.from_numpy(np.ascontiguousarray(values, np.float32)).to(self._device)
+
+
+def _arrived(content: torch.Tensor, ready: torch.cuda.Event | None) -> torch.Tensor:
+    if ready is not None:
+        ready.synchronize()
+    return content
