@@ -38,6 +38,9 @@ def say(text: str) -> None:
 
 def main() -> None:
     """Add what is missing, say what could not be added, raise nothing."""
+    if sys.version_info < (3, 10):  # noqa: UP036  hosts run on older ones, too
+        say(f"it needs Python 3.10 or newer; this WebUI runs on {sys.version.split()[0]}.")
+        return
     try:
         sys.path.insert(0, str(ROOT))
         requirements = importlib.import_module("sadtalker_ext.requirements")

@@ -10,7 +10,7 @@ import logging
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -63,7 +63,8 @@ def is_outdated(root: str) -> bool:
     if outdated:
         pipeline = sys.modules.get(f"{PACKAGE.name}.pipeline")
         if pipeline is not None:
-            pipeline.release()
+            with suppress(Exception):  # it goes in any case
+                pipeline.release()
     return outdated
 
 

@@ -172,7 +172,7 @@ def _accordion(elem_id: str) -> Iterator[Any]:
     label = "SadTalker: animate after generation"
     try:
         from modules.ui_components import InputAccordion
-    except ImportError:  # A1111 before 1.7
+    except ImportError:  # older A1111
         with gr.Accordion(label, open=False, elem_id=elem_id):
             yield compat.component(gr.Checkbox, False, label="Animate", elem_id=f"{elem_id}_enabled")
     else:

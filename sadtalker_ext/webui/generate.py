@@ -179,7 +179,13 @@ def rerun(
 
 def _guarded(shell: Shell, task: str | None, ask: Callable[[], Request]) -> Outcome:
     try:
-        request = ask()
+        try:
+            request = ask()
+        except Exception:
+            dismiss = getattr(shell, "dismiss", None)  # a host's page would wait for the task for a while
+            if task and dismiss is not None:
+                dismiss(task)
+            raise
         watches: list[_Watch] = []
 
         def work(progress: ProgressCallback, cancel: CancelToken) -> Result:

@@ -34,8 +34,8 @@ def build(shell: Any) -> None:
     from . import compat
 
     found = requirements.findings()
-    troubled = any(each.state != "present" and each.requirement.essential for each in found)
-    with compat.component(gr.Accordion, "Requirements", open=troubled, elem_id="sadtalker_health"):
+    stuck = any(each.state != "present" and each.requirement.essential for each in found)
+    with compat.component(gr.Accordion, heading(found), open=stuck, elem_id="sadtalker_health") as panel:
         state = compat.component(gr.HTML, page(found), elem_id="sadtalker_health_state", label="State")
         with gr.Row():
             again = compat.button("Try everything out", elem_id="sadtalker_health_try")
@@ -50,18 +50,22 @@ def build(shell: Any) -> None:
             elem_id="sadtalker_health_report",
         )
 
+    def shown(now: tuple[Finding, ...], **outcome: Any) -> list[Any]:
+        label = heading(now, outcome.get("broken"))
+        return [compat.update(label=label), page(now, **outcome), report(host=shell.name)]
+
     def look() -> list[Any]:
-        return [page(requirements.findings()), report(host=shell.name)]
+        return shown(requirements.findings())
 
     def try_out() -> list[Any]:
         importlib.invalidate_caches()  # something may have been installed meanwhile
         now = requirements.findings()
-        return [page(now, broken=trial(now), tried=True), report(host=shell.name)]
+        return shown(now, broken=trial(now), tried=True)
 
-    compat.click(again, try_out, [], [state, text], queue=False)
+    compat.click(again, try_out, [], [panel, state, text], queue=False)
     blocks = _root()
-    if blocks is not None:
-        compat.on_load(blocks, look, [], [state, text])
+    if blocks is not None:  # some parts of the extension come after the tab
+        compat.on_load(blocks, look, [], [panel, state, text])
 
 
 def problem_tab(error: Exception) -> Any:
@@ -99,7 +103,14 @@ def problem(error: Exception) -> str:
         )
     troubles = [finding for finding in requirements.problems() if finding.requirement.essential]
     lines += [_item(finding, "") for finding in troubles if finding.remedy() != remedy]
-    return "\n".join([*lines, *_notes()])
+    return "\n".join([*lines, *_notes(but=error)])
+
+
+def heading(found: tuple[Finding, ...], broken: Mapping[str, str] | None = None) -> str:
+    """The folded panel's title, with the number of troubles inside."""
+    bad = sum(finding.state != "present" or finding.name in (broken or {}) for finding in found)
+    count = bad + len(_notes())
+    return f"Requirements: {count} to look at" if count else "Requirements"
 
 
 def page(found: tuple[Finding, ...], broken: Mapping[str, str] | None = None, *, tried: bool = False) -> str:
@@ -160,8 +171,8 @@ def _remedy(error: BaseException | None) -> str:
     return ""
 
 
-def _notes() -> list[str]:
-    """Troubles of the extension itself rather than of packages."""
+def _notes(but: Exception | None = None) -> list[str]:
+    """Troubles of the extension itself rather than of packages. but: an error that is shown already."""
     from . import ROOT, changed_on_disk, failures, other_copies
 
     lines = []
@@ -172,6 +183,8 @@ def _notes() -> list[str]:
         words = f"There is another copy of this extension in {copy}; it is not used. Remove it, or {ROOT}."
         lines.append(_paragraph(words, "sadtalker-error"))
     for failure in failures():
+        if failure.error is but:
+            continue
         words = f"{failure.part} could not be added: {_sentence(failure.error)}"
         lines.append(_paragraph(words, "sadtalker-error"))
     return lines

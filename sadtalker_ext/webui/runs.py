@@ -23,9 +23,9 @@ STEM_CHARACTERS = 40
 class Request:
     """What is to be made.
 
-    picture: a file or a PIL image. speech: a recording; or text: spoken by `voice` (see `audio.say`); or neither,
-    with `options.idle`. track: this motion is rendered instead of a new one. output: where to; None is the
-    shell's folder for results. suffix: the kind of file there.
+    picture: a file or a PIL image. speech: a recording; or text: spoken by `voice` (see `audio.say`); or
+    neither, with `options.idle`. track: this motion is rendered instead of a new one. output: where to; None
+    is the shell's folder for results. suffix: the kind of file there.
     """
 
     picture: Path | Image.Image

@@ -227,6 +227,10 @@ class WebUIShell:
             self.latest = made
         return made
 
+    def dismiss(self, task: str) -> None:
+        """Tell the host's page that the task is over: it was refused, and never came to `run`."""
+        host_module("progress").finish_task(task)
+
     def interrupt(self) -> None:
         """Stop our task that runs now, else those of ours that wait; what others run is left alone."""
         for token in list(self._running) or list(self._entered):

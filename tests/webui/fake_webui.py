@@ -9,7 +9,7 @@ from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
-HOSTS = ("a1111", "forge", "reforge", "sdnext")
+HOSTS = ("a1111", "a1111-1.6", "forge", "reforge", "sdnext")
 
 
 class FIFOLock:
@@ -38,14 +38,16 @@ class FIFOLock:
             self._changed.notify_all()
 
 
-class State:
-    skipped = interrupted = stopping_generation = False
+class OldState:
+    """A1111's up to 1.6."""
+
+    skipped = interrupted = False
     job = ""
     job_no = job_count = sampling_step = sampling_steps = id_live_preview = 0
     current_image = textinfo = time_start = None
 
     def begin(self, job: str = "(unknown)") -> None:
-        self.skipped = self.interrupted = self.stopping_generation = False
+        self.skipped = self.interrupted = False
         self.sampling_step = self.job_no = self.id_live_preview = 0
         self.job, self.job_count, self.textinfo, self.current_image = job, -1, None, None
         self.time_start = time.time()
@@ -59,6 +61,14 @@ class State:
     def assign_current_image(self, image: Any) -> None:
         self.current_image = image
         self.id_live_preview += 1
+
+
+class State(OldState):
+    stopping_generation = False
+
+    def begin(self, job: str = "(unknown)") -> None:
+        self.stopping_generation = False
+        super().begin(job)
 
 
 class NextState:
@@ -119,6 +129,13 @@ class OptionInfo:
         return self
 
 
+class OldOptionInfo(OptionInfo):
+    def __init__(self, default=None, label='', component=None, component_args=None, onchange=None, section=None, refresh=None, comment_before='', comment_after='', infotext=None, restrict_api=False):  # fmt: skip # noqa: E501
+        super().__init__(
+            default, label, component, component_args, section=section, restrict_api=restrict_api
+        )
+
+
 class NextOptionInfo(OptionInfo):
     def __init__(self, default=None, label='', component=None, component_args=None, onchange=None, section=None, refresh=None, folder=None, submit=None, comment_before='', comment_after='', category_id=None, *args, **kwargs):  # fmt: skip # noqa: E501
         super().__init__(default, label, component, component_args, section=section)
@@ -157,7 +174,8 @@ class FakeWebUI:
         self.devices = self._add("modules.devices", **self._devices())
         self._add("modules.sd_models", **self._sd_models())
         self.scripts = self._add("modules.scripts", Script=Script, AlwaysVisible=object())
-        infotext = "generation_parameters_copypaste" if host == "sdnext" else "infotext_utils"
+        is_old_name = host in ("sdnext", "a1111-1.6")
+        infotext = "generation_parameters_copypaste" if is_old_name else "infotext_utils"
         self.paste_fields: dict[str, Any] = {}
         self.bindings: list[ParamBinding] = []
         self.infotext = self._add(f"modules.{infotext}", **self._infotext())
@@ -177,14 +195,15 @@ class FakeWebUI:
         return module
 
     def _shared(self) -> dict[str, Any]:
-        is_next = self.host == "sdnext"
+        states = {"sdnext": NextState, "a1111-1.6": OldState}
+        infos = {"sdnext": NextOptionInfo, "a1111-1.6": OldOptionInfo}
         return {
-            "state": NextState() if is_next else State(),
+            "state": states.get(self.host, State)(),
             "opts": Options(),
             "cmd_opts": SimpleNamespace(use_cpu=[], hide_ui_dir_config=False, listen=False, share=False),
-            "OptionInfo": NextOptionInfo if is_next else OptionInfo,
+            "OptionInfo": infos.get(self.host, OptionInfo),
             "demo": object(),
-            **({"native": True} if is_next else {"hide_dirs": {"visible": True}}),
+            **({"native": True} if self.host == "sdnext" else {"hide_dirs": {"visible": True}}),
         }
 
     def _progress(self) -> dict[str, Any]:

@@ -1,9 +1,9 @@
 """What our code uses of the hosts' `modules` into host_api.json: which host has it, with which signature.
 
-    python tests/webui/record_host_api.py a1111=../hosts/a1111 forge=../hosts/forge …
+    python tests/webui/record_host_api.py a1111=../hosts/a1111 "a1111-1.6=/tmp/old#5ef669de of 2023-08-31" …
 
-reads sources only; no host is run. The tests compare our code (`used()`) with the record, so that drift of
-either is seen without a host.
+reads sources only; no host is run. Of a folder without git, what follows # says where it is from. The tests
+compare our code (`used()`) with the record, so that drift of either is seen without a host.
 """
 
 from __future__ import annotations
@@ -262,11 +262,15 @@ def main(arguments: list[str]) -> None:
     names = sorted({use.name for use in used()})
     record = {}
     for argument in arguments:
-        host, _, folder = argument.partition("=")
+        host, _, place = argument.partition("=")
+        folder, _, commit = place.partition("#")
         source = Source(Path(folder))
-        commit = subprocess.check_output(
-            ["git", "-C", folder, "log", "-1", "--format=%h of %cs"], text=True
-        ).strip()
+        commit = (
+            commit
+            or subprocess.check_output(
+                ["git", "-C", folder, "log", "-1", "--format=%h of %cs"], text=True
+            ).strip()
+        )
         record[host] = {"source": commit, "names": {name: source.describe(name) for name in names}}
     RECORD.write_text(json.dumps(record, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 

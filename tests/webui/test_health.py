@@ -45,6 +45,8 @@ def test_panel_names_troubles_first_with_the_line_that_mends_them():
 def test_panel_without_troubles_offers_no_lines():
     text = health.page((THERE,))
     assert "Everything that SadTalker uses is there" in text
+    assert health.heading((THERE,)) == "Requirements"
+    assert health.heading((THERE, MISSING, WRONG)) == "Requirements: 2 to look at"
     assert "pip install" not in text
 
 
@@ -118,11 +120,14 @@ def test_report_holds_versions_and_the_traceback(found):
 def test_panel_tells_what_else_is_wrong(monkeypatch):
     monkeypatch.setattr(webui, "changed_on_disk", lambda: True)
     monkeypatch.setattr(webui, "other_copies", lambda: ("/another/copy",))
-    monkeypatch.setattr(webui, "failures", lambda: (webui.Failure("The REST API", KeyError("route")),))
+    failure = webui.Failure("The REST API", KeyError("route"))
+    monkeypatch.setattr(webui, "failures", lambda: (failure,))
     text = health.page((THERE,))
     assert "updated while the WebUI was running" in text
     assert "/another/copy" in text
     assert "The REST API could not be added" in text
+    assert health.heading((THERE,)) == "Requirements: 3 to look at"
+    assert "The REST API could not" not in health.problem(webui.failures()[0].error)
     assert "The REST API: KeyError('route')" in health.report()
 
 

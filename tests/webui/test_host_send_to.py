@@ -196,18 +196,9 @@ def test_settings_page(webui):
     if webui.host != "sdnext":
         assert options["sadtalker_output_dir"].restrict_api
         assert not options["sadtalker_engine"].restrict_api
+    if webui.host in ("a1111", "forge", "reforge"):
         assert options["sadtalker_engine"].category_id == "postprocessing"
     assert all(info.comment_after for info in options.values())
-
-
-def test_settings_page_of_older_hosts(webui):
-    class OldOptionInfo:
-        def __init__(self, default=None, label="", component=None, component_args=None, section=None):
-            self.default, self.label, self.section = default, label, section
-
-    webui.shared.OptionInfo = OldOptionInfo
-    settings_page.add_settings()
-    assert webui.shared.opts.data_labels["sadtalker_by_date"].default is True
 
 
 def test_folder_setting_hides_where_the_host_hides_folders(webui):

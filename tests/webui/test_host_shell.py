@@ -450,6 +450,19 @@ def test_file_manager_gets_an_argument_list(monkeypatch, tmp_path):
         folders.show_folder(folder)
 
 
+def test_page_does_not_wait_for_what_is_refused(webui):
+    pytest.importorskip("gradio")
+    from sadtalker_ext.webui import generate
+
+    class Form:
+        def request(self, values):
+            raise PictureError("No portrait was given.")
+
+    outcome = generate.run(WebUIShell(), Form(), A, [])
+    assert "No portrait was given." in outcome.message
+    assert webui.progress.finished_tasks == [A]
+
+
 def test_newest_result_is_kept(a1111, tmp_path):
     from sadtalker_ext.options import Options
     from sadtalker_ext.pipeline import Result

@@ -217,6 +217,12 @@ def test_unforeseen_error_is_one_line(machine, monkeypatch):
     assert "ZeroDivisionError" in said
 
 
+def test_old_python_is_named_and_nothing_is_added(machine, monkeypatch):
+    monkeypatch.setattr(sys, "version_info", (3, 9, 18))
+    assert "needs Python 3.10 or newer" in machine.run()
+    assert machine.calls == []
+
+
 def test_failing_commands_become_text(install):
     python = [sys.executable, "-c"]
     assert install.call([*python, "print('fine')"]) == ""
