@@ -224,7 +224,9 @@ class _Run:
         renderer = None
         if self.engine.needs_portrait:
             if portrait is None:
-                raise OptionsError(f"The motion of the engine {self.engine.name} depends on the face; give a picture.")
+                raise OptionsError(
+                    f"The motion of the engine {self.engine.name} depends on the face; give a picture."
+                )
             renderer = self.prepare(portrait)
             self.check()
         track = self.engine.motion(
@@ -250,9 +252,7 @@ class _Run:
             None if alpha is None else hash(alpha.tobytes()),
             portrait.face.landmarks.tobytes(),
         )
-        renderer = _renderers.pop(key, None) or self.engine.renderer(
-            portrait, self.options, self.host
-        )
+        renderer = _renderers.pop(key, None) or self.engine.renderer(portrait, self.options, self.host)
         _renderers[key] = renderer
         while len(_renderers) > RENDERERS_KEPT:
             _renderers.popitem(last=False)

@@ -54,9 +54,7 @@ def _hz_to_mel(hz: float) -> float:
 
 
 def _mel_to_hz(mel: np.ndarray) -> np.ndarray:
-    return np.where(
-        mel < _KNEE_MEL, mel * _LINEAR, _KNEE_HZ * np.exp(_LOG_STEP * (mel - _KNEE_MEL))
-    )
+    return np.where(mel < _KNEE_MEL, mel * _LINEAR, _KNEE_HZ * np.exp(_LOG_STEP * (mel - _KNEE_MEL)))
 
 
 def mel_spectrogram(samples: np.ndarray) -> np.ndarray:

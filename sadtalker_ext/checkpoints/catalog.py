@@ -144,7 +144,9 @@ CATALOG: tuple[Checkpoint, ...] = (
         {"generator.first.conv.weight": (64, 3, 3, 3), "kp_detector.kp.weight": (15, 32, 3, 3, 3)},
     ),
     _older("audio2exp", "auido2exp_00300-model.pth", "expressions", {"model.mapping1.weight": (64, 577)}),
-    _older("audio2pose", "auido2pose_00140-model.pth", "head motion", {"model.netG.decoder.classbias": (46, 64)}),
+    _older(
+        "audio2pose", "auido2pose_00140-model.pth", "head motion", {"model.netG.decoder.classbias": (46, 64)}
+    ),
     _older("recon", "epoch_20.pth", "reconstruction", {"net_recon.backbone.conv1.weight": (64, 3, 7, 7)}),
     Checkpoint(
         id="face-alignment-detector",

@@ -25,7 +25,9 @@ def read_tensors(path: Path, prefix: str = "") -> dict[str, torch.Tensor]:
         else:
             found = dict(_walk(_from_torch(path), "", prefix))
     except OSError as error:
-        raise WeightsError(f"{path} cannot be read ({error.strerror or error}); check its permissions.") from error
+        raise WeightsError(
+            f"{path} cannot be read ({error.strerror or error}); check its permissions."
+        ) from error
     except pickle.UnpicklingError as error:
         raise WeightsError(
             f"{path} holds more than weights, which could run code; fetch the file anew from its author."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 from pathlib import Path
+from shutil import which
 from typing import TYPE_CHECKING
 
 from ..track import ARKIT, MotionTrack
@@ -86,7 +87,9 @@ def motion(
             check=check,
         )
     else:
-        pose = generators.track_reference(options.ref_pose, fps=fps, channels="pose", frames=frames, check=check)
+        pose = generators.track_reference(
+            options.ref_pose, fps=fps, channels="pose", frames=frames, check=check
+        )
     if options.idle is None:
         track = generators.generate_lips(
             speech, fps=fps, frames=frames, method=options.lips, check=check, progress=report

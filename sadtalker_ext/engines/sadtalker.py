@@ -36,10 +36,7 @@ def needs(models_dir: Path) -> tuple[Need, ...]:
         return Need(by_name(id).file, found is not None, f"sadtalker models download {id}", optional)
 
     sizes = [size for size in SIZES if complete(models_dir, size)]
-    packages = (
-        [weights(f"sadtalker-{size}") for size in sizes]
-        or [weights("sadtalker-256")]
-    )
+    packages = [weights(f"sadtalker-{size}") for size in sizes] or [weights("sadtalker-256")]
     return (
         Need("torch", find_spec("torch") is not None, "pip install torch"),
         Need("safetensors", find_spec("safetensors") is not None, "pip install safetensors"),
@@ -51,12 +48,13 @@ def needs(models_dir: Path) -> tuple[Need, ...]:
 
 def build_renderer(portrait: Portrait, options: Options, host: Host) -> Renderer:
     """The face render on this portrait; raises `WeightsError` where files are missing or damaged."""
+    from ..face.crop import as_mode
     from ..render.face3d import FaceRenderer, load_networks
 
     networks = load_networks(
         host.models_dir(), int(options.size), options.crop, host.device(), options.precision
     )
-    return FaceRenderer(portrait, networks, options.crop, batch=options.batch_size)
+    return FaceRenderer(portrait, networks, as_mode(options.crop), batch=options.batch_size)
 
 
 def shaping(options: Options) -> tuple[object, ...]:
@@ -133,7 +131,9 @@ def speaking(samples: np.ndarray, frames: int) -> np.ndarray:
     reach = round(HOLD_S * FEATURE_RATE)
     spread = np.convolve(loud, np.ones(2 * reach + 1), mode="same") > 0
     gate = smooth(spread.astype(np.float32), SETTLE_S * FEATURE_RATE)
-    return np.interp((np.arange(frames) + 0.5) / FPS, np.arange(len(gate)) / FEATURE_RATE, gate).astype(np.float32)
+    return np.interp((np.arange(frames) + 0.5) / FPS, np.arange(len(gate)) / FEATURE_RATE, gate).astype(
+        np.float32
+    )
 
 
 def _followed_blinks(options: Options, frames: int, check: Check) -> np.ndarray | None:

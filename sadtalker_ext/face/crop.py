@@ -40,6 +40,14 @@ class Box(NamedTuple):
         return Box(self.left + x, self.top + y, self.right + x, self.bottom + y)
 
 
+def as_mode(name: str) -> Mode:
+    """The mode of that name; raises `ValueError` for another."""
+    for mode in MODES:
+        if mode == name:
+            return mode
+    raise ValueError(f"no crop mode is called {name!r}")
+
+
 @dataclass(frozen=True)
 class FaceCrop:
     """Where a face is cut out.

@@ -40,7 +40,7 @@ def align_to_model(points: np.ndarray, model: np.ndarray, width: int, height: in
     system[0::2, :3] = system[1::2, 4:7] = model
     system[0::2, 3] = system[1::2, 7] = 1
     solution = np.linalg.lstsq(system, np.asarray(points, np.float64).reshape(-1), rcond=None)[0]
-    scale = (np.linalg.norm(solution[:3]) + np.linalg.norm(solution[4:7])) / 2
+    scale = float(np.linalg.norm(solution[:3]) + np.linalg.norm(solution[4:7])) / 2
     return Alignment(width, height, MODEL_SCALE / scale, solution[3], solution[7])
 
 

@@ -22,6 +22,8 @@ REDUCTION = 4  # of the picture before the hourglass
 class AntiAliasDown(nn.Module):
     """(N, 3, H, W) blurred and every fourth pixel of it; the kernel is a constant that checkpoints carry."""
 
+    weight: torch.Tensor
+
     def __init__(self) -> None:
         super().__init__()
         line = torch.exp(-(torch.arange(-BLUR_RADIUS, BLUR_RADIUS + 1).float() ** 2) / (2 * BLUR**2))

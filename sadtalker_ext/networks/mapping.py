@@ -34,6 +34,7 @@ class MappingNet(nn.Module):
 
     def __init__(self, coefficients: int = 70, hidden: int = HIDDEN, keypoints: int = 15) -> None:
         super().__init__()
+        self.inputs = coefficients
         self.first = nn.Sequential(nn.Conv1d(coefficients, hidden, 7))
         for layer in range(self.LAYERS):
             self.add_module(
@@ -52,7 +53,7 @@ class MappingNet(nn.Module):
     @property
     def coefficients(self) -> int:
         """How many coefficients a frame has: 70, or 73 with the crop's scale and place."""
-        return self.get_submodule("first.0").in_channels
+        return self.inputs
 
     def forward(self, window: torch.Tensor) -> HeadMotion:
         x = self.first(window)

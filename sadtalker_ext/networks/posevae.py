@@ -29,9 +29,7 @@ class ResidualConv(nn.Module):
             nn.ReLU(),
             nn.Conv2d(outputs, outputs, 3, padding=1),
         )
-        self.conv_skip = nn.Sequential(
-            nn.Conv2d(inputs, outputs, 3, stride, 1), nn.BatchNorm2d(outputs)
-        )
+        self.conv_skip = nn.Sequential(nn.Conv2d(inputs, outputs, 3, stride, 1), nn.BatchNorm2d(outputs))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.conv_block(x) + self.conv_skip(x)
@@ -106,12 +104,16 @@ class PoseVAE(nn.Module):
 
     TRAINING_ONLY = ("netG.encoder.", "netD_motion.")
 
-    def __init__(
-        self, width: int = 32, unet: int = 32, hidden: int = 128, styles: int = STYLES
-    ) -> None:
+    def __init__(self, width: int = 32, unet: int = 32, hidden: int = 128, styles: int = STYLES) -> None:
         super().__init__()
         self.audio_encoder = nn.ModuleDict({"audio_encoder": AudioEncoder(width)})
         self.netG = nn.ModuleDict({"decoder": PoseDecoder(16 * width, unet, hidden, styles)})
+
+    @property
+    def decoder(self) -> PoseDecoder:
+        decoder = self.netG["decoder"]
+        assert isinstance(decoder, PoseDecoder)
+        return decoder
 
     @classmethod
     def shaped_like(cls, state: Mapping[str, torch.Tensor]) -> PoseVAE:
@@ -131,7 +133,7 @@ class PoseVAE(nn.Module):
     def listen(self, mel: torch.Tensor) -> torch.Tensor:
         """(T, 6): what the decoder hears of each window (T, 80, 16); windows are independent of each other."""
         heard = self.audio_encoder["audio_encoder"](mel[:, None]).flatten(1)
-        return self.netG["decoder"].linear_audio(heard)
+        return self.decoder.linear_audio(heard)
 
     def decode(
         self, heard: torch.Tensor, source: torch.Tensor, style: int, noise: torch.Tensor
@@ -150,7 +152,7 @@ class PoseVAE(nn.Module):
         if rest:  # the last 32 windows once more, of which only the rows that are new are kept
             last = later[-BLOCK:]
             blocks.append(torch.cat([later[:1].expand(BLOCK - len(last), -1), last]))
-        motion = self.netG["decoder"](source, noise, style, torch.stack(blocks))
+        motion = self.decoder(source, noise, style, torch.stack(blocks))
         parts = [still, motion[:whole].flatten(0, 1)]
         if rest:
             parts.append(motion[-1, BLOCK - rest :])

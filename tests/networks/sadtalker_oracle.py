@@ -17,7 +17,9 @@ ORACLE = next(
 )
 SALTS = {"mapping_00109": "map109:", "mapping_00229": "map229:"}
 
-needs_oracle = pytest.mark.skipif(ORACLE is None, reason="needs ../shared/oracle/sadtalker beside the project")
+needs_oracle = pytest.mark.skipif(
+    ORACLE is None, reason="needs ../shared/oracle/sadtalker beside the project"
+)
 
 
 @lru_cache

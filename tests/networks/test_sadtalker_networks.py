@@ -75,9 +75,7 @@ def test_expressions() -> None:
     close(part, group["exp_coeff"][:7])  # frames do not depend on each other
 
 
-@pytest.mark.parametrize(
-    ("frames", "style"), [(75, 0), (75, 45), (20, 3), (33, 10), (65, 10), (1, 0)]
-)
+@pytest.mark.parametrize(("frames", "style"), [(75, 0), (75, 45), (20, 3), (33, 10), (65, 10), (1, 0)])
 def test_head_motion(frames: int, style: int) -> None:
     group, posevae = golden("audio2pose"), network("audio2pose")
     case = f"T{frames}_style{style}"
@@ -143,7 +141,9 @@ def test_frames_of_512_px() -> None:
     group, generator = golden("render512"), faster(network("generator", "512:"))
     features = generator.encode(picture(group))
     frame = generator(features, array(group, "kp_driving")[:1], array(group, "kp_source"))[0]
-    close_frame(frame.unflatten(1, (64, 8)).unflatten(3, (64, 8)).mean((2, 4)), group["prediction_down8_mean"])
+    close_frame(
+        frame.unflatten(1, (64, 8)).unflatten(3, (64, 8)).mean((2, 4)), group["prediction_down8_mean"]
+    )
     close_frame(frame[:, ::8, ::8], group["prediction_stride8"])
     close_frame(frame[:, 200:264, 200:264], group["prediction_crop_200_264"])
     close_frame(frame[:, :32, :32], group["prediction_crop_tl32"])

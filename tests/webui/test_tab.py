@@ -106,7 +106,9 @@ def test_engines_say_what_they_miss(monkeypatch: pytest.MonkeyPatch) -> None:
     from sadtalker_ext.engines import ENGINES, Need
 
     assert tab.engine_states() == "auto takes instant"
-    other = replace(ENGINES["instant"], name="other", needs=lambda folder: (Need("weights", False, "get them"),))
+    other = replace(
+        ENGINES["instant"], name="other", needs=lambda folder: (Need("weights", False, "get them"),)
+    )
     third = replace(ENGINES["instant"], name="third")
     monkeypatch.setattr(tab, "ENGINES", {**ENGINES, "other": other, "third": third})
     assert tab.engine_states() == "auto takes instant · other still needs weights · third is ready"

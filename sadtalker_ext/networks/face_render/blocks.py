@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 
 class ConvBlock(nn.Module):
@@ -23,15 +24,25 @@ class ConvBlock(nn.Module):
         slope: float = 0.0,
     ) -> None:
         super().__init__()
-        conv, norm = (nn.Conv2d, nn.BatchNorm2d) if dimensions == 2 else (nn.Conv3d, nn.BatchNorm3d)
-        self.conv: nn.Module = conv(inputs, outputs, 3, padding=1)
-        self.norm: nn.Module = norm(outputs)
+        flat = dimensions == 2
+        self.conv: nn.Conv2d | nn.Conv3d = (nn.Conv2d if flat else nn.Conv3d)(inputs, outputs, 3, padding=1)
+        self.norm: nn.Module = (nn.BatchNorm2d if flat else nn.BatchNorm3d)(outputs)
         self.up, self.down, self.slope = up, down, slope
+
+    def fold(self) -> None:
+        """Put the batch norm, as it is at inference, into the convolution."""
+        if isinstance(self.norm, (nn.BatchNorm2d, nn.BatchNorm3d)):
+            self.conv = fuse_conv_bn_eval(self.conv, self.norm)
+            self.norm = nn.Identity()
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         if self.up:
             x = double(x)
-        x = F.leaky_relu(self.norm(self.conv(x)), self.slope) if self.slope else F.relu(self.norm(self.conv(x)))
+        x = (
+            F.leaky_relu(self.norm(self.conv(x)), self.slope)
+            if self.slope
+            else F.relu(self.norm(self.conv(x)))
+        )
         return halve(x) if self.down else x
 
 

@@ -41,9 +41,7 @@ class HourglassDecoder(nn.Module):
         super().__init__()
         skips = (*encoder[-2::-1], inputs)
         sizes = (encoder[-1], *(width + skip for width, skip in zip(widths, skips)))
-        self.up_blocks = nn.ModuleList(
-            ConvBlock(i, o, dimensions=3, up=True) for i, o in zip(sizes, widths)
-        )
+        self.up_blocks = nn.ModuleList(ConvBlock(i, o, dimensions=3, up=True) for i, o in zip(sizes, widths))
         self.channels = sizes[-1]
         self.conv = nn.Conv3d(self.channels, self.channels, 3, padding=1)
         self.norm = nn.BatchNorm3d(self.channels)

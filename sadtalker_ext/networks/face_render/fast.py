@@ -68,7 +68,9 @@ def _start(kind: int) -> int:
 def _fold_rows(weight: torch.Tensor, kind: int) -> torch.Tensor:
     """A kernel's three rows as those that are left where the enlarged rows repeat."""
     top, centre, bottom = weight.unbind(2)
-    rows = {FIRST: [top, centre + bottom], MIDDLE: [top + centre + bottom], LAST: [top + centre, bottom]}[kind]
+    rows = {FIRST: [top, centre + bottom], MIDDLE: [top + centre + bottom], LAST: [top + centre, bottom]}[
+        kind
+    ]
     return torch.stack(rows, dim=2)
 
 
@@ -77,9 +79,9 @@ class Steering(nn.Module):
 
     def __init__(self, norms: Sequence[Spade], factor: int) -> None:
         super().__init__()
-        shared = [norm.mlp_shared[0] for norm in norms]
+        shared = [norm.shared for norm in norms]
         self.shared = ConvOnEnlarged(
-            torch.cat([conv.weight for conv in shared]), torch.cat([conv.bias for conv in shared]), factor
+            torch.cat([conv.weight for conv in shared]), torch.cat([_bias(conv) for conv in shared]), factor
         )
         self.heads = nn.ModuleList(_scale_and_shift(norm) for norm in norms)
 
@@ -92,11 +94,9 @@ class Steering(nn.Module):
 
 def _scale_and_shift(norm: Spade) -> nn.Conv2d:
     gamma, beta = norm.mlp_gamma, norm.mlp_beta
-    assert gamma.bias is not None
-    assert beta.bias is not None
     conv = nn.Conv2d(gamma.in_channels, 2 * gamma.out_channels, 3, padding=1)
     conv.weight.data = torch.cat([gamma.weight, beta.weight])
-    conv.bias = nn.Parameter(torch.cat([gamma.bias + 1, beta.bias]))  # the 1 of 1 + gamma
+    conv.bias = nn.Parameter(torch.cat([_bias(gamma) + 1, _bias(beta)]))  # the 1 of 1 + gamma
     return conv
 
 
@@ -117,6 +117,11 @@ class FastSpadeBlock(nn.Module):
         y = F.instance_norm(y, eps=EPSILON)
         y = self.conv_1(F.leaky_relu_(_steer(y, *next(steering)), SLOPE))
         return y + (x if self.conv_s is None else self.conv_s(_steer(normal, *next(steering))))
+
+
+def _bias(conv: nn.Conv2d) -> torch.Tensor:
+    assert conv.bias is not None
+    return conv.bias
 
 
 def _steer(normal: torch.Tensor, scale: torch.Tensor, shift: torch.Tensor) -> torch.Tensor:
@@ -140,7 +145,7 @@ class FastSpadeDecoder(nn.Module):
         super().__init__()
         self.fc, self.conv_img = decoder.fc, decoder.conv_img
         self.blocks = nn.ModuleList(
-            FastSpadeBlock(decoder.get_submodule(f"G_middle_{number}"), 1) for number in range(decoder.middle)
+            FastSpadeBlock(decoder.middle_block(number), 1) for number in range(decoder.middle)
         )
         self.up_0, self.up_1 = FastSpadeBlock(decoder.up_0, 2), FastSpadeBlock(decoder.up_1, 4)
 
@@ -159,7 +164,7 @@ def faster(generator: Generator) -> Generator:
         made = deepcopy(generator).eval()
         for module in made.modules():
             if isinstance(module, ConvBlock):
-                fuse = torch.nn.utils.fusion.fuse_conv_bn_eval
-                module.conv, module.norm = fuse(module.conv, module.norm), nn.Identity()
+                module.fold()
+        assert isinstance(made.decoder, SpadeDecoder)
         made.decoder = FastSpadeDecoder(made.decoder)
     return made.requires_grad_(False)

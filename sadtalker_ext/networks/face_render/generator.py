@@ -37,9 +37,7 @@ class Generator(nn.Module):
         super().__init__()
         self.depth = depth
         self.first = ConvBlock(3, encoder[0])
-        self.down_blocks = nn.ModuleList(
-            ConvBlock(i, o, down=True) for i, o in zip(encoder, encoder[1:])
-        )
+        self.down_blocks = nn.ModuleList(ConvBlock(i, o, down=True) for i, o in zip(encoder, encoder[1:]))
         self.second = nn.Conv2d(encoder[-1], channels * depth, 1)
         self.resblocks_3d = nn.Sequential()
         for number in range(blocks):
@@ -47,7 +45,7 @@ class Generator(nn.Module):
         self.dense_motion_network = motion or DenseMotion(channels, depth)
         self.third = ConvBlock(channels * depth, label, slope=0.01)
         self.fourth = nn.Conv2d(label, label, 1)
-        self.decoder = decoder or SpadeDecoder(label)
+        self.decoder: nn.Module = decoder or SpadeDecoder(label)
 
     @classmethod
     def shaped_like(cls, state: Mapping[str, torch.Tensor]) -> Generator:
@@ -72,13 +70,9 @@ class Generator(nn.Module):
         volume = self.resblocks_3d(self.second(x).unflatten(1, (-1, self.depth)))
         return SourceFeatures(volume, self.dense_motion_network.compressed(volume))
 
-    def forward(
-        self, features: SourceFeatures, driving: torch.Tensor, source: torch.Tensor
-    ) -> torch.Tensor:
+    def forward(self, features: SourceFeatures, driving: torch.Tensor, source: torch.Tensor) -> torch.Tensor:
         """Frames (N, 3, S, S), RGB 0..1, for driving key points (N, K, 3); source: (1 or N, K, 3)."""
-        warp = self.dense_motion_network(
-            features.compressed, driving, source.expand(len(driving), -1, -1)
-        )
+        warp = self.dense_motion_network(features.compressed, driving, source.expand(len(driving), -1, -1))
         volume = features.volume.expand(len(driving), -1, -1, -1, -1)
         moved = F.grid_sample(volume, warp.deformation.to(volume.dtype), align_corners=False).flatten(1, 2)
         label = self.fourth(self.third(moved))

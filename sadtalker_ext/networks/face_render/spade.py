@@ -20,6 +20,9 @@ class SpectralConv(nn.Module):
     The singular vectors are the checkpoint's; nothing is iterated at inference.
     """
 
+    weight_u: torch.Tensor
+    weight_v: torch.Tensor
+
     def __init__(self, inputs: int, outputs: int, kernel: int, bias: bool = True) -> None:
         super().__init__()
         self.weight_orig = nn.Parameter(torch.zeros(outputs, inputs, kernel, kernel))
@@ -45,6 +48,13 @@ class Spade(nn.Module):
         self.mlp_shared = nn.Sequential(nn.Conv2d(label, hidden, 3, padding=1), nn.ReLU())
         self.mlp_gamma = nn.Conv2d(hidden, channels, 3, padding=1)
         self.mlp_beta = nn.Conv2d(hidden, channels, 3, padding=1)
+
+    @property
+    def shared(self) -> nn.Conv2d:
+        """The convolution of the map that scale and shift have in common."""
+        conv = self.mlp_shared[0]
+        assert isinstance(conv, nn.Conv2d)
+        return conv
 
     def forward(self, x: torch.Tensor, seg: torch.Tensor) -> torch.Tensor:
         shared = self.mlp_shared(F.interpolate(seg, size=x.shape[2:], mode="nearest"))
@@ -87,9 +97,7 @@ class SpadeDecoder(nn.Module):
         self.middle = middle
         for number in range(middle):
             self.add_module(f"G_middle_{number}", SpadeBlock(width, width, label, hidden))
-        self.up_0, self.up_1 = (
-            SpadeBlock(i, o, label, hidden) for i, o in zip((width, up[0]), up)
-        )
+        self.up_0, self.up_1 = (SpadeBlock(i, o, label, hidden) for i, o in zip((width, up[0]), up))
         self.conv_img = nn.Conv2d(up[-1], 3, 3, padding=1)
 
     @classmethod
@@ -105,10 +113,15 @@ class SpadeDecoder(nn.Module):
             (up[0], up[1]),
         )
 
+    def middle_block(self, number: int) -> SpadeBlock:
+        block = self.get_submodule(f"G_middle_{number}")
+        assert isinstance(block, SpadeBlock)
+        return block
+
     def forward(self, seg: torch.Tensor) -> torch.Tensor:
         x = self.fc(seg)
         for number in range(self.middle):
-            x = self.get_submodule(f"G_middle_{number}")(x, seg)
+            x = self.middle_block(number)(x, seg)
         x = self.up_0(double(x), seg)
         x = self.up_1(double(x), seg)
         return torch.sigmoid(self.conv_img(F.leaky_relu(x, SLOPE)))

@@ -24,7 +24,9 @@ KEPT = 2  # sets of networks in memory
 class FaceNetworks:
     """All networks for one size and kind of crop. Each is read from its file on first use, and once."""
 
-    def __init__(self, sources: Sources, whole_picture: bool, device: torch.device, kind: torch.dtype) -> None:
+    def __init__(
+        self, sources: Sources, whole_picture: bool, device: torch.device, kind: torch.dtype
+    ) -> None:
         self.sources, self.device, self.kind = sources, device, kind
         self._whole = whole_picture
 
@@ -75,7 +77,9 @@ def dtype_for(precision: str, device: str) -> torch.dtype:
     if precision == "auto":
         return torch.float32 if device == "cpu" else torch.float16
     if precision == "bfloat16" and device == "cpu" and not _has_bfloat16():
-        raise OptionsError("This CPU has no bfloat16 arithmetic, which would be slower; use --precision float32.")
+        raise OptionsError(
+            "This CPU has no bfloat16 arithmetic, which would be slower; use --precision float32."
+        )
     return getattr(torch, precision)
 
 

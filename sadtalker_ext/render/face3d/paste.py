@@ -49,10 +49,14 @@ class Paster:
     def __call__(self, frames: torch.Tensor) -> torch.Tensor:
         """uint8 (N, h, w, 3) contents of the box from frames (N, 3, S, S), 0..1."""
         size = (self.box.height, self.box.width)
-        frames = F.interpolate(frames.float(), size=size, mode="bilinear", antialias=True, align_corners=False)
+        frames = F.interpolate(
+            frames.float(), size=size, mode="bilinear", antialias=True, align_corners=False
+        )
         error = self._below_edge - self._cells(frames)[:, :, self._edge]  # (N, 3, edge cells)
         membrane = (error @ self._spread.T).unflatten(2, self._grid)
-        frames = (frames + F.interpolate(membrane, size=size, mode="bilinear", align_corners=False)).clamp_(0, 1)
+        frames = (frames + F.interpolate(membrane, size=size, mode="bilinear", align_corners=False)).clamp_(
+            0, 1
+        )
         rows, columns = self._fading
         light = frames[:, :, rows, columns] ** GAMMA
         blended = (self._below_linear + self._share * (light - self._below_linear)) ** (1 / GAMMA)

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from ...face import Portrait
     from .networks import FaceNetworks
 
-COEFFICIENTS = 70  # of a track's row that MappingNet sees; "full" modes append the source's place under the model
+COEFFICIENTS = (
+    70  # of a track's row that MappingNet sees; "full" modes append the source's place under the model
+)
 VIEW = slice(70, 73)  # yaw, pitch, roll in degrees
 VIEW_SHARE = slice(73, 76)
 MAPPED_AT_ONCE = 64  # frames
@@ -44,7 +46,7 @@ class FaceRenderer:
         whole = mode in ("full", "extfull")
         side = source.square.shape[0]
         self.size = (portrait.width, portrait.height) if whole else (side, source.height)
-        self.region: Box = source.box if whole else Box(0, 0, *self.size)
+        self.region: tuple[int, int, int, int] = source.box if whole else Box(0, 0, *self.size)
         self._paster = Paster(portrait.image, source.box, self._device) if whole else None
         self._alpha = portrait.alpha if whole else None
         self.has_alpha = self._alpha is not None
@@ -87,7 +89,9 @@ class FaceRenderer:
             for part in points.split(self._batch):
                 if check is not None:
                     check()
-                made = self._copied(self._finish(self.networks.generator(self._features, part, self._source_points)))
+                made = self._copied(
+                    self._finish(self.networks.generator(self._features, part, self._source_points))
+                )
                 if waiting is not None:
                     yield _arrived(*waiting)
                 waiting = made
@@ -125,7 +129,9 @@ class FaceRenderer:
         width, height = self.size
         pixels = (frames.float() * 255).round_().clamp_(0, 255)
         if height != pixels.shape[2]:
-            pixels = torch.nn.functional.interpolate(pixels, (height, width), mode="bilinear", align_corners=False)
+            pixels = torch.nn.functional.interpolate(
+                pixels, (height, width), mode="bilinear", align_corners=False
+            )
             pixels = pixels.round_()
         return pixels.to(torch.uint8).permute(0, 2, 3, 1)
 

@@ -75,7 +75,7 @@ class Routes:
         return answer(catalogue.version_document(self.jobs.shell, self.limits))
 
     async def engines(self, request: Request, user: str) -> Response:
-        return answer({"engines": await to_thread.run_sync(catalogue.engine_rows, shell)})
+        return answer({"engines": await to_thread.run_sync(catalogue.engine_rows, self.jobs.shell)})
 
     async def models(self, request: Request, user: str) -> Response:
         return answer({"models": await to_thread.run_sync(catalogue.model_rows, self.jobs.shell)})
