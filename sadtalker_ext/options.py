@@ -335,8 +335,8 @@ class Options:
         "full",
         "choice",
         "face",
-        "what the engine sadtalker draws: the face within the whole picture (full, extfull: with more around it), "
-        "the face alone (crop, extcrop), or the whole picture as a face (resize)",
+        "what the engine sadtalker draws: the face within the whole picture (full; extfull: with more around "
+        "it), the face alone (crop, extcrop), or the whole picture as a face (resize)",
         choices=("full", "extfull", "crop", "extcrop", "resize"),
     )
     size: str = _knob(

@@ -1,4 +1,4 @@
-"""Turns 16 kHz speech into the normalised mel windows that ExpNet and PoseVAE were trained on, one a video frame."""
+"""16 kHz speech into the normalised mel windows that ExpNet and PoseVAE were trained on, one a frame."""
 
 from __future__ import annotations
 
@@ -90,5 +90,5 @@ def mel_windows(mel: np.ndarray, first: int, last: int) -> np.ndarray:
 
 
 def silent_windows(frames: int) -> np.ndarray:
-    """Windows for a portrait without speech, (frames, 80, 16): all zero, as the networks know it from idling."""
+    """(frames, 80, 16) windows for a portrait without speech: all zero, as the published system idles."""
     return np.zeros((frames, BANDS, STEPS), np.float32)

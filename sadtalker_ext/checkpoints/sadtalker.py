@@ -76,7 +76,7 @@ def _old_files_complete(models_dir: Path) -> bool:
 
 
 def loaded(shaped_like: Callable[[Mapping[str, torch.Tensor]], N], state: dict[str, torch.Tensor]) -> N:
-    """A network with these weights, for inference; raises `WeightsError` where they are those of another network."""
+    """A network with these weights, for inference; `WeightsError` where they are those of another one."""
     unused = getattr(shaped_like, "__self__", None)
     skipped = getattr(unused, "TRAINING_ONLY", ())
     kept = {name: tensor for name, tensor in state.items() if not name.startswith(tuple(skipped))}

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 def read_tensors(path: Path, prefix: str = "") -> dict[str, torch.Tensor]:
     """The tensors whose dotted names begin with `prefix`, under what follows it.
 
-    path: a .safetensors file, or what torch.save wrote; its dictionaries' keys are joined by dots. The file stays
-    mapped into memory and is read page by page. Raises `WeightsError` where it cannot be read.
+    path: a .safetensors file, or what torch.save wrote; its dictionaries' keys are joined by dots. The file
+    stays mapped into memory and is read page by page. Raises `WeightsError` where it cannot be read.
     """
     try:
         if path.suffix == ".safetensors":
@@ -51,7 +51,7 @@ def _from_safetensors(path: Path, prefix: str) -> dict[str, torch.Tensor]:
 
 
 def _from_torch(path: Path) -> Any:
-    # WebUIs replace torch.load by a function of their own, which refuses good files and returns None for them.
+    # WebUIs replace torch.load by a function of their own, which refuses good files and returns None then.
     from torch.serialization import load
 
     try:

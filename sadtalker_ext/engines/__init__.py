@@ -19,7 +19,7 @@ ENGINES: Mapping[str, Engine] = MappingProxyType({engine.name: engine for engine
 
 
 def ready_engines(models_dir: Path | None = None) -> Iterator[Engine]:
-    """Engines that can run now, best first. models_dir: where weights are looked for; None is the standalone folder."""
+    """Engines that can run now, best first; models_dir: the folder for weights, None the standalone one."""
     folder = models_dir or StandaloneHost().models_dir()
     return (engine for engine in ENGINES.values() if not engine.missing(folder))
 

@@ -37,10 +37,10 @@ class Need:
 class Engine:
     """A named composition of motion generators and a renderer.
 
-    needs(models_dir): what it uses. renderer(portrait, options, host): everything that depends on the picture alone,
-    ready to render tracks. renderer_key(options): the options that shape it. motion(speech, frames, options, renderer,
-    check, report): the motion track, `frames` rows in `space`; `renderer` is None where the motion alone is wanted and
-    `needs_portrait` is False.
+    needs(models_dir): what it uses. renderer(portrait, options, host): everything that depends on the picture
+    alone, ready to render tracks. renderer_key(options): the options that shape it. motion(speech, frames,
+    options, renderer, check, report): the motion track, `frames` rows in `space`; `renderer` is None where
+    the motion alone is wanted and `needs_portrait` is False.
     """
 
     name: str

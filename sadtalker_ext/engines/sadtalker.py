@@ -1,4 +1,4 @@
-"""The engine `sadtalker`: ExpNet's expressions and PoseVAE's head motion, drawn by the 3D-aware face render."""
+"""The engine `sadtalker`: ExpNet's expressions and PoseVAE's head motion, drawn by a neural face render."""
 
 from __future__ import annotations
 

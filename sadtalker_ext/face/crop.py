@@ -70,8 +70,8 @@ class FaceCrop:
 def face_crop(landmarks: np.ndarray, width: int, height: int) -> FaceCrop:
     """The crop around a face in a picture of `width` × `height` px.
 
-    landmarks: (68, 2) x, y in pixels. After FFHQ's alignment, of which only the bounding box is used: nothing is
-    turned.
+    landmarks: (68, 2) x, y in pixels. After FFHQ's alignment, of which only the bounding box is used: nothing
+    is turned.
     """
     corners, side = _face_square(np.asarray(landmarks, np.float64))
     shrink = int(np.floor(side / OUTPUT * 0.5))
@@ -97,7 +97,7 @@ def face_crop(landmarks: np.ndarray, width: int, height: int) -> FaceCrop:
 
 
 def _face_square(landmarks: np.ndarray) -> tuple[np.ndarray, float]:
-    """Corners (4, 2) of the square around a face: top left, bottom left, bottom right, top right; and its side in px."""
+    """The square around a face: corners (4, 2) from the top left by the bottom left, and its side in px."""
     left, right = landmarks[EYE_LEFT].mean(axis=0), landmarks[EYE_RIGHT].mean(axis=0)
     eyes, between = (left + right) / 2, right - left
     to_mouth = landmarks[list(MOUTH_CORNERS)].mean(axis=0) - eyes

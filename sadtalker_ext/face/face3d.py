@@ -1,4 +1,4 @@
-"""A square picture of a face and its landmarks into the 224-px picture that the 3DMM reconstruction looks at."""
+"""A square picture of a face and its landmarks into the 224-px picture that 3DMM reconstruction looks at."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import numpy as np
 INPUT = 224  # px
 MODEL_SCALE = 102.0  # px that the model's unit length takes in the input
 
-# Groups of landmarks of the 68-point scheme (from 0), whose means are: left eye, right eye, nose tip, mouth corners.
-# An eye is the mean of its upper lid's first and its lower lid's first point, as the network was trained.
+# Groups of landmarks of the 68-point scheme (from 0), whose means are: left eye, right eye, nose tip, mouth
+# corners. An eye is the mean of its two corners, as the network was trained.
 GROUPS: tuple[tuple[int, ...], ...] = ((36, 39), (42, 45), (30,), (48,), (54,))
 
 
 class Alignment(NamedTuple):
-    """How a picture of (width, height) px was laid under the model: scaled, then shifted to t_x, t_y (y upwards)."""
+    """How a picture of (width, height) px was laid under the model: scaled, moved to t_x, t_y (y up)."""
 
     width: float
     height: float

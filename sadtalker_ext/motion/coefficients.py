@@ -1,4 +1,4 @@
-"""Rules around SadTalker's networks: blink schedules, smoothed pose, coefficient windows and head turns over time."""
+"""Rules around SadTalker's networks: blink schedules, smoothed pose, coefficient windows, head turns."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def steady_window(row: np.ndarray) -> np.ndarray:
 
 
 def turns(degrees: Sequence[float], frames: int) -> np.ndarray:
-    """(frames,) degrees: from each given angle towards the next at one speed; one angle, or equal ones, are held.
+    """(frames,) degrees: from each given angle towards the next at one speed; one angle, or equal ones, stay.
 
     Each stretch begins exactly at its angle and ends a step before the next one, as in the published system.
     """

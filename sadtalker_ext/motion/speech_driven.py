@@ -19,7 +19,7 @@ Report = Callable[[int, int], None]  # done, total
 
 
 def pose_noise(frames: int, seed: int) -> np.ndarray:
-    """Standard normal noise for PoseVAE, float32 (blocks, 64): what makes one head motion differ from another."""
+    """Standard normal noise for PoseVAE, float32 (blocks, 64): what makes head motions differ."""
     shape = (PoseVAE.blocks(frames), LATENT)
     return np.random.default_rng(seed).standard_normal(shape, dtype=np.float32)
 

@@ -1,4 +1,4 @@
-"""Mel windows into embeddings: the convolutional encoder that ExpNet and PoseVAE each have their own copy of."""
+"""Mel windows into embeddings: the convolutional encoder of which ExpNet and PoseVAE have a copy each."""
 
 from __future__ import annotations
 

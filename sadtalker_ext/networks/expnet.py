@@ -1,4 +1,4 @@
-"""ExpNet: one mel window, the source's expression and how far the eyes are shut into 64 expression coefficients."""
+"""ExpNet: a mel window, the source's expression and how far the eyes are shut into 64 coefficients."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class ExpNet(nn.Module):
     def forward(self, mel: torch.Tensor, reference: torch.Tensor, shut: torch.Tensor) -> torch.Tensor:
         """Expression coefficients (N, 64).
 
-        mel: (N, 1, 80, 16), -4..4. reference: (N, 64), the source's expression. shut: (N, 1), 0 open .. 1 shut.
+        mel: (N, 1, 80, 16), -4..4. reference: (N, 64), the source's expression. shut: (N, 1), 0 open, 1 shut.
         """
         heard = self.audio_encoder(mel).flatten(1)
         return self.mapping1(torch.cat([heard, reference, shut], dim=1))

@@ -42,10 +42,10 @@ class KeyPointHourglass(nn.Module):
         super().__init__()
         self.depth = depth
         self.down_blocks, self.up_blocks = nn.Sequential(), nn.Sequential()
-        for number, (inputs, outputs) in enumerate(zip((3, *down), down)):
+        for number, (inputs, outputs) in enumerate(zip((3, *down), down, strict=False)):
             self.down_blocks.add_module(f"down{number}", ConvBlock(inputs, outputs, down=True))
         self.conv = nn.Conv2d(down[-1], down[-1] * depth, 1)
-        for number, (inputs, outputs) in enumerate(zip((down[-1], *up), up)):
+        for number, (inputs, outputs) in enumerate(zip((down[-1], *up), up, strict=False)):
             self.up_blocks.add_module(f"up{number}", ConvBlock(inputs, outputs, dimensions=3, up=True))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -54,7 +54,7 @@ class KeyPointHourglass(nn.Module):
 
 
 class KeyPointDetector(nn.Module):
-    """face-vid2vid's canonical key points (arXiv 2011.15126): RGB 0..1 (N, 3, S, S) -> (N, 15, 3), x y z in -1..1."""
+    """face-vid2vid's canonical key points (arXiv 2011.15126): RGB 0..1 (N, 3, S, S) -> (N, 15, 3)."""
 
     def __init__(
         self,

@@ -131,7 +131,7 @@ class PoseVAE(nn.Module):
         return -(-(frames - 1) // BLOCK)
 
     def listen(self, mel: torch.Tensor) -> torch.Tensor:
-        """(T, 6): what the decoder hears of each window (T, 80, 16); windows are independent of each other."""
+        """(T, 6): what the decoder hears of each window (T, 80, 16); each is heard by itself."""
         heard = self.audio_encoder["audio_encoder"](mel[:, None]).flatten(1)
         return self.decoder.linear_audio(heard)
 

@@ -1,4 +1,4 @@
-"""The reference's recorded inputs and outputs, and weights made on the fly; tests skip where they are absent."""
+"""The reference's recorded inputs and outputs, and weights made on the fly; tests skip without them."""
 
 from __future__ import annotations
 

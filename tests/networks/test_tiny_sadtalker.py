@@ -1,4 +1,4 @@
-"""SadTalker's networks at tiny widths: shapes, sizes read back from weights, and the rearranged face render."""
+"""SadTalker's networks at tiny widths: shapes, sizes read back from weights, the rearranged render."""
 
 from __future__ import annotations
 

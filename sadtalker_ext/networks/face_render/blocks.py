@@ -87,7 +87,7 @@ def coordinate_grid(shape: Sequence[int], like: torch.Tensor) -> torch.Tensor:
 
 
 def module_widths(state: Mapping[str, torch.Tensor], pattern: str) -> tuple[int, ...]:
-    """Output channels of the layers 0, 1, … whose weights are called `pattern.format(number)` in a state dict."""
+    """Output channels of the layers 0, 1, … whose weights a state dict calls `pattern.format(number)`."""
     widths: list[int] = []
     while (name := pattern.format(len(widths))) in state:
         widths.append(state[name].shape[0])

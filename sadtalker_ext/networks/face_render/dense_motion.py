@@ -16,17 +16,22 @@ NEGLIGIBLE = 1e-3  # shares of the mask below this are dropped
 
 
 class Warp(NamedTuple):
-    """deformation: (N, d, h, w, 3) places to sample, x y z in -1..1. occlusion: (N, 1, h, w), 0 hidden .. 1."""
+    """How a frame is drawn from the source.
+
+    deformation: (N, d, h, w, 3) places to sample, x y z in -1..1. occlusion: (N, 1, h, w), 0 hidden .. 1.
+    mask: (N, K + 1, d, h, w) shares of standing still and of each key point's motion in the deformation.
+    """
 
     deformation: torch.Tensor
     occlusion: torch.Tensor
+    mask: torch.Tensor
 
 
 class HourglassEncoder(nn.Module):
     def __init__(self, inputs: int, widths: Sequence[int]) -> None:
         super().__init__()
         self.down_blocks = nn.ModuleList(
-            ConvBlock(i, o, dimensions=3, down=True) for i, o in zip((inputs, *widths), widths)
+            ConvBlock(i, o, dimensions=3, down=True) for i, o in zip((inputs, *widths), widths, strict=False)
         )
 
     def forward(self, x: torch.Tensor) -> list[torch.Tensor]:
@@ -40,8 +45,10 @@ class HourglassDecoder(nn.Module):
     def __init__(self, inputs: int, encoder: Sequence[int], widths: Sequence[int]) -> None:
         super().__init__()
         skips = (*encoder[-2::-1], inputs)
-        sizes = (encoder[-1], *(width + skip for width, skip in zip(widths, skips)))
-        self.up_blocks = nn.ModuleList(ConvBlock(i, o, dimensions=3, up=True) for i, o in zip(sizes, widths))
+        sizes = (encoder[-1], *(width + skip for width, skip in zip(widths, skips, strict=True)))
+        self.up_blocks = nn.ModuleList(
+            ConvBlock(i, o, dimensions=3, up=True) for i, o in zip(sizes, widths, strict=False)
+        )
         self.channels = sizes[-1]
         self.conv = nn.Conv3d(self.channels, self.channels, 3, padding=1)
         self.norm = nn.BatchNorm3d(self.channels)
@@ -99,18 +106,15 @@ class DenseMotion(nn.Module):
         )
 
     def compressed(self, volume: torch.Tensor) -> torch.Tensor:
-        """What of the source's features (N, channels, d, h, w) the motion looks at; depends on the source only."""
+        """What of the source's features (N, channels, d, h, w) the motion looks at."""
         return F.relu(self.norm(self.compress(volume)))
 
     def forward(self, compressed: torch.Tensor, driving: torch.Tensor, source: torch.Tensor) -> Warp:
         """The warp from source to driving key points (N, K, 3); compressed: (N or 1, c, d, h, w)."""
-        grid = coordinate_grid(compressed.shape[2:], compressed)
         count, points = driving.shape[:2]
-        # In float32 throughout: these are places, and half precision knows only 2,048 of them.
+        grid = coordinate_grid(compressed.shape[2:], compressed)
         at_driving = grid - driving[:, :, None, None, None]
-        motions = torch.cat(  # (N, K + 1, d, h, w, 3); the first is no motion at all
-            [grid.expand(count, 1, *grid.shape), at_driving + source[:, :, None, None, None]], dim=1
-        )
+        motions = _motions(grid, at_driving, source)
         at_source = grid - source[:, :, None, None, None]
         heat = torch.exp(-0.5 * at_driving.square().sum(-1) / SPREAD)
         heat = heat - torch.exp(-0.5 * at_source.square().sum(-1) / SPREAD)
@@ -128,4 +132,20 @@ class DenseMotion(nn.Module):
         mask = torch.where(mask < NEGLIGIBLE, 0.0, mask)
         deformation = (mask[..., None] * motions).sum(1)
         occlusion = torch.sigmoid(self.occlusion(features.flatten(1, 2)).float())
-        return Warp(deformation, occlusion)
+        return Warp(deformation, occlusion, mask)
+
+
+def _motions(grid: torch.Tensor, at_driving: torch.Tensor, source: torch.Tensor) -> torch.Tensor:
+    """(N, K + 1, d, h, w, 3) places that each motion alone would sample; the first is no motion at all.
+
+    In float32 throughout: these are places, and half precision knows only 2,048 of them.
+    """
+    still = grid.expand(len(at_driving), 1, *grid.shape)
+    return torch.cat([still, at_driving + source[:, :, None, None, None]], dim=1)
+
+
+def deformation_of(mask: torch.Tensor, driving: torch.Tensor, source: torch.Tensor) -> torch.Tensor:
+    """(N, d, h, w, 3) places to sample for key points (N, K, 3) under a known mask (N, K + 1, d, h, w)."""
+    grid = coordinate_grid(mask.shape[2:], mask)
+    motions = _motions(grid, grid - driving[:, :, None, None, None], source)
+    return (mask[..., None] * motions).sum(1)

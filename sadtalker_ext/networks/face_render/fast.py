@@ -1,4 +1,4 @@
-"""The face render's networks rearranged for inference: the same numbers up to rounding, with less arithmetic."""
+"""The face render's networks rearranged: the same numbers up to rounding, with less arithmetic."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ class Steering(nn.Module):
 
     def forward(self, seg: torch.Tensor) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         """(1 + gamma, beta) of each norm, in turn: together they would need much memory."""
-        for part, head in zip(self.shared(seg).chunk(len(self.heads), dim=1), self.heads):
+        for part, head in zip(self.shared(seg).chunk(len(self.heads), dim=1), self.heads, strict=True):
             scale, shift = head(part).chunk(2, dim=1)
             yield scale, shift
 
@@ -159,7 +159,7 @@ class FastSpadeDecoder(nn.Module):
 
 
 def faster(generator: Generator) -> Generator:
-    """A generator whose batch norms are folded into convolutions and whose decoder is rearranged; the given one stays."""
+    """The generator with batch norms folded into convolutions and its decoder rearranged; a copy."""
     with torch.no_grad():
         made = deepcopy(generator).eval()
         for module in made.modules():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import torch
@@ -10,12 +11,12 @@ import torch.nn.functional as F
 from torch import nn
 
 from .blocks import ConvBlock, ResBlock3d, module_widths
-from .dense_motion import DenseMotion
+from .dense_motion import DenseMotion, Warp
 from .spade import SpadeDecoder
 
 
 class SourceFeatures(NamedTuple):
-    """What depends on the portrait alone: its feature volume (1, 32, 16, S/4, S/4) and what the motion sees of it."""
+    """What depends on the portrait alone: its features (1, 32, 16, S/4, S/4), and what the motion sees."""
 
     volume: torch.Tensor
     compressed: torch.Tensor
@@ -37,7 +38,7 @@ class Generator(nn.Module):
         super().__init__()
         self.depth = depth
         self.first = ConvBlock(3, encoder[0])
-        self.down_blocks = nn.ModuleList(ConvBlock(i, o, down=True) for i, o in zip(encoder, encoder[1:]))
+        self.down_blocks = nn.ModuleList(ConvBlock(i, o, down=True) for i, o in pairwise(encoder))
         self.second = nn.Conv2d(encoder[-1], channels * depth, 1)
         self.resblocks_3d = nn.Sequential()
         for number in range(blocks):
@@ -70,10 +71,18 @@ class Generator(nn.Module):
         volume = self.resblocks_3d(self.second(x).unflatten(1, (-1, self.depth)))
         return SourceFeatures(volume, self.dense_motion_network.compressed(volume))
 
-    def forward(self, features: SourceFeatures, driving: torch.Tensor, source: torch.Tensor) -> torch.Tensor:
-        """Frames (N, 3, S, S), RGB 0..1, for driving key points (N, K, 3); source: (1 or N, K, 3)."""
-        warp = self.dense_motion_network(features.compressed, driving, source.expand(len(driving), -1, -1))
-        volume = features.volume.expand(len(driving), -1, -1, -1, -1)
+    def warp(self, features: SourceFeatures, driving: torch.Tensor, source: torch.Tensor) -> Warp:
+        """How frames are drawn; arguments as for `forward`."""
+        source = source.expand(len(driving), -1, -1)
+        return self.dense_motion_network(features.compressed, driving, source)
+
+    def draw(self, features: SourceFeatures, warp: Warp) -> torch.Tensor:
+        """The frames (N, 3, S, S), RGB 0..1, that a warp describes."""
+        volume = features.volume.expand(len(warp.occlusion), -1, -1, -1, -1)
         moved = F.grid_sample(volume, warp.deformation.to(volume.dtype), align_corners=False).flatten(1, 2)
         label = self.fourth(self.third(moved))
         return self.decoder(label * warp.occlusion.to(label.dtype))
+
+    def forward(self, features: SourceFeatures, driving: torch.Tensor, source: torch.Tensor) -> torch.Tensor:
+        """Frames (N, 3, S, S), RGB 0..1, for driving key points (N, K, 3); source: (1 or N, K, 3)."""
+        return self.draw(features, self.warp(features, driving, source))

@@ -97,7 +97,9 @@ class SpadeDecoder(nn.Module):
         self.middle = middle
         for number in range(middle):
             self.add_module(f"G_middle_{number}", SpadeBlock(width, width, label, hidden))
-        self.up_0, self.up_1 = (SpadeBlock(i, o, label, hidden) for i, o in zip((width, up[0]), up))
+        self.up_0, self.up_1 = (
+            SpadeBlock(i, o, label, hidden) for i, o in zip((width, up[0]), up, strict=True)
+        )
         self.conv_img = nn.Conv2d(up[-1], 3, 3, padding=1)
 
     @classmethod

@@ -52,7 +52,7 @@ class FaceNetworks:
 
     @cached_property
     def generator(self) -> Generator:
-        """The face render, rearranged; the only network in `kind`: half precision would stop the head elsewhere."""
+        """The face render, rearranged; it alone is in `kind`: elsewhere half precision stops the head."""
         made = faster(loaded(Generator.shaped_like, self.sources.state("generator")))
         return made.to(self.device, self.kind)
 

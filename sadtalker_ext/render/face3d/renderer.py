@@ -32,8 +32,8 @@ MAPPED_AT_ONCE = 64  # frames
 class FaceRenderer:
     """Renders one portrait; building it computes all that depends on the portrait alone.
 
-    region: (x0, y0, x1, y1) px outside which every frame equals the picture. size: (width, height) of a frame.
-    source: the portrait as the networks see it. networks: those it is drawn with.
+    region: (x0, y0, x1, y1) px outside which every frame equals the picture. size: (width, height) of a
+    frame. source: the portrait as the networks see it. networks: those it is drawn with.
     """
 
     accepts = frozenset({BFM.name})

@@ -15,8 +15,8 @@ from ...networks.recon import COLUMNS, ReconNet
 if TYPE_CHECKING:
     from ...face import Face, Portrait
 
-# Left eye, right eye, nose tip and mouth corners of the mean face, in model units: x to the picture's right, y up,
-# z to the viewer. The reconstruction was trained on pictures laid under these.
+# Left eye, right eye, nose tip and mouth corners of the mean face, in model units: x to the picture's right,
+# y up, z to the viewer. The reconstruction was trained on pictures laid under these.
 MODEL_POINTS = np.array(
     [
         [-0.31148657, 0.29036078, 0.13377953],
@@ -30,9 +30,11 @@ MODEL_POINTS = np.array(
 
 @dataclass(frozen=True, eq=False)
 class SourceFace:
-    """square: uint8 (S, S, 3). coefficients: float32 (73,): 64 expression, pitch yaw roll (rad), x y z, and how the
-    square lies under the model (scale, x, y). box: the square's place in the picture, in its pixels. height: of a
-    frame that shows only the box, S wide, in its true shape.
+    """The face of a portrait.
+
+    square: uint8 (S, S, 3). coefficients: float32 (73,): 64 expression, pitch yaw roll (rad), x y z, and how
+    the square lies under the model (scale, x, y). box: the square's place in the picture, in its pixels.
+    height: of a frame that shows only the box, S wide, in its true shape.
     """
 
     square: np.ndarray
@@ -49,7 +51,7 @@ def source_face(portrait: Portrait, mode: Mode, size: int, recon: ReconNet) -> S
 
 
 def cut_out(picture: np.ndarray, face: Face, mode: Mode, size: int) -> tuple[np.ndarray, np.ndarray, Box]:
-    """The face of a uint8 (H, W, 3) picture as a square, its 68 landmarks in it, and its place in the picture."""
+    """The face of a uint8 (H, W, 3) picture as a square, its 68 landmarks there, and the square's place."""
     import cv2
 
     height, width = picture.shape[:2]
@@ -70,7 +72,7 @@ def landmarks_68(face: Face) -> np.ndarray:
 
 
 def reconstruct(square: np.ndarray, landmarks: np.ndarray, recon: ReconNet) -> np.ndarray:
-    """(73,) float32 coefficients of the face in a uint8 (S, S, 3) square with landmarks (68, 2) in its pixels."""
+    """(73,) float32 coefficients of the face in a uint8 (S, S, 3) square with landmarks (68, 2)."""
     import torch
 
     height, width = square.shape[:2]
