@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from . import __version__, say_command
-from .errors import OutputError, SadTalkerError
-from .flags import add_arguments, from_namespace
-from .options import Options, knobs
+from .errors import OutputError, SadTalkerError, TrackError
+from .flags import add_arguments, add_models_dir, from_namespace, weights_from
+from .options import DRAWING_KNOBS, Options, knobs
+from .track import ARKIT
 
 if TYPE_CHECKING:
     from .face import Portrait
@@ -23,7 +24,17 @@ if TYPE_CHECKING:
 USER_MISTAKE, CANCELLED, FAILED = 2, 130, 1  # exit codes
 DEMO = Path(__file__).parent / "assets" / "demo"
 PORTRAIT_KNOBS = ("face", "face_at", "points", "detector")
-RENDER_KNOBS = ("start", "end", *PORTRAIT_KNOBS, "fps", "crf", "preset", "overwrite")
+RENDER_KNOBS = (
+    "engine",
+    "start",
+    "end",
+    *PORTRAIT_KNOBS,
+    *DRAWING_KNOBS,
+    "fps",
+    "crf",
+    "preset",
+    "overwrite",
+)
 ENCODER_KNOBS = ("crf", "preset")
 
 
@@ -37,7 +48,7 @@ class _Parser(argparse.ArgumentParser):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code: 0, 2 for a user's mistake, 130 for a cancel."""
-    from .console import open_streams
+    from .console import end_like_interrupt, open_streams
 
     open_streams()
     parser = build_parser()
@@ -45,11 +56,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if given.command is None:
         parser.print_help()
         return 0
-    previous = _end_like_interrupt()
+    previous = end_like_interrupt()
     try:
         _check_working_folder()
         run: Callable[[argparse.Namespace], int] = given.run
-        code = run(given)
+        with weights_from(getattr(given, "models_dir", None)):
+            code = run(given)
         sys.stdout.flush()
         return code
     except SadTalkerError as error:
@@ -88,22 +100,6 @@ def _drop_output() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _end_like_interrupt() -> dict[int, Any]:
-    """Make a polite kill or a closed terminal clean up like Ctrl-C; returns the former handlers."""
-
-    def interrupt(number: int, frame: object) -> None:
-        raise KeyboardInterrupt
-
-    previous: dict[int, Any] = {}
-    for name in ("SIGTERM", "SIGHUP"):  # Windows has no SIGHUP
-        number = getattr(signal, name, None)
-        # An ignored signal stays ignored: that is how nohup lets a run outlive its terminal.
-        if number is not None and signal.getsignal(number) is signal.SIG_DFL:
-            with suppress(ValueError):  # handlers can be set in the main thread only
-                previous[number] = signal.signal(number, interrupt)
-    return previous
-
-
 def build_parser() -> argparse.ArgumentParser:
     """The parser of the whole command line."""
     parser = _Parser(
@@ -126,10 +122,12 @@ def build_parser() -> argparse.ArgumentParser:
         "--preview-face", metavar="PNG", help="write a picture of the faces found (without AUDIO: only that)"
     )
     animate.add_argument("--save-motion", metavar="FILE", help="also write the motion, as .npz or .csv")
+    add_models_dir(animate)
     add_arguments(animate)
 
     demo = command("demo", _demo, "make a video from the portrait and speech that come with the program")
     _add_output(demo, "video to write", default="talking.mp4")
+    add_models_dir(demo)
     add_arguments(demo, only=[knob.name for knob in knobs() if knob.group != "face"])
 
     motion = command("motion", _motion, "make the motion alone, to edit and render later")
@@ -137,6 +135,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_output(
         motion, "motion track to write: .npz, or .csv as Live Link Face writes it", default="track.npz"
     )
+    add_models_dir(motion)
     add_arguments(motion, only=[knob.name for knob in knobs() if knob.name not in ENCODER_KNOBS])
 
     render = command("render", _render, "render a motion track on a portrait")
@@ -147,6 +146,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--track-fps", type=float, metavar="FPS", help="frame rate of a .csv without usable times"
     )
     _add_output(render, "video to write: .mp4, .webm, .gif, or a folder name ending in / for PNG frames")
+    add_models_dir(render)
     add_arguments(render, only=RENDER_KNOBS)
 
     inspect = command("inspect", _inspect, "tell what made a video, from its metadata")
@@ -167,6 +167,7 @@ def build_parser() -> argparse.ArgumentParser:
 
     engines = command("engines", _engines, "list engines: what is ready, what is missing and how to get it")
     engines.add_argument("--json", action="store_true", help="print JSON instead of text")
+    add_models_dir(engines)
 
     voices = command("voices", _voices, "list the voices that can speak --text")
     voices.add_argument("language", metavar="LANGUAGE", nargs="?", help="only those of it, such as en or de")
@@ -178,7 +179,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     models.add_argument("names", nargs="*", metavar="NAME", help="which files: names as the list shows them")
     models.add_argument("--all", action="store_true", help="every file that an engine needs")
-    models.add_argument("--models-dir", metavar="DIR", help="the folder for weights (default: the user's)")
+    add_models_dir(models)
     models.add_argument("--json", action="store_true", help="print JSON instead of text")
     models.add_argument("-q", "--quiet", action="store_true", help="print nothing but errors")
 
@@ -210,7 +211,7 @@ def _animate(given: argparse.Namespace) -> int:
     if given.output is not None:
         check_output(given.output, options.overwrite)
     if given.preview_face is not None:
-        _keep_inputs(given.preview_face, given.picture, given.audio, options.ref_pose, options.ref_blink)
+        _keep_inputs(given.preview_face, given.picture, given.audio, *options.references())
         _preview_face(given.picture, given.preview_face, options)
         if given.audio is None and given.text is None and options.idle is None:
             return 0
@@ -274,9 +275,14 @@ def _track_target(name: str | None, options: Options) -> Path | None:
     """Refuse a motion file that cannot be written before any work is done."""
     if name is None:
         return None
+    from .engines import choose_engine
     from .motion import check_track_output
 
-    return check_track_output(name, options.overwrite)
+    target = check_track_output(name, options.overwrite)
+    engine = choose_engine(options.engine)
+    if target.suffix.lower() == ".csv" and engine.space != ARKIT:
+        raise TrackError(f"The motion of the engine {engine.name} cannot be written as .csv; choose .npz.")
+    return target
 
 
 def _motion(given: argparse.Namespace) -> int:
@@ -287,9 +293,8 @@ def _motion(given: argparse.Namespace) -> int:
     options = from_namespace(given)
     target = _track_target(given.output, options)
     assert target is not None
-    _load_portrait(given.picture, options)
     with say_command.speech_of(given) as speech, ProgressBar(quiet=given.quiet) as report:
-        track = make_motion(speech, options, progress=report)
+        track = make_motion(speech, options, picture=given.picture, progress=report)
     save_track(track, target, overwrite=options.overwrite)
     if not given.quiet:
         print(f"{target}: {len(track)} frames at {track.fps:g} frames/s in the {track.space.name} space")
@@ -376,7 +381,7 @@ def _models(given: argparse.Namespace) -> int:
     from . import models_command
     from .host import StandaloneHost
 
-    folder = Path(given.models_dir) if given.models_dir else StandaloneHost().models_dir()
+    folder = StandaloneHost().models_dir()
     if given.action == "list":
         rows = models_command.rows(folder) if given.json else None
         print(models_command.table(folder) if rows is None else json.dumps(rows, indent=2))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -41,6 +43,22 @@ def open_streams() -> None:
             setattr(sys, name, open(os.devnull, "r" if name == "stdin" else "w"))  # noqa: SIM115
         elif name != "stdin" and hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
+
+
+def end_like_interrupt() -> dict[int, Any]:
+    """Make a polite kill or a closed terminal clean up like Ctrl-C; returns the former handlers."""
+
+    def interrupt(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    previous: dict[int, Any] = {}
+    for name in ("SIGTERM", "SIGHUP"):  # Windows has no SIGHUP
+        number = getattr(signal, name, None)
+        # An ignored signal stays ignored: that is how nohup lets a run outlive its terminal.
+        if number is not None and signal.getsignal(number) is signal.SIG_DFL:
+            with suppress(ValueError):  # handlers can be set in the main thread only
+                previous[number] = signal.signal(number, interrupt)
+    return previous
 
 
 class ProgressBar:

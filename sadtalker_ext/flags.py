@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
+from .host import MODELS_VARIABLE
 from .options import GROUPS, Knob, Options, knobs, shown
+from .paths import user_path
 
 NOTABLE_LIMIT = 80_000.0  # upper limits beyond this only catch mistakes and are not shown in --help
 
@@ -54,6 +58,26 @@ def add_arguments(parser: argparse.ArgumentParser, *, only: Sequence[str] | None
             if settings.get("metavar", 0) is None:
                 settings["metavar"] = {"int": "N", "float": "X"}.get(knob.kind, knob.name.upper())
             section.add_argument(knob.flag, **settings)
+
+
+def add_models_dir(parser: argparse.ArgumentParser) -> None:
+    """The flag that says where weights are; `weights_from` takes its value."""
+    parser.add_argument("--models-dir", metavar="DIR", help="the folder for weights (default: the user's)")
+
+
+@contextmanager
+def weights_from(folder: str | None) -> Iterator[None]:
+    """Within it, weights are looked for in this folder; None changes nothing."""
+    before = os.environ.get(MODELS_VARIABLE)
+    if folder is not None:
+        os.environ[MODELS_VARIABLE] = str(user_path(folder).absolute())
+    try:
+        yield
+    finally:
+        if before is not None:
+            os.environ[MODELS_VARIABLE] = before
+        elif folder is not None:
+            os.environ.pop(MODELS_VARIABLE, None)
 
 
 def _help_line(knob: Knob) -> str:

@@ -14,6 +14,7 @@ from .errors import Cancelled
 if TYPE_CHECKING:
     import numpy as np
 
+MODELS_VARIABLE = "SADTALKER_MODELS"  # names the folder for weights
 STAGES: tuple[str, ...] = ("speech", "portrait", "motion", "render")
 
 
@@ -95,8 +96,8 @@ class StandaloneHost:
         return "cpu"
 
     def models_dir(self) -> Path:
-        """`SADTALKER_MODELS` if set, else `models/SadTalker` under the user's cache folder."""
-        named = os.environ.get("SADTALKER_MODELS")
+        """What the variable `SADTALKER_MODELS` names, else `models/SadTalker` in the user's cache folder."""
+        named = os.environ.get(MODELS_VARIABLE)
         if named:
             return Path(named)
         cache = os.environ.get("XDG_CACHE_HOME") or os.environ.get("LOCALAPPDATA") or Path.home() / ".cache"

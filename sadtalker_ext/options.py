@@ -15,9 +15,12 @@ GROUPS: dict[str, str] = {
     "basic": "what to make",
     "motion": "how the head and face move",
     "face": "which face, and how it is found",
+    "sadtalker": "the engine sadtalker alone",
     "output": "the file that is written",
 }
 DEFAULT_FPS = 25.0
+# Knobs of the group sadtalker that shape the picture, not the motion.
+DRAWING_KNOBS = ("crop", "size", "batch_size", "precision")
 
 
 @dataclass(frozen=True)
@@ -224,16 +227,14 @@ class Options:
     lip_gain: float = _knob(
         1.0,
         "float",
-        "motion",
-        "how far the engine sadtalker moves the face away from the picture's own expression",
+        "sadtalker",
+        "how far speech moves the face away from the picture's own expression; blinks stay as they are",
         low=0.0,
         high=2.0,
     )
-    silence_gate: bool = _knob(
-        True, "bool", "motion", "let the mouth rest while nobody speaks (engine sadtalker)"
-    )
+    silence_gate: bool = _knob(True, "bool", "sadtalker", "let the mouth rest while nobody speaks")
     pose_style: int = _knob(
-        0, "int", "motion", "manner of moving the head that the engine sadtalker learnt", low=0, high=45
+        0, "int", "sadtalker", "one of the learnt manners of moving the head", low=0, high=45
     )
     head_motion: float = _knob(1.0, "float", "motion", "how much the head moves", low=0.0, high=2.0)
     blink_rate: float = _knob(1.0, "float", "motion", "how often the eyes blink; 0 never", low=0.0, high=3.0)
@@ -284,8 +285,8 @@ class Options:
     ref_face: str | None = _knob(
         None,
         "path",
-        "motion",
-        "video whose whole face and head are followed (engine sadtalker)",
+        "sadtalker",
+        "video whose whole face and head are followed (looped if short)",
         nullable=True,
         metavar="VIDEO",
     )
@@ -334,25 +335,23 @@ class Options:
     crop: str = _knob(
         "full",
         "choice",
-        "face",
-        "what the engine sadtalker draws: the face within the whole picture (full; extfull: with more around "
-        "it), the face alone (crop, extcrop), or the whole picture as a face (resize)",
+        "sadtalker",
+        "what is drawn: the face within the whole picture (full; extfull: with more around it), the face "
+        "alone (crop, extcrop), or the whole picture as a face (resize)",
         choices=("full", "extfull", "crop", "extcrop", "resize"),
     )
     size: str = _knob(
         "256",
         "choice",
-        "face",
-        "pixels of the face that the engine sadtalker draws",
+        "sadtalker",
+        "width and height, in pixels, of the face that is drawn",
         choices=("256", "512"),
     )
-    batch_size: int = _knob(
-        1, "int", "output", "frames that the engine sadtalker draws at once", low=1, high=64
-    )
+    batch_size: int = _knob(1, "int", "sadtalker", "frames that are drawn at once", low=1, high=64)
     precision: str = _knob(
         "auto",
         "choice",
-        "output",
+        "sadtalker",
         "numbers of the neural face render; auto is float16 on a GPU and float32 on a CPU",
         choices=("auto", "float32", "bfloat16", "float16"),
     )

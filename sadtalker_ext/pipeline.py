@@ -18,7 +18,7 @@ from .errors import AudioError, OptionsError, TrackError
 from .host import CancelToken, Host, Progress, ProgressCallback, StandaloneHost
 from .options import Options, knobs
 from .paths import is_folder, user_path
-from .track import MotionTrack
+from .track import MotionSpace, MotionTrack
 
 if TYPE_CHECKING:
     import numpy as np
@@ -115,7 +115,7 @@ def render_track(
 
     The track is resampled to `options.fps`; without options it keeps its own rate where that can be shown.
     """
-    run = _Run(options or Options(fps=playable_fps(track)), progress, cancel, host)
+    run = _Run(options or Options(fps=playable_fps(track)), progress, cancel, host, track.space)
     if track.space != run.engine.space:
         raise TrackError(
             f"The engine {run.engine.name} renders {run.engine.space.name} tracks, not {track.space.name}."
@@ -162,12 +162,14 @@ class _Run:
         progress: ProgressCallback | None,
         cancel: CancelToken | None,
         host: Host | None,
+        space: MotionSpace | None = None,
     ) -> None:
+        """space: of the motion where that is given."""
         self.options = options or Options()
         self.report = progress or (lambda _: None)
         self.check = (cancel or CancelToken()).check
         self.host = host or StandaloneHost()
-        self.engine: Engine = choose_engine(self.options.engine, self.host.models_dir())
+        self.engine: Engine = choose_engine(self.options.engine, self.host.models_dir(), space)
         self.started = time.perf_counter()
 
     def check_output(

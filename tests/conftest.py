@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,15 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 DEMO = ROOT / "sadtalker_ext" / "assets" / "demo"
 SAMPLES = ROOT.parent / "shared" / "samples"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_weights(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Weights of this machine do not decide which engine a test gets."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SADTALKER_MODELS", str(tmp_path_factory.mktemp("no-weights")))
+        patch.delenv("SADTALKER_CHECKPOINTS", raising=False)
+        yield
 
 
 @pytest.fixture(scope="session")

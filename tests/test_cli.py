@@ -118,7 +118,20 @@ def test_engines_tells_what_is_ready(capsys):
     assert run("engines") == 0
     assert "instant: ready" in capsys.readouterr().out
     assert run("engines", "--json") == 0
-    assert json.loads(capsys.readouterr().out)[0]["name"] == "instant"
+    rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)}
+    assert rows["instant"]["ready"]
+    assert not rows["sadtalker"]["ready"]
+    assert any(need["weights"] == "mapping-229" for need in rows["sadtalker"]["needs"])
+
+
+def test_weights_are_looked_for_where_models_dir_says(capsys, tmp_path, monkeypatch):
+    monkeypatch.setenv("SADTALKER_MODELS", "before")
+    assert run("animate", "x.png", "y.wav", "--engine", "sadtalker", "--models-dir", str(tmp_path)) == 2
+    assert str(tmp_path) in capsys.readouterr().err
+    assert run("models", "--json", "--models-dir", str(tmp_path)) == 0
+    folders = {row["folder"] for row in json.loads(capsys.readouterr().out) if row["engine"] == "sadtalker"}
+    assert folders == {str(tmp_path)}
+    assert os.environ["SADTALKER_MODELS"] == "before"
 
 
 def test_preview_face_alone_writes_only_the_preview(picture, out, capsys):

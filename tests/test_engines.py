@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from sadtalker_ext import engines
-from sadtalker_ext.engines import ENGINES, Engine, Need, choose_engine
+from sadtalker_ext.engines import ENGINES, Engine, Need, choose_engine, instant
 from sadtalker_ext.errors import EngineError
 from sadtalker_ext.options import knobs
-from sadtalker_ext.track import ARKIT
+from sadtalker_ext.track import ARKIT, BFM
 
 
 def broken(name: str) -> Engine:
@@ -42,11 +42,28 @@ def test_an_engine_that_is_not_ready_says_what_to_do(monkeypatch):
         choose_engine("best")
 
 
+def test_auto_takes_an_engine_for_the_motion_that_is_there(monkeypatch):
+    monkeypatch.setattr(engines, "ENGINES", {**ENGINES, "other": broken("other")})
+    assert choose_engine("auto", space=ARKIT).name == "instant"
+    with pytest.raises(EngineError, match="The engine sadtalker cannot run yet"):
+        choose_engine("auto", space=BFM)
+
+
+def test_missing_weights_are_named_with_their_folder_and_one_command(tmp_path):
+    with pytest.raises(EngineError) as caught:
+        choose_engine("sadtalker", tmp_path)
+    sentence = str(caught.value)
+    for file in ("SadTalker_V0.0.2_256.safetensors", "mapping_00109-model.pth.tar"):
+        assert file in sentence
+    assert str(tmp_path) in sentence
+    assert "sadtalker models download sadtalker-256 mapping-109 mapping-229" in sentence
+
+
 def test_unknown_engine():
     with pytest.raises(EngineError, match="known engines: sadtalker, instant"):
         choose_engine("magic")
 
 
 def test_scaled_columns_exist():
-    for column in engines.SCALED_COLUMNS:
+    for column in instant.SCALED_COLUMNS:
         ARKIT.index(column)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 
 from ..errors import EngineError
 from ..host import StandaloneHost
+from ..track import MotionSpace
 from .base import Engine, Need
 from .instant import INSTANT
 from .sadtalker import SADTALKER
@@ -24,18 +25,33 @@ def ready_engines(models_dir: Path | None = None) -> Iterator[Engine]:
     return (engine for engine in ENGINES.values() if not engine.missing(folder))
 
 
-def choose_engine(name: str, models_dir: Path | None = None) -> Engine:
-    """The engine of that name, or for `auto` the best that is ready; `EngineError` says what is missing."""
+def choose_engine(name: str, models_dir: Path | None = None, space: MotionSpace | None = None) -> Engine:
+    """The engine of that name, or for `auto` the best that is ready; `EngineError` says what is missing.
+
+    space: of a motion that is to be rendered; `auto` then takes an engine that can.
+    """
     if name == "auto":
-        best = next(ready_engines(models_dir), None)
+        able = [engine for engine in ENGINES.values() if space is None or engine.space == space]
+        folder = models_dir or StandaloneHost().models_dir()
+        best = next((engine for engine in able if not engine.missing(folder)), None)
         if best is not None:
             return best
-        name = "instant"
+        name = able[-1].name if able else "instant"
     if name not in ENGINES:
         raise EngineError(f"Unknown engine {name!r}; known engines: {', '.join(ENGINES)}.")
     engine = ENGINES[name]
-    missing = engine.missing(models_dir or StandaloneHost().models_dir())
+    folder = models_dir or StandaloneHost().models_dir()
+    missing = engine.missing(folder)
     if missing:
-        what = "; ".join(f"{need.name}: {need.remedy}" for need in missing)
-        raise EngineError(f"The engine {name} cannot run yet; missing {what}.")
+        raise EngineError(f"The engine {name} cannot run yet; missing {_remedies(missing, folder)}.")
     return engine
+
+
+def _remedies(missing: Sequence[Need], folder: Path) -> str:
+    """What is missing and how to get it; all weights by one command."""
+    weights = [need for need in missing if need.weights]
+    parts = [f"{need.name}: {need.remedy}" for need in missing if not need.weights]
+    if weights:
+        files, names = ", ".join(need.name for need in weights), " ".join(need.weights for need in weights)
+        parts.append(f"{files} in {folder}: sadtalker models download {names}")
+    return "; ".join(parts)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
+from shutil import which
 from typing import TYPE_CHECKING
 
 from ..host import Host
@@ -24,13 +26,51 @@ Report = Callable[[int, int], None]  # done, total
 class Need:
     """Something an engine uses: whether it is there, and how to get it.
 
-    optional: the engine works without it; `remedy` then says what is gained.
+    optional: the engine works without it; `remedy` then says what is gained. weights: the name under which
+    `sadtalker models download` fetches it, or "".
     """
 
     name: str
     present: bool
     remedy: str
     optional: bool = False
+    weights: str = ""
+
+
+def has_module(name: str) -> bool:
+    """Whether a Python module is installed; it is not imported."""
+    return find_spec(name) is not None
+
+
+def packages() -> tuple[Need, ...]:
+    """What every engine needs."""
+    ffmpeg = has_module("imageio_ffmpeg") or bool(which("ffmpeg"))
+    return (
+        Need("torch", has_module("torch"), "pip install torch"),
+        Need("safetensors", has_module("safetensors"), "pip install safetensors"),
+        Need("Pillow", has_module("PIL"), "pip install Pillow"),
+        Need("OpenCV", has_module("cv2"), "pip install opencv-python"),
+        Need("imageio-ffmpeg", ffmpeg, "pip install imageio-ffmpeg"),
+    )
+
+
+def face_finders() -> tuple[Need, ...]:
+    """What finds faces in pictures; without both, five points must be given."""
+    return (
+        Need(
+            "mediapipe",
+            has_module("mediapipe"),
+            # Without --no-deps it would bring a second OpenCV over the one that is there.
+            'pip install --no-deps "mediapipe>=0.10.5,<=0.10.21" (finds faces; without it, give five points)',
+            optional=True,
+        ),
+        Need(
+            "face-alignment",
+            has_module("face_alignment"),
+            "pip install face-alignment (a second face finder; downloads its weights on first use)",
+            optional=True,
+        ),
+    )
 
 
 @dataclass(frozen=True)

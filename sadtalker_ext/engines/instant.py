@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from pathlib import Path
-from shutil import which
 from typing import TYPE_CHECKING
 
 from ..track import ARKIT, MotionTrack
-from .base import Check, Engine, Need, Report
+from .base import Check, Engine, Need, Report, face_finders, has_module, packages
 
 if TYPE_CHECKING:
     from ..audio import Speech
@@ -27,37 +25,14 @@ SCALED_COLUMNS: tuple[str, ...] = (
 )  # fmt: skip
 
 
-def _has(module: str) -> bool:
-    return find_spec(module) is not None
-
-
 def needs(models_dir: Path) -> tuple[Need, ...]:
-    return (
-        Need("torch", _has("torch"), "pip install torch"),
-        Need("safetensors", _has("safetensors"), "pip install safetensors"),
-        Need("Pillow", _has("PIL"), "pip install Pillow"),
-        Need("OpenCV", _has("cv2"), "pip install opencv-python"),
-        Need("imageio-ffmpeg", _has("imageio_ffmpeg") or bool(which("ffmpeg")), "pip install imageio-ffmpeg"),
-        Need(
-            "mediapipe",
-            _has("mediapipe"),
-            # Without --no-deps it would bring a second OpenCV over the one that is there.
-            'pip install --no-deps "mediapipe>=0.10.5,<=0.10.21" (finds faces; without it, give five points)',
-            optional=True,
-        ),
-        Need(
-            "pocketsphinx",
-            _has("pocketsphinx"),
-            "pip install pocketsphinx (better lips: it recognises the sounds of speech)",
-            optional=True,
-        ),
-        Need(
-            "face-alignment",
-            _has("face_alignment"),
-            "pip install face-alignment (a second face finder; downloads its weights on first use)",
-            optional=True,
-        ),
+    phones = Need(
+        "pocketsphinx",
+        has_module("pocketsphinx"),
+        "pip install pocketsphinx (better lips: it recognises the sounds of speech)",
+        optional=True,
     )
+    return (*packages(), phones, *face_finders())
 
 
 def motion(

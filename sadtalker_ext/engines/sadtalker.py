@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..track import BFM, MotionTrack
-from .base import Check, Engine, Need, Report
+from .base import Check, Engine, Need, Report, face_finders, packages
 
 if TYPE_CHECKING:
     from ..audio import Speech
@@ -31,18 +30,19 @@ def needs(models_dir: Path) -> tuple[Need, ...]:
     from ..checkpoints import by_name, find
     from ..checkpoints.sadtalker import SIZES, complete
 
-    def weights(id: str, optional: bool = False) -> Need:
+    def weights(id: str) -> Need:
         found = find(by_name(id), models_dir)
-        return Need(by_name(id).file, found is not None, f"sadtalker models download {id}", optional)
+        remedy = f"sadtalker models download {id}, into {models_dir}"
+        return Need(by_name(id).file, found is not None, remedy, weights=id)
 
     sizes = [size for size in SIZES if complete(models_dir, size)]
-    packages = [weights(f"sadtalker-{size}") for size in sizes] or [weights("sadtalker-256")]
+    networks = [weights(f"sadtalker-{size}") for size in sizes] or [weights("sadtalker-256")]
     return (
-        Need("torch", find_spec("torch") is not None, "pip install torch"),
-        Need("safetensors", find_spec("safetensors") is not None, "pip install safetensors"),
-        *packages,
+        *packages(),
+        *networks,
         weights("mapping-109"),
         weights("mapping-229"),
+        *face_finders(),
     )
 
 
@@ -70,6 +70,8 @@ def motion(
     report: Report,
 ) -> MotionTrack:
     """`frames` rows in the `bfm` space at `options.fps`, for the portrait that `renderer` holds."""
+    import torch
+
     from ..audio.mel import SAMPLES_PER_FRAME, mel_spectrogram
     from ..motion.coefficients import blink_schedule, turns
     from ..motion.speech_driven import face_coefficients, pose_noise
@@ -81,6 +83,7 @@ def motion(
     shut = _followed_blinks(options, count, check)
     if shut is None:
         shut = blink_schedule(count, rng, options.blink_rate)
+    shut = np.asarray(shut, np.float32)
     mel = None
     if options.idle is None:
         samples = speech.samples[: count * SAMPLES_PER_FRAME]
@@ -98,14 +101,18 @@ def motion(
         report=report,
     )
     made_by: dict[str, object] = {"lips": "ExpNet", "pose": f"PoseVAE, style {options.pose_style}"}
-    if options.ref_pose is not None or options.ref_face is not None:
-        followed = _followed_face(options, face, count, check)
-        if options.ref_face is not None:
-            rows[:, EXPRESSION] = followed[:, EXPRESSION]
-            made_by["lips"] = f"followed from {Path(options.ref_face).name}"
-        rows[:, POSE] += followed[:, POSE] - followed[:1, POSE]
-        made_by["pose"] = f"followed from {Path(options.ref_pose or options.ref_face or '').name}"
     rest = source[: rows.shape[1]]
+    if options.ref_face is not None:
+        followed = _followed_face(options.ref_face, face, count, check)
+        rows[:, EXPRESSION] = followed[:, EXPRESSION]
+        rows[:, POSE] = rest[POSE] + followed[:, POSE] - followed[:1, POSE]
+        made_by["lips"] = made_by["pose"] = f"followed from {Path(options.ref_face).name}"
+    if options.ref_pose is not None and options.ref_pose != options.ref_face:
+        followed = _followed_face(options.ref_pose, face, count, check)
+        if options.ref_face is not None:
+            rows[:, POSE] = rest[POSE]
+        rows[:, POSE] += followed[:, POSE] - followed[:1, POSE]
+        made_by["pose"] = f"followed from {Path(options.ref_pose).name}"
     if options.still:
         rows[:, POSE] = rest[POSE]
     rows[:, POSE] = rest[POSE] + options.head_motion * (rows[:, POSE] - rest[POSE])
@@ -113,7 +120,10 @@ def motion(
         gate = np.full((count, 1), np.float32(options.lip_gain))
         if mel is not None and options.silence_gate:
             gate *= speaking(speech.samples, count)[:, None]
-        rows[:, EXPRESSION] = rest[EXPRESSION] + gate * (rows[:, EXPRESSION] - rest[EXPRESSION])
+        lids = face.networks.expnet.lids(torch.from_numpy(shut[:, None]).to(face.networks.device))
+        closing = lids.cpu().numpy()  # blinks neither rest nor grow with the lips
+        said = rows[:, EXPRESSION] - closing - rest[EXPRESSION]
+        rows[:, EXPRESSION] = rest[EXPRESSION] + gate * said + closing
     rows[:, EXPRESSION] *= np.float32(options.expression_scale)
     view = np.zeros((count, 6), np.float32)
     for axis, angles in enumerate((options.yaw, options.pitch, options.roll)):
@@ -146,12 +156,11 @@ def _followed_blinks(options: Options, frames: int, check: Check) -> np.ndarray 
     return (track.column("eyeBlinkLeft") + track.column("eyeBlinkRight")) / 2
 
 
-def _followed_face(options: Options, face: FaceRenderer, frames: int, check: Check) -> np.ndarray:
+def _followed_face(video: str, face: FaceRenderer, frames: int, check: Check) -> np.ndarray:
+    """(frames, 70) coefficients of the face in a video, played to and fro where it is short."""
     from ..motion.coefficients import looped
     from ..render.face3d.reference import video_coefficients
 
-    video = options.ref_face if options.ref_face is not None else options.ref_pose
-    assert video is not None
     return looped(video_coefficients(video, face.networks.recon, frames, check), frames)
 
 

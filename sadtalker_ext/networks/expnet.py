@@ -25,6 +25,10 @@ class ExpNet(nn.Module):
         """A network with the widths of a state dict, not yet loaded."""
         return cls(state["audio_encoder.0.conv_block.0.weight"].shape[0], state["mapping1.weight"].shape[0])
 
+    def lids(self, shut: torch.Tensor) -> torch.Tensor:
+        """What eyes shut so far (N, 1) add to the coefficients (N, 64): the last layer is linear in it."""
+        return shut * self.mapping1.weight[:, -1]
+
     def forward(self, mel: torch.Tensor, reference: torch.Tensor, shut: torch.Tensor) -> torch.Tensor:
         """Expression coefficients (N, 64).
 

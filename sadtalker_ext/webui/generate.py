@@ -18,7 +18,7 @@ from typing import Any
 
 from ..errors import Cancelled, OptionsError, SadTalkerError, TrackError
 from ..host import CancelToken, Progress, ProgressCallback
-from ..options import Options, knobs
+from ..options import DRAWING_KNOBS, Options, knobs
 from ..pipeline import Result
 from ..track import MotionTrack
 from . import compat, knob_panel, portrait_panel, speech_panel
@@ -28,7 +28,10 @@ from .shell import Shell
 
 # Knobs that a motion made earlier leaves open; the others have shaped it already.
 RENDER_GROUPS = ("face", "output")
-RENDER_KNOBS = {"engine", "start", "end", *(knob.name for knob in knobs() if knob.group in RENDER_GROUPS)}
+RENDER_KNOBS = {
+    *("engine", "start", "end", *DRAWING_KNOBS),
+    *(knob.name for knob in knobs() if knob.group in RENDER_GROUPS),
+}
 OUTCOMES_KEPT = 4
 OUTCOME_SECONDS = 20.0  # the page hears that a run has ended a moment before its outcome is complete
 NO_SPACE = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))

@@ -1,4 +1,4 @@
-"""The options into sliders, boxes and lists in four groups, and their values back into options."""
+"""The options into sliders, boxes and lists in groups, and their values back into options."""
 
 from __future__ import annotations
 
@@ -19,7 +19,13 @@ from . import compat
 # Chosen in the portrait, speech and engine panels, or of no use where names are always free.
 SHOWN_ELSEWHERE = ("engine", "face", "face_at", "points", "idle", "overwrite")
 GROUP_TITLES: Mapping[str, str] = MappingProxyType(
-    {"basic": "Basic", "motion": "Motion", "face": "Face", "output": "Output"}
+    {
+        "basic": "Basic",
+        "motion": "Motion",
+        "face": "Face",
+        "sadtalker": "Engine sadtalker",
+        "output": "Output",
+    }
 )
 # Where a title made from the name would not say enough; the others are their name, spelt out.
 TITLES: Mapping[str, str] = MappingProxyType(
@@ -37,6 +43,12 @@ TITLES: Mapping[str, str] = MappingProxyType(
         "roll": "Lean",
         "ref_pose": "Head motion from a video",
         "ref_blink": "Blinks from a video",
+        "ref_face": "Face and head from a video",
+        "lip_gain": "Lip movement",
+        "silence_gate": "Rest in silence",
+        "crop": "Picture part",
+        "size": "Face size",
+        "batch_size": "Frames at once",
         "detector": "Face finder",
         "fps": "Frames per second",
         "crf": "Quality (CRF)",
