@@ -20,7 +20,7 @@ GROUPS: dict[str, str] = {
 }
 DEFAULT_FPS = 25.0
 # Knobs of the group sadtalker that shape the picture, not the motion.
-DRAWING_KNOBS = ("crop", "size", "batch_size", "precision")
+DRAWING_KNOBS = ("crop", "size", "batch_size", "precision", "turbo", "compile")
 
 
 @dataclass(frozen=True)
@@ -354,6 +354,19 @@ class Options:
         "sadtalker",
         "numbers of the neural face render; auto is float16 on a GPU and float32 on a CPU",
         choices=("auto", "float32", "bfloat16", "float16"),
+    )
+    turbo: bool = _knob(
+        False,
+        "bool",
+        "sadtalker",
+        "approximate: draw some frames and move them for those between, in half precision where the CPU "
+        "has it",
+    )
+    compile: bool = _knob(
+        False,
+        "bool",
+        "sadtalker",
+        "compile the face render first, for long videos: takes a minute, and needs a C++ compiler",
     )
     fps: float = _knob(DEFAULT_FPS, "float", "output", "frames per second", low=1.0, high=60.0)
     crf: int = _knob(

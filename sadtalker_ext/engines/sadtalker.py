@@ -52,13 +52,20 @@ def build_renderer(portrait: Portrait, options: Options, host: Host) -> Renderer
     from ..render.face3d import FaceRenderer, load_networks
 
     networks = load_networks(
-        host.models_dir(), int(options.size), options.crop, host.device(), options.precision
+        host.models_dir(),
+        int(options.size),
+        options.crop,
+        host.device(),
+        options.precision,
+        turbo=options.turbo,
+        compiled=options.compile,
     )
-    return FaceRenderer(portrait, networks, as_mode(options.crop), batch=options.batch_size)
+    step = networks.turbo_step if options.turbo else 1
+    return FaceRenderer(portrait, networks, as_mode(options.crop), batch=options.batch_size, step=step)
 
 
 def shaping(options: Options) -> tuple[object, ...]:
-    return options.size, options.crop, options.precision, options.batch_size
+    return options.size, options.crop, options.precision, options.batch_size, options.turbo, options.compile
 
 
 def motion(

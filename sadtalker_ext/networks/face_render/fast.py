@@ -158,6 +158,25 @@ class FastSpadeDecoder(nn.Module):
         return torch.sigmoid(self.conv_img(F.leaky_relu(x, SLOPE)))
 
 
+def reduced(generator: Generator, kind: torch.dtype) -> Generator:
+    """The same generator with the numbers of its large parts in `kind`. Changes the given one.
+
+    What is known of the source, and all places in it, stay in float32.
+    """
+    motion = generator.dense_motion_network
+    parts = (
+        motion.hourglass,
+        motion.mask,
+        motion.occlusion,
+        generator.third,
+        generator.fourth,
+        generator.decoder,
+    )
+    for part in parts:
+        part.to(kind)
+    return generator
+
+
 def faster(generator: Generator) -> Generator:
     """The generator with batch norms folded into convolutions and its decoder rearranged; a copy."""
     with torch.no_grad():

@@ -79,8 +79,9 @@ class Generator(nn.Module):
     def draw(self, features: SourceFeatures, warp: Warp) -> torch.Tensor:
         """The frames (N, 3, S, S), RGB 0..1, that a warp describes."""
         volume = features.volume.expand(len(warp.occlusion), -1, -1, -1, -1)
-        moved = F.grid_sample(volume, warp.deformation.to(volume.dtype), align_corners=False).flatten(1, 2)
-        label = self.fourth(self.third(moved))
+        # Places stay in float32: half precision knows only 2,048 of them.
+        moved = F.grid_sample(volume, warp.deformation, align_corners=False).flatten(1, 2)
+        label = self.fourth(self.third(moved.to(self.fourth.weight.dtype)))
         return self.decoder(label * warp.occlusion.to(label.dtype))
 
     def forward(self, features: SourceFeatures, driving: torch.Tensor, source: torch.Tensor) -> torch.Tensor:

@@ -11,7 +11,7 @@ from ...checkpoints.sadtalker import Sources, loaded
 from ...errors import OptionsError
 from ...networks.expnet import ExpNet
 from ...networks.face_render import Generator
-from ...networks.face_render.fast import faster
+from ...networks.face_render.fast import faster, reduced
 from ...networks.keypoints import KeyPointDetector
 from ...networks.mapping import MappingNet
 from ...networks.posevae import PoseVAE
@@ -22,13 +22,26 @@ KEPT = 2  # sets of networks in memory
 
 
 class FaceNetworks:
-    """All networks for one size and kind of crop. Each is read from its file on first use, and once."""
+    """All networks for one size and kind of crop. Each is read from its file on first use, and once.
+
+    kind: the face render's numbers; the other networks keep float32, for half precision would still the head.
+    """
 
     def __init__(
-        self, sources: Sources, whole_picture: bool, device: torch.device, kind: torch.dtype
+        self,
+        sources: Sources,
+        whole_picture: bool,
+        device: torch.device,
+        kind: torch.dtype,
+        compiled: bool = False,
     ) -> None:
         self.sources, self.device, self.kind = sources, device, kind
-        self._whole = whole_picture
+        self._whole, self._compiled = whole_picture, compiled
+
+    @property
+    def turbo_step(self) -> int:
+        """Of so many frames `turbo` draws one: fewer where each takes longer."""
+        return 2 if self.kind != torch.float32 or self.device.type != "cpu" else 3
 
     @cached_property
     def recon(self) -> ReconNet:
@@ -52,19 +65,37 @@ class FaceNetworks:
 
     @cached_property
     def generator(self) -> Generator:
-        """The face render, rearranged; it alone is in `kind`: elsewhere half precision stops the head."""
+        """The face render, rearranged, in `kind`."""
         made = faster(loaded(Generator.shaped_like, self.sources.state("generator")))
-        return made.to(self.device, self.kind)
+        made = reduced(made.to(self.device), self.kind)
+        if self._compiled:
+            compile_parts(made)
+        return made
 
 
-def load_networks(models_dir: Path, size: int, crop: str, device: str, precision: str) -> FaceNetworks:
-    """The networks for these options; raises `WeightsError` where their files are missing."""
-    return _kept(models_dir, size, crop in ("full", "extfull"), device, dtype_for(precision, device))
+def load_networks(
+    models_dir: Path,
+    size: int,
+    crop: str,
+    device: str,
+    precision: str,
+    *,
+    turbo: bool = False,
+    compiled: bool = False,
+) -> FaceNetworks:
+    """The networks for these options; raises `WeightsError` where their files are missing.
+
+    turbo: takes bfloat16 on a CPU that has it, where `precision` leaves the choice.
+    """
+    whole = crop in ("full", "extfull")
+    return _kept(models_dir, size, whole, device, dtype_for(precision, device, turbo), compiled)
 
 
 @lru_cache(maxsize=KEPT)
-def _kept(models_dir: Path, size: int, whole: bool, device: str, kind: torch.dtype) -> FaceNetworks:
-    return FaceNetworks(Sources.find(models_dir, size), whole, torch.device(device), kind)
+def _kept(
+    models_dir: Path, size: int, whole: bool, device: str, kind: torch.dtype, compiled: bool
+) -> FaceNetworks:
+    return FaceNetworks(Sources.find(models_dir, size), whole, torch.device(device), kind, compiled)
 
 
 def release() -> None:
@@ -72,19 +103,40 @@ def release() -> None:
     _kept.cache_clear()
 
 
-def dtype_for(precision: str, device: str) -> torch.dtype:
-    """The face render's kind of number. `auto`: float16 on an accelerator, float32 on a CPU."""
+def dtype_for(precision: str, device: str, turbo: bool = False) -> torch.dtype:
+    """The face render's kind of number. `auto`: float16 on an accelerator, float32 on a CPU.
+
+    Raises `OptionsError` for what the device cannot do.
+    """
+    on_cpu = device == "cpu"
     if precision == "auto":
-        return torch.float32 if device == "cpu" else torch.float16
-    if precision == "bfloat16" and device == "cpu" and not _has_bfloat16():
-        raise OptionsError(
-            "This CPU has no bfloat16 arithmetic, which would be slower; use --precision float32."
-        )
-    return getattr(torch, precision)
+        quick = torch.bfloat16 if has_bfloat16() else torch.float32
+        return (quick if turbo else torch.float32) if on_cpu else torch.float16
+    if on_cpu and precision == "float16":
+        raise OptionsError("On a CPU float16 is no quicker; use --precision bfloat16 or float32.")
+    if on_cpu and precision == "bfloat16" and not has_bfloat16():
+        raise OptionsError("This CPU has no bfloat16 arithmetic; use --precision float32.")
+    kinds = {kind: getattr(torch, kind) for kind in PRECISIONS}
+    return kinds[precision]
 
 
-def _has_bfloat16() -> bool:
-    supported = getattr(torch.cpu, "_is_avx512_bf16_supported", None) or getattr(
-        torch.cpu, "_is_amx_tile_supported", None
-    )
-    return bool(supported and supported())
+def has_bfloat16() -> bool:
+    """Whether this CPU multiplies bfloat16 itself; elsewhere it would be slower than float32."""
+    tests = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    return any(getattr(torch.cpu, test, bool)() for test in tests)
+
+
+def compile_parts(generator: Generator) -> None:
+    """Let torch compile the dense motion and the decoder on their first frame.
+
+    Raises `OptionsError` where there is no compiler to do it with.
+    """
+    try:
+        from torch._inductor.cpp_builder import get_cpp_compiler
+
+        get_cpp_compiler()
+    except Exception as error:  # its kind differs between releases of torch
+        raise OptionsError("--compile needs a C++ compiler, and none was found; leave it out.") from error
+    motion = generator.dense_motion_network
+    motion.hourglass = torch.compile(motion.hourglass)  # type: ignore[assignment]
+    generator.decoder = torch.compile(generator.decoder)  # type: ignore[assignment]

@@ -14,6 +14,7 @@ from ...motion.coefficients import steady_window, windows
 from ...networks.keypoints import transform_keypoints
 from ...networks.mapping import HeadMotion, bins_to_degrees
 from ...track import BFM, MotionTrack
+from .between import KeyFrame, frame_between
 from .paste import Paster
 from .source import source_face
 
@@ -39,9 +40,13 @@ class FaceRenderer:
     accepts = frozenset({BFM.name})
 
     @torch.no_grad()
-    def __init__(self, portrait: Portrait, networks: FaceNetworks, mode: Mode, *, batch: int = 1) -> None:
-        """batch: frames that the face render draws at once."""
-        self.networks, self._device, self._batch = networks, networks.device, batch
+    def __init__(
+        self, portrait: Portrait, networks: FaceNetworks, mode: Mode, *, batch: int = 1, step: int = 1
+    ) -> None:
+        """batch: frames that the networks draw at once. step: of so many frames they draw one (then `batch`
+        does not matter); those between are moved from their neighbours, which is quick and approximate.
+        """
+        self.networks, self._device, self._batch, self._step = networks, networks.device, batch, step
         source = self.source = source_face(portrait, mode, networks.sources.size, networks.recon)
         whole = mode in ("full", "extfull")
         side = source.square.shape[0]
@@ -50,11 +55,10 @@ class FaceRenderer:
         self._paster = Paster(portrait.image, source.box, self._device) if whole else None
         self._alpha = portrait.alpha if whole else None
         self.has_alpha = self._alpha is not None
-        kind = networks.kind
         pixels = torch.from_numpy(source.square.copy()).to(self._device)
         picture = pixels.permute(2, 0, 1)[None].float() / 255
         self._canonical = networks.keypoints(picture)
-        self._features = networks.generator.encode(picture.to(kind))
+        self._features = networks.generator.encode(picture)
         own = source.coefficients[: networks.mapping.coefficients]
         at_rest = self._tensor(steady_window(own))[None]
         self._source_points = transform_keypoints(self._canonical, networks.mapping(at_rest))
@@ -85,18 +89,41 @@ class FaceRenderer:
         While a batch is worked on by an accelerator, the one before it is copied and handed on.
         """
         waiting: tuple[torch.Tensor, torch.cuda.Event | None] | None = None
-        for points in self._driving_points(track):
-            for part in points.split(self._batch):
-                if check is not None:
-                    check()
-                made = self._copied(
-                    self._finish(self.networks.generator(self._features, part, self._source_points))
-                )
-                if waiting is not None:
-                    yield _arrived(*waiting)
-                waiting = made
+        points = self._driving_points(track)
+        frames = self._every_frame(points) if self._step == 1 else self._some_frames(points, len(track))
+        for drawn in frames:
+            if check is not None:
+                check()
+            made = self._copied(self._finish(drawn))
+            if waiting is not None:
+                yield _arrived(*waiting)
+            waiting = made
         if waiting is not None:
             yield _arrived(*waiting)
+
+    def _every_frame(self, points: Iterator[torch.Tensor]) -> Iterator[torch.Tensor]:
+        """Frames (N, 3, S, S), each drawn by the networks, a batch at a time."""
+        for several in points:
+            for part in several.split(self._batch):
+                yield self.networks.generator(self._features, part, self._source_points)
+
+    def _some_frames(self, points: Iterator[torch.Tensor], count: int) -> Iterator[torch.Tensor]:
+        """Frames (1, 3, S, S), of which every `step`-th and the last are drawn by the networks."""
+        generator, source = self.networks.generator, self._source_points
+        before: KeyFrame | None = None
+        between: list[torch.Tensor] = []
+        singles = (point for several in points for point in several.split(1))
+        for number, point in enumerate(singles):
+            if number % self._step and number != count - 1:
+                between.append(point)
+                continue
+            warp = generator.warp(self._features, point, source)
+            after = KeyFrame(generator.draw(self._features, warp).float(), warp)
+            for place, passed in enumerate(between, start=1):
+                assert before is not None  # the first frame is a key frame
+                yield frame_between(before, after, place / (len(between) + 1), passed, source)
+            yield after.image
+            before, between = after, []
 
     def _driving_points(self, track: MotionTrack) -> Iterator[torch.Tensor]:
         """Key points (N, K, 3) of the frames, some at a time."""
