@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "tests" / "networks"))  # modules there that several tests share
 DEMO = ROOT / "sadtalker_ext" / "assets" / "demo"
 SAMPLES = ROOT.parent / "shared" / "samples"
 

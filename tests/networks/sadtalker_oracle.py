@@ -6,16 +6,34 @@ import importlib.util
 from functools import lru_cache
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+
+from sadtalker_ext.networks.expnet import ExpNet
+from sadtalker_ext.networks.face_render import Generator
+from sadtalker_ext.networks.keypoints import KeyPointDetector
+from sadtalker_ext.networks.mapping import MappingNet
+from sadtalker_ext.networks.posevae import PoseVAE
+from sadtalker_ext.networks.recon import ReconNet
 
 HERE = Path(__file__).resolve()
 ORACLE = next(
     (p / "shared/oracle/sadtalker" for p in HERE.parents if (p / "shared/oracle/sadtalker").is_dir()), None
 )
 SALTS = {"mapping_00109": "map109:", "mapping_00229": "map229:"}
+
+NETWORKS = {
+    "face_3drecon": ReconNet,
+    "audio2exp": ExpNet,
+    "audio2pose": PoseVAE,
+    "mapping_00109": MappingNet,
+    "mapping_00229": MappingNet,
+    "kp_extractor": KeyPointDetector,
+    "generator": Generator,
+}
 
 needs_oracle = pytest.mark.skipif(
     ORACLE is None, reason="needs ../shared/oracle/sadtalker beside the project"
@@ -43,6 +61,20 @@ def state(component: str, salt: str | None = None) -> dict[str, torch.Tensor]:
     """A component's state dict; salt "512:" is the other package."""
     arrays = _recipe().component(component, SALTS.get(component, "") if salt is None else salt)
     return {name: torch.as_tensor(array) for name, array in arrays.items()}
+
+
+@lru_cache
+def network(component: str, salt: str | None = None) -> Any:
+    """The component as it would be loaded, strictly, from an official file."""
+    kind = NETWORKS[component]
+    weights = {
+        name: tensor
+        for name, tensor in state(component, salt).items()
+        if not name.startswith(PoseVAE.TRAINING_ONLY)
+    }
+    made = kind.shaped_like(weights).eval()
+    made.load_state_dict(weights)
+    return made
 
 
 def close(got: object, want: np.ndarray, *, relative: float = 1e-5, absolute: float | None = None) -> None:

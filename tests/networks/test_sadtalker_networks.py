@@ -6,45 +6,21 @@ from typing import Any
 
 import pytest
 import torch
-from sadtalker_oracle import close, close_frame, golden, needs_oracle, state
+from sadtalker_oracle import NETWORKS, close, close_frame, golden, needs_oracle, network, state
 
-from sadtalker_ext.networks.expnet import ExpNet
-from sadtalker_ext.networks.face_render import Generator
 from sadtalker_ext.networks.face_render.fast import faster
-from sadtalker_ext.networks.keypoints import KeyPointDetector, rotation_matrix, transform_keypoints
-from sadtalker_ext.networks.mapping import MappingNet, bins_to_degrees
+from sadtalker_ext.networks.keypoints import rotation_matrix, transform_keypoints
+from sadtalker_ext.networks.mapping import bins_to_degrees
 from sadtalker_ext.networks.posevae import PoseVAE
-from sadtalker_ext.networks.recon import COLUMNS, ReconNet
+from sadtalker_ext.networks.recon import COLUMNS
 
 pytestmark = needs_oracle
-NETWORKS = {
-    "face_3drecon": ReconNet,
-    "audio2exp": ExpNet,
-    "audio2pose": PoseVAE,
-    "mapping_00109": MappingNet,
-    "mapping_00229": MappingNet,
-    "kp_extractor": KeyPointDetector,
-    "generator": Generator,
-}
 
 
 @pytest.fixture(autouse=True)
 def _no_gradients() -> Any:
     with torch.no_grad():
         yield
-
-
-def network(component: str, salt: str | None = None) -> Any:
-    """The component as it would be loaded, strictly, from an official file."""
-    kind = NETWORKS[component]
-    weights = {
-        name: tensor
-        for name, tensor in state(component, salt).items()
-        if not name.startswith(PoseVAE.TRAINING_ONLY)
-    }
-    made = kind.shaped_like(weights).eval()
-    made.load_state_dict(weights)
-    return made
 
 
 def array(group: Any, name: str) -> torch.Tensor:
