@@ -19,6 +19,7 @@ GROUPS: dict[str, str] = {
     "output": "the file that is written",
 }
 DEFAULT_FPS = 25.0
+VIDEO_KNOBS = ("ref_pose", "ref_face", "ref_blink")  # each names a video that is followed
 # Knobs of the group sadtalker that shape the picture, not the motion.
 DRAWING_KNOBS = ("crop", "size", "batch_size", "precision", "turbo", "compile")
 
@@ -391,7 +392,7 @@ class Options:
 
     def references(self) -> tuple[str, ...]:
         """The videos that are followed."""
-        named = (self.ref_pose, self.ref_blink, self.ref_face)
+        named = (getattr(self, name) for name in VIDEO_KNOBS)
         return tuple(video for video in named if video is not None)
 
     def to_dict(self) -> dict[str, Any]:

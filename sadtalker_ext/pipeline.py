@@ -16,7 +16,7 @@ from . import __version__
 from .engines import Engine, choose_engine
 from .errors import AudioError, OptionsError, TrackError
 from .host import CancelToken, Host, Progress, ProgressCallback, StandaloneHost
-from .options import Options, knobs
+from .options import VIDEO_KNOBS, Options, knobs
 from .paths import is_folder, user_path
 from .track import MotionSpace, MotionTrack
 
@@ -321,7 +321,7 @@ class _Run:
         opening = renderer.opening(track)
         options = self.options.to_dict()
         del options["overwrite"]
-        for name in ("ref_pose", "ref_blink", "ref_face"):
+        for name in VIDEO_KNOBS:
             options[name] = options[name] and Path(options[name]).name
         return {
             "software": SOFTWARE,

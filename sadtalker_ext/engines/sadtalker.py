@@ -32,7 +32,7 @@ def needs(models_dir: Path) -> tuple[Need, ...]:
 
     def weights(id: str) -> Need:
         found = find(by_name(id), models_dir)
-        remedy = f"sadtalker models download {id}, into {models_dir}"
+        remedy = f"sadtalker models download {id}"
         return Need(by_name(id).file, found is not None, remedy, weights=id)
 
     sizes = [size for size in SIZES if complete(models_dir, size)]

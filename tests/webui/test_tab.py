@@ -100,18 +100,19 @@ def test_the_set_engine_is_chosen(shell: Any) -> None:
     assert found(tab.build_tab(shell), "sadtalker_engine").value == "auto"
 
 
-def test_engines_say_what_they_miss(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_engines_say_what_they_miss(shell: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     from dataclasses import replace
 
     from sadtalker_ext.engines import ENGINES, Need
 
-    assert tab.engine_states() == "auto takes instant"
-    other = replace(
-        ENGINES["instant"], name="other", needs=lambda folder: (Need("weights", False, "get them"),)
+    assert tab.engine_states(shell).startswith(
+        "auto takes instant · sadtalker still needs SadTalker_V0.0.2_256"
     )
-    third = replace(ENGINES["instant"], name="third")
-    monkeypatch.setattr(tab, "ENGINES", {**ENGINES, "other": other, "third": third})
-    assert tab.engine_states() == "auto takes instant · other still needs weights · third is ready"
+    instant = ENGINES["instant"]
+    other = replace(instant, name="other", needs=lambda folder: (Need("weights", False, "get them"),))
+    third = replace(instant, name="third")
+    monkeypatch.setattr(tab, "ENGINES", {"instant": instant, "other": other, "third": third})
+    assert tab.engine_states(shell) == "auto takes instant · other still needs weights · third is ready"
 
 
 def test_no_folder_button_where_folders_cannot_be_opened(shell: Any) -> None:

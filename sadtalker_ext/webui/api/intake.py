@@ -13,7 +13,7 @@ from typing import Any
 from ...engines import choose_engine
 from ...errors import AudioError, OptionsError, PictureError, SadTalkerError, TrackError
 from ...host import CancelToken, ProgressCallback
-from ...options import Options, knobs
+from ...options import VIDEO_KNOBS, Options, knobs
 from ...pipeline import Result
 from ...presets import PRESETS
 from ...track import MotionTrack
@@ -22,11 +22,11 @@ from ..shell import Shell
 from .body import Body
 from .limits import Limits
 
-FILE_FIELDS = ("picture", "speech", "ref_pose", "ref_blink", "track")
+FILE_FIELDS = ("picture", "speech", *VIDEO_KNOBS, "track")
 VALUE_FIELDS = ("text", "voice", "idle", "options", "preset", "format")
 FORMATS: Mapping[str, str] = MappingProxyType({"mp4": "video/mp4", "webm": "video/webm", "gif": "image/gif"})
 # Knobs that name files of the machine that serves, or that have no meaning there.
-CLOSED_KNOBS = ("ref_pose", "ref_blink", "overwrite")
+CLOSED_KNOBS = (*(knob.name for knob in knobs() if knob.kind == "path"), "overwrite")
 # Kinds whose decoders are part of Pillow; the others may start programs (EPS) or have no clear beginning.
 PICTURE_KINDS = ("PNG", "JPEG", "MPO", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF")
 NPZ_MAGIC = b"PK"
@@ -139,7 +139,7 @@ def _read_options(
         if given.get("idle") is not None:
             raise OptionsError("Give idle once: beside picture, or among the options.")
         chosen["idle"] = values["idle"]
-    for name in ("ref_pose", "ref_blink"):
+    for name in VIDEO_KNOBS:
         if name in files:
             chosen[name] = str(files[name])
     options = Options.from_dict(chosen)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
+from ...options import VIDEO_KNOBS
 from .intake import FORMATS
 
 ERROR = {
@@ -103,6 +104,7 @@ _JOB_BODY: Mapping[str, Mapping[str, Any]] = {
     "track": _file("motion to be rendered again: .npz or Live Link Face .csv"),
     "ref_pose": _file("video whose head motion is followed"),
     "ref_blink": _file("video whose blinks are followed"),
+    "ref_face": _file("video whose whole face and head are followed (engine sadtalker)"),
     "preset": {"type": "string", "description": "a manner of moving; GET schema lists them"},
     "options": {"type": "object", "description": "see GET schema; in a form as JSON text"},
     "format": {"type": "string", "enum": list(FORMATS), "description": "of the video (default mp4)"},
@@ -141,7 +143,7 @@ DESCRIPTIONS: Mapping[tuple[str, str], Description] = MappingProxyType(
             "Queues a job: a picture with one of speech, text, idle or track. Answers 202 with its id.",
             status=202,
             body=_JOB_BODY,
-            files=("picture", "speech", "track", "ref_pose", "ref_blink"),
+            files=("picture", "speech", "track", *VIDEO_KNOBS),
             errors={**_BODY_ERRORS, 429: "too many jobs are waiting"},
         ),
         ("GET", "jobs/{job_id}"): Description(

@@ -352,16 +352,17 @@ def test_a_fault_of_ours_is_told_without_its_insides(client, encoded, monkeypatc
 
 def test_catalogues(client, shell):
     engines = client.get(f"{V1}/engines").json()["engines"]
-    assert engines[0]["name"] == "instant"
+    assert {row["name"]: row["ready"] for row in engines} == {"sadtalker": False, "instant": True}
     assert {"ready", "needs", "summary", "composition"} <= set(engines[0])
     assert all({"name", "present", "optional", "remedy"} == set(need) for need in engines[0]["needs"])
+    assert str(shell.host.models_dir().parent) not in json.dumps(engines)
     models = client.get(f"{V1}/models").json()["models"]
     assert models
     assert all(row["state"] for row in models)
     assert str(shell.host.models_dir().parent) not in json.dumps(models)
     schema = client.get(f"{V1}/schema").json()
     assert {"head_motion", "seed", "points"} <= set(schema["properties"])
-    assert not {"ref_pose", "ref_blink", "overwrite"} & set(schema["properties"])
+    assert not {"ref_pose", "ref_blink", "ref_face", "overwrite"} & set(schema["properties"])
     assert schema["x-presets"]["Lively"]["head_motion"] == 1.5
     version = client.get(f"{V1}/version").json()
     assert (version["host"], version["formats"]) == ("fake", ["mp4", "webm", "gif"])
