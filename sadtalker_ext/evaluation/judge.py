@@ -16,6 +16,7 @@ from .head import beat_alignment, head_motion
 from .lip_sync import agreement, closed_below, closures_per_second, in_silence
 from .observe import Observation, observe
 from .report import Lips, Report, Timing
+from .seam import SeamWatcher
 from .sound import Sound, listen
 from .trace import decode_opening
 
@@ -66,8 +67,9 @@ def evaluate(
         None if source is None or source.alpha is None else source.alpha == OPAQUE,
         lossless=path.is_dir(),
     )
-    near = _surroundings(metadata)
-    seen = _observe(path, float(info.fps), near, watcher, check)
+    near, region = _surroundings(metadata), _box(metadata.get("region"))
+    seam = None if source is None or region is None else SeamWatcher(source.image, region)
+    seen = _observe(path, float(info.fps), near, (watcher, seam), check)
     if not seen.found.any():
         raise VideoError(f"No face was found in any frame of {path.name}, so there is nothing to measure.")
     samples, sound, timing = _sound(path, info, len(seen), check)
@@ -77,7 +79,7 @@ def evaluate(
     found = _phones(phones, samples, check, notices)
     if watcher.notice:
         notices.append(watcher.notice)
-    background = watcher.result(_box(metadata.get("region")), seen.box)
+    background = watcher.result(region, seen.box)
     if background is None:
         notices.append("The face's region covers nearly all of the video; nothing outside it was compared.")
     own_gap = None if source is None else _own_gap(source.image[near], seen)
@@ -95,6 +97,7 @@ def evaluate(
         head=head_motion(seen.pose, seen.fps),
         beats=None if sound is None else beat_alignment(seen.speed, seen.fps, sound),
         background=background,
+        seam=None if seam is None else seam.result(),
         notices=tuple(notices),
     )
 
@@ -130,13 +133,19 @@ def _surroundings(metadata: Mapping[str, object]) -> tuple[slice, slice]:
 
 
 def _observe(
-    path: Path, fps: float, near: tuple[slice, slice], watcher: Watcher, check: Check | None
+    path: Path,
+    fps: float,
+    near: tuple[slice, slice],
+    watchers: Sequence[Watcher | SeamWatcher | None],
+    check: Check | None,
 ) -> Observation:
     from ..video import read_frames
 
     def frames() -> Iterator[np.ndarray]:
         for frame in read_frames(path, check=check):
-            watcher.watch(frame)
+            for watcher in watchers:
+                if watcher is not None:
+                    watcher.watch(frame)
             yield frame[near]
 
     return observe(frames(), fps, _tracker(), (near[1].start or 0, near[0].start or 0))

@@ -13,6 +13,7 @@ from .background import Background
 from .blinks import Blinks
 from .head import Axis, Beats
 from .lip_sync import Agreement, Silence
+from .seam import Seam
 
 DIGITS = 4  # of numbers in the dictionary, after the point
 
@@ -21,6 +22,7 @@ LEAST_FOLLOWING = 0.95  # correlation of seen and commanded opening
 LEAST_CLOSED = 0.92  # share of /p b m/
 LEAST_MARGIN = 0.55  # of that above chance
 MOST_ABOVE_REST = 0.02  # fw that the mouth may be open in silence beyond the picture's own opening
+SEAMLESS = (0.9, 1.1)  # gradient across the region's border over the picture's
 MOST_SHUT = 0.5  # of the open aperture that a blink must go below
 NOTHING = "-"
 
@@ -73,6 +75,7 @@ class Report:
     head: Mapping[str, Axis] | None
     beats: Beats | None
     background: Background | None
+    seam: Seam | None = None
     notices: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
@@ -106,6 +109,14 @@ class Report:
             )
         yield from self._lip_rows()
         yield from self._eye_and_head_rows()
+        if self.seam is not None:
+            yield _row(
+                "gradient at the face's border",
+                f"{self.seam.index:.2f} of the picture's (steepest line {self.seam.steepest:.2f}, "
+                f"mean {self.seam.within:.2f})",
+                f"{SEAMLESS[0]} to {SEAMLESS[1]}",
+                SEAMLESS[0] <= self.seam.index <= SEAMLESS[1],
+            )
         back = self.background
         if back is None:
             yield _row("changed outside the face", NOTHING)
