@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from inspect import signature
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, TypeVar
@@ -82,7 +83,10 @@ def loaded(shaped_like: Callable[[Mapping[str, torch.Tensor]], N], state: dict[s
     kept = {name: tensor for name, tensor in state.items() if not name.startswith(tuple(skipped))}
     try:
         network = shaped_like(kept)
-        network.load_state_dict(kept, assign=True)
+        if "assign" in signature(network.load_state_dict).parameters:
+            network.load_state_dict(kept, assign=True)
+        else:  # torch before 2.1 copies
+            network.load_state_dict(kept)
     except (KeyError, IndexError, RuntimeError, ValueError, AttributeError) as error:
         reason = str(error).strip().splitlines()[-1].strip()
         raise WeightsError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import pickle
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,15 +17,18 @@ if TYPE_CHECKING:
 def read_tensors(path: Path, prefix: str = "") -> dict[str, torch.Tensor]:
     """The tensors whose dotted names begin with `prefix`, under what follows it.
 
-    path: a .safetensors file, or what torch.save wrote; its dictionaries' keys are joined by dots. The file
-    stays mapped into memory and is read page by page. Raises `WeightsError` where it cannot be read.
+    path: a safetensors file, whatever its name, or what torch.save wrote; its dictionaries' keys are joined
+    by dots. The file stays mapped into memory and is read page by page. Raises `WeightsError` where it cannot
+    be read.
     """
     try:
-        if path.suffix == ".safetensors":
+        if _is_safetensors(path):
             found = _from_safetensors(path, prefix)
         else:
             found = dict(_walk(_from_torch(path), "", prefix))
     except OSError as error:
+        if error.errno == errno.EINVAL:  # mapping more bytes than there are
+            raise WeightsError(f"{path} is cut off or damaged; delete it and fetch it anew.") from error
         raise WeightsError(
             f"{path} cannot be read ({error.strerror or error}); check its permissions."
         ) from error
@@ -37,6 +41,11 @@ def read_tensors(path: Path, prefix: str = "") -> dict[str, torch.Tensor]:
     if not found:
         raise WeightsError(f"{path} holds no tensors named {prefix}…; it is another kind of file.")
     return found
+
+
+def _is_safetensors(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(9)[8:] == b"{"  # after the header's length, the header
 
 
 def _from_safetensors(path: Path, prefix: str) -> dict[str, torch.Tensor]:
@@ -56,10 +65,11 @@ def _from_torch(path: Path) -> Any:
 
     try:
         return load(path, map_location="cpu", weights_only=True, mmap=True)
-    except RuntimeError as error:
+    except (RuntimeError, TypeError) as error:
         if "mmap" not in str(error):
             raise
-        return load(path, map_location="cpu", weights_only=True)  # the older format cannot be mapped
+        # The older format cannot be mapped, and torch before 2.1 cannot map.
+        return load(path, map_location="cpu", weights_only=True)
 
 
 def _walk(value: Any, name: str, prefix: str) -> Any:
