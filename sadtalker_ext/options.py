@@ -369,6 +369,29 @@ class Options:
         "sadtalker",
         "compile the face render first, for long videos: takes a minute, and needs a C++ compiler",
     )
+    enhancer: str = _knob(
+        "none",
+        "choice",
+        "output",
+        "what restores the face in every frame: gfpgan, codeformer or restoreformer from your own weights, "
+        "host, a WebUI's own restoration, or auto, that or whichever is there",
+        choices=("none", "auto", "gfpgan", "codeformer", "restoreformer", "host"),
+    )
+    enhancer_strength: float = _knob(
+        0.7,
+        "float",
+        "output",
+        "how much of the restored face is taken; less keeps more of the rendered one",
+        low=0.0,
+        high=1.0,
+    )
+    upscale: str = _knob(
+        "1",
+        "choice",
+        "output",
+        "how many times as large; what is still is enlarged once, by a network if its weights are there",
+        choices=("1", "2", "4"),
+    )
     fps: float = _knob(DEFAULT_FPS, "float", "output", "frames per second", low=1.0, high=60.0)
     crf: int = _knob(
         18, "int", "output", "quality of the video: smaller is better and larger", low=0, high=51

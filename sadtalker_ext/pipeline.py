@@ -147,6 +147,9 @@ def release() -> None:
     networks = sys.modules.get(f"{__package__}.render.face3d.networks")
     if networks is not None:
         networks.release()
+    enhancers = sys.modules.get(f"{__package__}.enhance.choice")
+    if enhancers is not None:
+        enhancers.release()
 
 
 # Prepared portraits, most recently used last; the key holds everything that shaped them.
@@ -260,6 +263,23 @@ class _Run:
             _renderers.popitem(last=False)
         return renderer
 
+    def enhanced(self, renderer: Renderer, portrait: Portrait) -> Renderer:
+        """The renderer with the enhancers around it that were asked for."""
+        from .enhance import build, wanted
+
+        if not wanted(self.options):
+            return renderer
+        restoration = getattr(self.host, "face_restoration", None)  # only some hosts have one
+        return build(
+            renderer,
+            portrait,
+            self.options,
+            self.host.models_dir(),
+            self.host.device(),
+            None if restoration is None else restoration(),
+            self.check,
+        )
+
     def render(
         self,
         portrait: Portrait,
@@ -272,7 +292,7 @@ class _Run:
         from .video import VideoWriter
 
         self.report(Progress("render", 0, len(track)))
-        renderer = self.prepare(portrait)
+        renderer = self.enhanced(self.prepare(portrait), portrait)
         self.check()
         metadata = self.describe(portrait, track, renderer, picture, sound)
         writer = VideoWriter(
@@ -304,7 +324,7 @@ class _Run:
             options=self.options,
             track=track,
             metadata=metadata,
-            notices=(*portrait.picture.notices, *writer.notices),
+            notices=(*portrait.picture.notices, *getattr(renderer, "notices", ()), *writer.notices),
         )
 
     def describe(

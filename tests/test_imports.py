@@ -47,7 +47,7 @@ def imported_rooms(path: Path) -> set[str]:
     return rooms
 
 
-STAGES = ("audio", "face", "motion", "render", "video", "networks", "evaluation")
+STAGES = ("audio", "face", "motion", "render", "enhance", "video", "networks", "evaluation")
 
 
 @pytest.mark.parametrize("room", STAGES)

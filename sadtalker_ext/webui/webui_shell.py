@@ -7,7 +7,7 @@ import importlib
 import ipaddress
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -73,6 +73,12 @@ class WebUIHost:
 
     def output_dir(self) -> Path:
         return output_folder()
+
+    def face_restoration(self) -> Callable[[np.ndarray], np.ndarray] | None:
+        """The restoration chosen in the host's settings, uint8 (H, W, 3) to the same; None without one."""
+        if not getattr(host_module("shared"), "face_restorers", None):
+            return None
+        return lambda image: host_module("face_restoration").restore_faces(image)
 
 
 def _usable(device: str) -> bool:

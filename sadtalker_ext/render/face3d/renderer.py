@@ -51,6 +51,7 @@ class FaceRenderer:
         whole = mode in ("full", "extfull")
         side = source.square.shape[0]
         self.size = (portrait.width, portrait.height) if whole else (side, source.height)
+        self.view: tuple[int, int, int, int] = Box(0, 0, *self.size) if whole else source.box
         self.region: tuple[int, int, int, int] = source.box if whole else Box(0, 0, *self.size)
         self._paster = Paster(portrait.image, source.box, self._device) if whole else None
         self._alpha = portrait.alpha if whole else None

@@ -1,0 +1,27 @@
+"""Rendered frames into finer ones: faces restored by a network, the picture enlarged once."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .choice import ENHANCERS, build, wanted
+    from .renderer import EnhancedRenderer
+    from .weights import available
+
+_HOMES = {
+    "ENHANCERS": "choice",
+    "EnhancedRenderer": "renderer",
+    "available": "weights",
+    "build": "choice",
+    "wanted": "choice",
+}
+
+__all__ = ["ENHANCERS", "EnhancedRenderer", "available", "build", "wanted"]
+
+
+def __getattr__(name: str) -> object:
+    if name in _HOMES:
+        return getattr(import_module(f".{_HOMES[name]}", __name__), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

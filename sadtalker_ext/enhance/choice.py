@@ -1,0 +1,133 @@
+"""What was asked for into an enhancer that is there; what is missing into a sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..errors import OptionsError, WeightsError
+from . import weights as files
+from .enlarge import by_network
+from .renderer import EnhancedRenderer
+from .restorers import HostRestorer, NetworkRestorer, Restorer
+
+if TYPE_CHECKING:
+    from ..face import Portrait
+    from ..options import Options
+    from ..render import Renderer
+
+    RestoreFaces = Callable[[np.ndarray], np.ndarray]
+
+ENHANCERS = ("none", "auto", "gfpgan", "codeformer", "restoreformer", "host")
+LONGEST_SIDE = 8192  # px of an enlarged frame; players give up above it
+BATCH = 4  # faces at once on an accelerator
+# Of each network, the file that its authors publish, and where.
+PUBLISHED = {
+    "gfpgan": ("GFPGANv1.4.pth", "https://github.com/TencentARC/GFPGAN/releases"),
+    "codeformer": ("codeformer.pth", "https://github.com/sczhou/CodeFormer/releases"),
+    "restoreformer": ("RestoreFormer.pth", "https://github.com/TencentARC/GFPGAN/releases"),
+}
+
+
+def wanted(options: Options) -> bool:
+    """Whether these options ask for anything of this stage."""
+    return options.enhancer != "none" or options.upscale != "1"
+
+
+def build(
+    base: Renderer,
+    portrait: Portrait,
+    options: Options,
+    models_dir: Path,
+    device: str,
+    restore_faces: RestoreFaces | None = None,
+    check: Callable[[], None] | None = None,
+) -> EnhancedRenderer:
+    """The renderer with what `options` ask for around it.
+
+    restore_faces: the host's own face restoration, uint8 (H, W, 3) to the same; None where there is none.
+    Raises `WeightsError`, `DependencyError` or `OptionsError` with what is missing.
+    """
+    scale = int(options.upscale)
+    size = base.size
+    if scale > 1 and max(size) * scale > LONGEST_SIDE:
+        raise OptionsError(
+            f"--upscale {scale} would make frames of {size[0] * scale}×{size[1] * scale} pixels, and "
+            f"{LONGEST_SIDE} is the most; choose a smaller factor or a smaller picture."
+        )
+    restorer = choose(options.enhancer, models_dir, device, restore_faces)
+    view = getattr(base, "view", None)
+    enlarged, notices = None, []
+    if scale > 1:
+        found = next((file for file in files.available(models_dir) if file.kind == files.UPSCALER), None)
+        if found is None:
+            notices.append(
+                f"No weights of a network that enlarges pictures, such as Real-ESRGAN's, lie in {models_dir} "
+                "or beside it; the frames were enlarged by interpolation."
+            )
+        elif size == (portrait.width, portrait.height):
+            enlarged = _enlarged(portrait.image, scale, found, device, check)
+    return EnhancedRenderer(
+        base,
+        portrait,
+        view=view,
+        restorer=restorer,
+        strength=options.enhancer_strength,
+        scale=scale,
+        enlarged=enlarged,
+        notices=tuple(notices),
+    )
+
+
+def choose(name: str, models_dir: Path, device: str, restore_faces: RestoreFaces | None) -> Restorer | None:
+    """The restorer of that name; "auto" takes the host's, else the first whose weights are there."""
+    if name == "none":
+        return None
+    if name == "host" or (name == "auto" and restore_faces is not None):
+        if restore_faces is None:
+            raise OptionsError(
+                "--enhancer host takes the face restoration of a WebUI, which is not there; choose "
+                "gfpgan, codeformer or restoreformer."
+            )
+        return HostRestorer(restore_faces)
+    found = files.available(models_dir)
+    kinds = list(PUBLISHED) if name == "auto" else [name]
+    for kind in kinds:
+        for file in found:
+            if file.kind == kind:
+                network = _loaded(file, device).model
+                return NetworkRestorer(kind, network, device, 1 if device == "cpu" else BATCH)
+    file_name, page = PUBLISHED[kinds[0]]
+    raise WeightsError(
+        f"--enhancer {name} needs the weights of a network; put {file_name} from {page} into {models_dir}, "
+        "or choose --enhancer none."
+    )
+
+
+@lru_cache(maxsize=3)
+def _loaded(file: files.Weights, device: str) -> Any:
+    return files.load(file, device)
+
+
+def _enlarged(
+    picture: np.ndarray, scale: int, file: files.Weights, device: str, check: Callable[[], None] | None
+) -> np.ndarray:
+    key = (picture.shape, hash(picture.tobytes()), scale, file, device)
+    if key not in _pictures:
+        made = by_network(picture, scale, _loaded(file, device), device, check)
+        _pictures.clear()
+        _pictures[key] = made
+    return _pictures[key]
+
+
+def release() -> None:
+    """Forget the networks and the enlarged picture."""
+    _loaded.cache_clear()
+    _pictures.clear()
+
+
+_pictures: dict[tuple[object, ...], np.ndarray] = {}  # the latest that was enlarged by a network

@@ -1,0 +1,201 @@
+"""A renderer into one whose frames are larger, and whose face a network has restored."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from . import upright as squares
+from .enlarge import plainly
+from .follow import Follower
+from .steady import Steadier
+
+if TYPE_CHECKING:
+    from ..face import Portrait
+    from ..render import Renderer
+    from ..track import MotionTrack
+    from .restorers import Restorer
+
+    Box = tuple[int, int, int, int]
+
+RIM = 8  # px of the renderer's frames over which what is added fades towards the region's border
+CUBIC_REACH = 4  # px around a part that bicubic enlarging looks at
+UNCHANGED, CHANGED = 2.0, 12.0  # levels of 255 between which the still picture's own detail is let go
+SPREAD = 2.0  # px over which changes are averaged
+
+
+class EnhancedRenderer:
+    """Frames of another renderer, enhanced; what depends on the picture alone is made once.
+
+    base: whose frames these are. view: x0, y0, x1, y1, the part of the portrait that a frame shows. restorer:
+    None leaves faces alone. strength: 0..1. scale: 1, 2 or 4 times as large. enlarged: the whole picture,
+    uint8 (scale·H, scale·W, 3), already enlarged by a network; None where frames are enlarged by
+    interpolation. notices: sentences worth showing. Outside the region frames are equal to each other, as
+    those of `base` are.
+    """
+
+    def __init__(
+        self,
+        base: Renderer,
+        portrait: Portrait,
+        *,
+        view: Box | None = None,
+        restorer: Restorer | None = None,
+        strength: float = 1.0,
+        scale: int = 1,
+        enlarged: np.ndarray | None = None,
+        notices: tuple[str, ...] = (),
+    ) -> None:
+        self.accepts = base.accepts
+        self.has_alpha = base.has_alpha
+        self.notices = notices
+        self._base, self._scale = base, scale
+        self._restorer, self._strength = restorer, strength
+        width, height = base.size
+        self.size = (width * scale, height * scale)
+        x0, y0, x1, y1 = base.region
+        self.region: Box = (x0 * scale, y0 * scale, x1 * scale, y1 * scale)
+        self._rest, mesh = _at_rest(portrait, view or (0, 0, portrait.width, portrait.height), base.size)
+        self._large = plainly(self._rest, scale) if enlarged is None else enlarged
+        self._detail = None if enlarged is None else self._in_region(enlarged) - self._plain(self._rest)
+        self._upright = squares.upright(mesh)
+        self._follow = Follower(self._rest, mesh)
+        self._mask = squares.face_mask(mesh, self._upright)[..., None]
+        self._rim = _rim(base.region, base.size, scale)
+
+    def opening(self, track: MotionTrack) -> np.ndarray | None:
+        return self._base.opening(track)
+
+    def render(
+        self, track: MotionTrack, *, check: Callable[[], None] | None = None
+    ) -> Generator[np.ndarray, None, None]:
+        """uint8 frames (H, W, 3 or 4), one a row of the track, in order; a few are held at a time."""
+        together = 1 if self._restorer is None else self._restorer.batch
+        steadier = Steadier(track.fps)
+        self._follow.restart()
+        held: list[np.ndarray] = []
+        with closing(self._base.render(track, check=check)) as frames:
+            for frame in frames:
+                held.append(frame)
+                if len(held) == together:
+                    yield from self._finished(held, steadier, check)
+                    held = []
+            yield from self._finished(held, steadier, check)
+
+    def _finished(
+        self, frames: list[np.ndarray], steadier: Steadier, check: Callable[[], None] | None
+    ) -> Generator[np.ndarray, None, None]:
+        if not frames:
+            return
+        if self._restorer is None or self._strength == 0:
+            yield from map(self._larger, frames)
+            return
+        places = [squares.followed_by(self._follow(frame), self._upright) for frame in frames]
+        faces = np.stack([_cut(frame, place) for frame, place in zip(frames, places, strict=True)])
+        if check is not None:
+            check()
+        restored = self._restorer.restore(faces, self._strength)
+        share = self._restorer.share(self._strength)
+        for frame, place, face, finer in zip(frames, places, faces, restored, strict=True):
+            added = steadier(face, finer) * self._mask * share
+            yield self._with(self._larger(frame), added, place)
+
+    def _larger(self, frame: np.ndarray) -> np.ndarray:
+        """A frame of `base` at our size: a new array, uint8 (H, W, 3 or 4)."""
+        if self._scale == 1:
+            return frame.copy()
+        x0, y0, x1, y1 = self.region
+        large = self._large.copy()
+        content = self._plain(frame)
+        if self._detail is not None:
+            content += self._detail * self._unchanged(frame)[..., None]
+        large[y0:y1, x0:x1] = np.clip(np.rint(content), 0, 255).astype(np.uint8)
+        if not self.has_alpha:
+            return large
+        return np.dstack([large, plainly(np.ascontiguousarray(frame[:, :, 3]), self._scale)])
+
+    def _plain(self, frame: np.ndarray) -> np.ndarray:
+        """float32 (h, w, 3): the region of a frame, enlarged by interpolation as the whole would be."""
+        x0, y0, x1, y1 = self._base.region
+        left, top = max(0, x0 - CUBIC_REACH), max(0, y0 - CUBIC_REACH)
+        part = frame[top : y1 + CUBIC_REACH, left : x1 + CUBIC_REACH, :3]
+        large = plainly(np.ascontiguousarray(part), self._scale)
+        row, column = (y0 - top) * self._scale, (x0 - left) * self._scale
+        rows, columns = (y1 - y0) * self._scale, (x1 - x0) * self._scale
+        return large[row : row + rows, column : column + columns].astype(np.float32)
+
+    def _in_region(self, large: np.ndarray) -> np.ndarray:
+        x0, y0, x1, y1 = self.region
+        return large[y0:y1, x0:x1].astype(np.float32)
+
+    def _unchanged(self, frame: np.ndarray) -> np.ndarray:
+        """float32 (h, w) of the region: 1 where the frame shows the picture, 0 where something else."""
+        import cv2
+
+        x0, y0, x1, y1 = self._base.region
+        difference = cv2.absdiff(
+            np.ascontiguousarray(frame[y0:y1, x0:x1, :3]), np.ascontiguousarray(self._rest[y0:y1, x0:x1])
+        )
+        change = cv2.GaussianBlur(difference.max(axis=2).astype(np.float32), (0, 0), SPREAD)
+        share = 1 - np.clip((change - UNCHANGED) / (CHANGED - UNCHANGED), 0, 1)
+        return plainly(share, self._scale).clip(0, 1)
+
+    def _with(self, frame: np.ndarray, added: np.ndarray, place: np.ndarray) -> np.ndarray:
+        """The frame, changed in place: float32 (512, 512, 3) of the square is added inside the region."""
+        import cv2
+
+        zoom = np.array([[self._scale, 0, (self._scale - 1) / 2], [0, self._scale, (self._scale - 1) / 2]])
+        back = squares.followed_by(squares.inverse(place), zoom)
+        ends = np.array([[0, 0], [0, squares.SIDE], [squares.SIDE, 0], [squares.SIDE, squares.SIDE]])
+        corners = ends @ back[:, :2].T + back[:, 2]
+        x0, y0 = np.maximum(np.floor(corners.min(axis=0)).astype(int), self.region[:2])
+        x1, y1 = np.minimum(np.ceil(corners.max(axis=0)).astype(int) + 1, self.region[2:])
+        if x1 <= x0 or y1 <= y0:
+            return frame
+        here = back - np.array([[0, 0, x0], [0, 0, y0]])
+        laid = cv2.warpAffine(added, here, (int(x1 - x0), int(y1 - y0)), flags=cv2.INTER_LINEAR)
+        left, top = self.region[:2]
+        laid = laid * (self._rim[y0 - top : y1 - top, x0 - left : x1 - left, None] * 255)
+        part = frame[y0:y1, x0:x1, :3]
+        part[:] = np.clip(np.rint(part + laid), 0, 255).astype(np.uint8)
+        return frame
+
+
+def _at_rest(portrait: Portrait, view: Box, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """The picture as frames show it, uint8 (H, W, 3), and the face's mesh (478, 2) in its pixels."""
+    import cv2
+
+    x0, y0, x1, y1 = view
+    image = portrait.image[y0:y1, x0:x1]
+    if (image.shape[1], image.shape[0]) != size:
+        image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    zoom = np.array(size) / (x1 - x0, y1 - y0)
+    mesh = (portrait.face.landmarks[:, :2] - (x0, y0) + 0.5) * zoom - 0.5
+    return np.ascontiguousarray(image), mesh
+
+
+def _cut(frame: np.ndarray, place: np.ndarray) -> np.ndarray:
+    """float32 (512, 512, 3), 0..1: the upright square of a frame."""
+    import cv2
+
+    given = np.ascontiguousarray(frame[:, :, :3])
+    square = cv2.warpAffine(
+        given, place, (squares.SIDE, squares.SIDE), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
+    )
+    return square.astype(np.float32) / 255
+
+
+def _rim(region: Box, size: tuple[int, int], scale: int) -> np.ndarray:
+    """float32 (h, w) of the enlarged region: 0 on those of its sides that do not lie on the frame's edge."""
+    x0, y0, x1, y1 = region
+
+    def along(low: int, high: int, end: int) -> np.ndarray:
+        place = np.arange((high - low) * scale, dtype=np.float32)
+        far = np.full_like(place, RIM * scale)
+        from_low, from_high = place if low > 0 else far, place[::-1] if high < end else far
+        return np.clip(np.minimum(from_low, from_high) / (RIM * scale), 0, 1)
+
+    return np.minimum(along(x0, x1, size[0])[None, :], along(y0, y1, size[1])[:, None])
