@@ -44,7 +44,7 @@ KNOBS = {
 }
 ANY_OPTIONS = st.fixed_dictionaries({}, optional=KNOBS)
 PLACES = st.tuples(
-    st.floats(0.2, 0.8), st.floats(0.2, 0.8), st.floats(0.1, 0.9), st.floats(-0.5, 0.5)
+    st.floats(0.25, 0.75), st.floats(0.25, 0.75), st.floats(0.35, 0.9), st.floats(-0.5, 0.5)
 )  # centre, size and lean of the face
 QUIET = settings(
     deadline=None,
@@ -64,8 +64,7 @@ def face_at(place: tuple[float, ...], width: int, height: int) -> tuple[tuple[fl
     return tuple((float(px), float(py)) for px, py in found)
 
 
-@QUIET
-@settings(max_examples=60)
+@settings(QUIET, max_examples=60)
 @given(chosen=ANY_OPTIONS, place=PLACES, count=st.integers(3, 40), seconds=st.floats(0.2, 2.0) | st.none())
 def test_motion(tiny: Path, chosen: dict[str, Any], place: Any, count: int, seconds: float | None) -> None:
     picture = np.random.default_rng(0).integers(0, 255, (130, 110, 3), dtype=np.uint8)
@@ -78,13 +77,12 @@ def test_motion(tiny: Path, chosen: dict[str, Any], place: Any, count: int, seco
     assert np.isfinite(track.data).all()
 
 
-@QUIET
-@settings(max_examples=20)
+@settings(QUIET, max_examples=20)
 @given(
     chosen=ANY_OPTIONS,
     place=PLACES,
-    width=st.integers(64, 150),
-    height=st.integers(64, 150),
+    width=st.integers(80, 150),
+    height=st.integers(80, 150),
     channels=st.sampled_from([3, 4]),
 )
 def test_video(

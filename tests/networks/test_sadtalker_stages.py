@@ -18,6 +18,7 @@ from sadtalker_ext.motion.speech_driven import face_coefficients
 from sadtalker_ext.networks.face_render.fast import faster
 from sadtalker_ext.networks.keypoints import transform_keypoints
 from sadtalker_ext.networks.posevae import PoseVAE
+from sadtalker_ext.render.face3d.renderer import FaceRenderer
 from sadtalker_ext.render.face3d.source import MODEL_POINTS, reconstruct
 
 pytestmark = needs_oracle
@@ -289,3 +290,21 @@ def test_a_whole_run(mode: str) -> None:
         apart = np.abs(pixels[::step, ::step] - want.astype(np.float32))
         assert apart.max() <= 1
         assert (apart > 0).mean() < 0.02  # values that lay on the edge between two whole numbers
+
+
+def test_frames_become_pixels_of_the_crops_shape() -> None:
+    group = golden("frame_post")
+    frames = torch.from_numpy(group["pred_float"])
+    close(renderer_of_size((64, 64))._finish(frames), group["out_u8_samesize"])  # rounded half to even
+    width, height = group["crop_info_wh"]
+    size = (256, int(256 * height / width))
+    shown = renderer_of_size(size)._finish(frames[:1])[0].numpy()
+    want = group["out_u8_first"]
+    assert shown.shape == want.shape
+    assert np.abs(shown.astype(int) - want).max() <= 1  # OpenCV interpolates in whole numbers
+
+
+def renderer_of_size(size: tuple[int, int]) -> FaceRenderer:
+    renderer = FaceRenderer.__new__(FaceRenderer)
+    renderer.size, renderer._paster = size, None
+    return renderer
