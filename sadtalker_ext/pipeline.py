@@ -352,11 +352,20 @@ class _Run:
             "device": self.host.device(),
             "picture": _name(picture),
             "speech": _name(sound),
-            "face": [round(float(edge)) for edge in portrait.face.box],
+            "face": _in_frame(portrait.face.box, portrait, renderer),
             "region": list(renderer.region),
             "motion": dict(track.provenance),
             "lips": None if opening is None else encode_opening(opening, track.fps),
         }
+
+
+def _in_frame(box: tuple[float, ...], portrait: Portrait, renderer: Renderer) -> list[int]:
+    """A box in the portrait's pixels as it lies in a frame, which may show a part, or be larger."""
+    view = getattr(renderer, "view", (0, 0, portrait.width, portrait.height))
+    return [
+        round((float(edge) - view[axis]) * renderer.size[axis] / (view[axis + 2] - view[axis]))
+        for edge, axis in zip(box, (0, 1, 0, 1), strict=True)
+    ]
 
 
 def _name(source: object) -> str | None:

@@ -58,7 +58,8 @@ class EnhancedRenderer:
         self.size = (width * scale, height * scale)
         x0, y0, x1, y1 = base.region
         self.region: Box = (x0 * scale, y0 * scale, x1 * scale, y1 * scale)
-        self._rest, mesh = _at_rest(portrait, view or (0, 0, portrait.width, portrait.height), base.size)
+        self.view: Box = view or (0, 0, portrait.width, portrait.height)
+        self._rest, mesh = _at_rest(portrait, self.view, base.size)
         self._large = plainly(self._rest, scale) if enlarged is None else enlarged
         self._detail = None if enlarged is None else self._in_region(enlarged) - self._plain(self._rest)
         self._upright = squares.upright(mesh)
