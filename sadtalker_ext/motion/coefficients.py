@@ -11,7 +11,9 @@ EXPRESSIONS, POSE = 64, 6  # columns of a coefficient row: expression, then pitc
 REACH = 13  # frames on either side that a window shows
 SMOOTHING = 13  # frames of the pose's Savitzky-Golay filter
 SMOOTHING_ORDER = 2
+LEAST_TURN = 1e-6  # degrees in all; less is none
 BLINK = (0.5, 0.9, 1.0, 0.9, 0.5)  # how far the lids are shut in the frames of one blink
+RAREST = 1e-3  # of the trained frequency; below it is never
 SHORTEST_GAP, LONGEST_GAP = 10, 70  # frames of open eyes before a blink
 
 
@@ -21,7 +23,7 @@ def blink_schedule(frames: int, rng: np.random.Generator, rate: float = 1.0) -> 
     Gaps are drawn as the published system draws them; the last frame stays open.
     """
     shut = np.zeros(frames, np.float32)
-    if rate <= 0:
+    if rate < RAREST:
         return shut
     shortest, longest = max(1, round(SHORTEST_GAP / rate)), max(2, round(LONGEST_GAP / rate))
     at = 0
@@ -78,7 +80,7 @@ def turns(degrees: Sequence[float], frames: int) -> np.ndarray:
     Each stretch begins exactly at its angle and ends a step before the next one, as in the published system.
     """
     way = float(np.abs(np.diff(degrees)).sum())
-    if frames < 2 or way == 0:
+    if frames < 2 or way < LEAST_TURN:
         return np.full(frames, degrees[0], np.float64)
     step = way / (frames - 1)
     stretches = [

@@ -44,7 +44,7 @@ KNOBS = {
 }
 ANY_OPTIONS = st.fixed_dictionaries({}, optional=KNOBS)
 PLACES = st.tuples(
-    st.floats(0.25, 0.75), st.floats(0.25, 0.75), st.floats(0.35, 0.9), st.floats(-0.5, 0.5)
+    st.floats(0.25, 0.75), st.floats(0.25, 0.75), st.floats(0.55, 0.9), st.floats(-0.5, 0.5)
 )  # centre, size and lean of the face
 QUIET = settings(
     deadline=None,
