@@ -179,6 +179,8 @@ class FakeWebUI:
         self.paste_fields: dict[str, Any] = {}
         self.bindings: list[ParamBinding] = []
         self.infotext = self._add(f"modules.{infotext}", **self._infotext())
+        self.restored: list[Any] = []
+        self._add("modules.face_restoration", **self._face_restoration())
         self.servable: list[str] = []
         tempdir = "gr_tempdir" if host == "sdnext" else "ui_tempdir"
         self._add(
@@ -246,6 +248,16 @@ class FakeWebUI:
             "get_optimal_device": get_optimal_device,
             "torch_gc": next_torch_gc if self.host == "sdnext" else torch_gc,
         }
+
+    def _face_restoration(self) -> dict[str, Any]:
+        def restore_faces(np_image):
+            self.restored.append(np_image)
+            return 255 - np_image
+
+        def next_restore_faces(np_image, p=None):
+            return restore_faces(np_image)
+
+        return {"restore_faces": next_restore_faces if self.host == "sdnext" else restore_faces}
 
     def _sd_models(self) -> dict[str, Any]:
         def send_model_to_cpu(m):

@@ -324,6 +324,16 @@ def test_prepared_portraits_are_kept_or_forgotten(a1111, monkeypatch, keep):
     assert bool(released) is not keep
 
 
+def test_faces_are_restored_as_the_hosts_settings_say(webui):
+    shell = WebUIShell()
+    webui.shared.face_restorers = []
+    assert shell.host.face_restoration() is None
+    webui.shared.face_restorers = [object()]
+    image = np.zeros((512, 512, 3), np.uint8)
+    assert (shell.host.face_restoration()(image) == 255).all()
+    assert webui.restored[0] is image
+
+
 def test_device(webui, monkeypatch):
     host = WebUIShell().host
     assert host.device() == "cpu"
