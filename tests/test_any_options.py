@@ -17,7 +17,7 @@ from sadtalker_ext.video import probe
 # Chosen by the test itself, or in need of a file.
 APART = {
     "start", "end", "idle", "face", "face_at", "points", "ref_pose", "ref_blink", "ref_face", "overwrite",
-    "engine",
+    "engine", "enhancer",
 }  # fmt: skip
 SECONDS = 0.7  # of the voice
 EYES_NOSE_MOUTH = ((0.31, 0.4), (0.69, 0.4), (0.5, 0.6), (0.38, 0.75), (0.62, 0.75))  # of the picture's sides
@@ -65,7 +65,8 @@ def test_any_options_make_a_whole_video(seed: int, tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == [name.rstrip("/")]
     made = probe(result.path)
     even = 2 if name == "o.mp4" else 1
-    assert (made.width, made.height) == (width + width % even, height + height % even)
+    wide, high = width * int(options.upscale), height * int(options.upscale)
+    assert (made.width, made.height) == (wide + wide % even, high + high % even)
     if name != "o.gif":  # a gif's clock counts hundredths of a second
         assert made.frames == result.frames
         assert made.fps == pytest.approx(options.fps, rel=1e-3)

@@ -35,7 +35,7 @@ class Paster:
         self._picture = np.ascontiguousarray(picture)
         height, width = picture.shape[:2]
         open_sides = (box.left > 0, box.top > 0, box.right < width, box.bottom < height)
-        content = np.ascontiguousarray(picture[box.top : box.bottom, box.left : box.right])
+        content = picture[box.top : box.bottom, box.left : box.right].copy()
         below = torch.from_numpy(content).to(device).permute(2, 0, 1)[None].float() / 255  # (1, 3, h, w)
         mask = fade(box.width, box.height, open_sides).to(device)  # (h, w), 0..1
         longer = max(box.width, box.height)
