@@ -21,7 +21,7 @@ from sadtalker_ext.video import probe
 # In need of a file, of a compiler or of a device; or chosen by the tests themselves.
 APART = {
     *("ref_pose", "ref_blink", "ref_face", "compile", "precision", "overwrite", "detector", "lips", "preset"),
-    *("engine", "start", "end", "idle", "face", "face_at", "points", "size", "background"),
+    *("engine", "start", "end", "idle", "face", "face_at", "points", "size", "enhancer"),
 }
 
 
@@ -40,7 +40,6 @@ KNOBS = {
     knob.name: value(knob)
     for knob in knobs()
     if knob.name not in APART and knob.kind in ("bool", "choice", "int", "float", "ramp")
-    if not knob.name.startswith(("enhance", "upscale"))
 }
 ANY_OPTIONS = st.fixed_dictionaries({}, optional=KNOBS)
 PLACES = st.tuples(
@@ -96,7 +95,9 @@ def test_video(
         result = animate(picture, (sound, 16000), f"{folder}/o.mp4", options)
         made = probe(result.path)
         assert result.frames == made.frames == max(1, math.ceil(0.15 * options.fps - 1e-6))
+        times = int(options.upscale)
         if "full" in options.crop:
-            assert (made.width, made.height) == (width + width % 2, height + height % 2)
+            wide, high = width * times, height * times
+            assert (made.width, made.height) == (wide + wide % 2, high + high % 2)
         else:
-            assert made.width == 256
+            assert made.width == 256 * times
