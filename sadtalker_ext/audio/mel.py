@@ -57,12 +57,20 @@ def _mel_to_hz(mel: np.ndarray) -> np.ndarray:
     return np.where(mel < _KNEE_MEL, mel * _LINEAR, _KNEE_HZ * np.exp(_LOG_STEP * (mel - _KNEE_MEL)))
 
 
-def mel_spectrogram(samples: np.ndarray) -> np.ndarray:
-    """(1 + N // 200, 80) float32 in -4..4 from mono samples (N,) at 16 kHz."""
-    samples = np.asarray(samples, np.float32)
-    emphasised = samples.copy()
-    emphasised[1:] -= np.float32(PRE_EMPHASIS) * samples[:-1]
-    padded = np.pad(emphasised, N_FFT // 2)
+def mel_spectrogram(samples: np.ndarray, length: int | None = None) -> np.ndarray:
+    """(1 + length // 200, 80) float32 in -4..4 from mono samples (N,) at 16 kHz.
+
+    length: samples to look at, N if None; silence follows a recording that is shorter.
+    """
+    length = len(samples) if length is None else length
+    heard = min(length, len(samples))
+    first = N_FFT // 2
+    padded = np.zeros(length + N_FFT, np.float32)
+    emphasised = padded[first : first + heard]
+    emphasised[:] = samples[:heard]
+    for stop in range(heard, 1, -BLOCK * HOP):  # from the end, for each sample needs the one before
+        start = max(1, stop - BLOCK * HOP)
+        emphasised[start:stop] -= np.float32(PRE_EMPHASIS) * emphasised[start - 1 : stop - 1]
     windows = np.lib.stride_tricks.sliding_window_view(padded, N_FFT)[::HOP]
     hann = (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(N_FFT) / N_FFT)).astype(np.float32)
     rows = np.empty((len(windows), BANDS), np.float32)

@@ -93,8 +93,7 @@ def motion(
     shut = np.asarray(shut, np.float32)
     mel = None
     if options.idle is None:
-        samples = speech.samples[: count * SAMPLES_PER_FRAME]
-        mel = mel_spectrogram(np.pad(samples, (0, count * SAMPLES_PER_FRAME - len(samples))))
+        mel = mel_spectrogram(speech.samples, count * SAMPLES_PER_FRAME)
     rows = face_coefficients(
         mel,
         count,

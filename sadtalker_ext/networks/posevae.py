@@ -11,6 +11,7 @@ from torch import nn
 from .audio_encoder import AudioEncoder
 
 BLOCK = 32  # frames that are decoded together
+AT_ONCE = 16  # blocks decoded at a time: memory stays bounded
 POSE = 6  # pitch, yaw, roll (radians), x, y, z
 LATENT = 64  # of the noise and of a style's vector
 STYLES = 46
@@ -152,7 +153,8 @@ class PoseVAE(nn.Module):
         if rest:  # the last 32 windows once more, of which only the rows that are new are kept
             last = later[-BLOCK:]
             blocks.append(torch.cat([later[:1].expand(BLOCK - len(last), -1), last]))
-        motion = self.decoder(source, noise, style, torch.stack(blocks))
+        together = zip(noise.split(AT_ONCE), torch.stack(blocks).split(AT_ONCE), strict=True)
+        motion = torch.cat([self.decoder(source, drawn, style, part) for drawn, part in together])
         parts = [still, motion[:whole].flatten(0, 1)]
         if rest:
             parts.append(motion[-1, BLOCK - rest :])

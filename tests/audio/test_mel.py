@@ -30,6 +30,9 @@ def test_long_recordings_are_computed_in_blocks(monkeypatch: pytest.MonkeyPatch)
     sound = np.random.default_rng(0).standard_normal(16000)
     whole = mel.mel_spectrogram(sound)
     monkeypatch.setattr(mel, "BLOCK", 7)
+    assert mel.mel_spectrogram(sound, 16640)[:78] == pytest.approx(whole[:78], abs=1e-4)
+    assert len(mel.mel_spectrogram(sound, 16640)) == 84
+    assert mel.mel_spectrogram(sound, 3200) == pytest.approx(mel.mel_spectrogram(sound[:3200]), abs=1e-4)
     assert mel.mel_spectrogram(sound) == pytest.approx(whole, abs=1e-4)
 
 
