@@ -348,7 +348,9 @@ class Options:
         "width and height, in pixels, of the face that is drawn",
         choices=("256", "512"),
     )
-    batch_size: int = _knob(1, "int", "sadtalker", "frames that are drawn at once", low=1, high=64)
+    batch_size: int = _knob(
+        0, "int", "sadtalker", "frames that are drawn at once; 0: one on a CPU, 8 on a GPU", low=0, high=64
+    )
     precision: str = _knob(
         "auto",
         "choice",

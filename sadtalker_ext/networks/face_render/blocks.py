@@ -71,6 +71,13 @@ def halve(x: torch.Tensor) -> torch.Tensor:
     return F.avg_pool2d(x.flatten(1, 2), 2).unflatten(1, x.shape[1:3])
 
 
+def sampled(volume: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
+    """A volume (N, C, D, H, W) at places (N, d, h, w, 3): x y z in -1..1 between outer faces, 0 outside."""
+    if volume.device.type == "mps":  # lacks the kernel in many releases of torch
+        return F.grid_sample(volume.cpu(), places.cpu(), align_corners=False).to(volume.device)
+    return F.grid_sample(volume, places, align_corners=False)
+
+
 def coordinate_grid(shape: Sequence[int], like: torch.Tensor) -> torch.Tensor:
     """(d, h, w, 3) coordinates x, y, z in -1..1, end points included, in float32 on the device of `like`.
 

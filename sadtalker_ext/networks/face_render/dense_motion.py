@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from .blocks import ConvBlock, coordinate_grid, module_widths
+from .blocks import ConvBlock, coordinate_grid, module_widths, sampled
 
 SPREAD = 0.01  # variance of a key point's heat map, in grid units
 NEGLIGIBLE = 1e-3  # shares of the mask below this are dropped
@@ -119,12 +119,11 @@ class DenseMotion(nn.Module):
         heat = torch.exp(-0.5 * at_driving.square().sum(-1) / SPREAD)
         heat = heat - torch.exp(-0.5 * at_source.square().sum(-1) / SPREAD)
         heat = torch.cat([torch.zeros_like(heat[:, :1]), heat], dim=1)
-        # grid_sample's align_corners=False on a grid with its end points included is how the weights were
+        # Sampling between outer faces on a grid with its end points included is how the weights were
         # trained: not even the identity grid copies.
-        moved = F.grid_sample(
+        moved = sampled(
             compressed.float().expand(count, -1, -1, -1, -1),
             motions.reshape(count, -1, *motions.shape[3:5], 3),  # all motions side by side in depth
-            align_corners=False,
         ).unflatten(2, (points + 1, -1))
         stacked = torch.cat([heat[:, :, None], moved.transpose(1, 2)], dim=2).flatten(1, 2)
         features = self.hourglass(stacked.to(self.mask.weight.dtype))

@@ -7,10 +7,9 @@ from itertools import pairwise
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import nn
 
-from .blocks import ConvBlock, ResBlock3d, module_widths
+from .blocks import ConvBlock, ResBlock3d, module_widths, sampled
 from .dense_motion import DenseMotion, Warp
 from .spade import SpadeDecoder
 
@@ -80,7 +79,7 @@ class Generator(nn.Module):
         """The frames (N, 3, S, S), RGB 0..1, that a warp describes."""
         volume = features.volume.expand(len(warp.occlusion), -1, -1, -1, -1)
         # Places stay in float32: half precision knows only 2,048 of them.
-        moved = F.grid_sample(volume, warp.deformation, align_corners=False).flatten(1, 2)
+        moved = sampled(volume, warp.deformation).flatten(1, 2)
         label = self.fourth(self.third(moved.to(self.fourth.weight.dtype)))
         return self.decoder(label * warp.occlusion.to(label.dtype))
 

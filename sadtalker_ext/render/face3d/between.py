@@ -1,13 +1,60 @@
-"""Frames between two rendered ones, by moving both along the known dense motion: quick, and approximate."""
+"""Frames between two rendered ones, by moving both along the known dense motion: quick, and approximate.
+
+Which frames are rendered is chosen where the key points' paths bend, for what happens at a bend, as lips that
+meet, cannot be seen in the frames around it.
+"""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 
 from ...networks.face_render.dense_motion import Warp, deformation_of
+
+LONGEST = 3.0  # times the usual distance of key frames: none are further apart
+EVEN = 1e-9  # times the square of a distance: decides where paths are straight, and nowhere else
+
+
+def key_frames(path: np.ndarray, step: float, known: bool = False) -> list[int]:
+    """The frames to render: the first, the last, and as many as make one of `step` frames, on average.
+
+    path: (N, K, 3) key points of the frames. known: the first is rendered already and does not count. Of all
+    choices this is the one where the paths deviate least from straight lines at even speed between the chosen
+    frames (sum of squares, by dynamic programming); where several are equal, the most even one.
+    """
+    count = len(path)
+    if count <= 2:
+        return list(range(count))
+    legs = min(count - 1, max(1, math.ceil((count - known) / step) - (not known)))
+    longest = max(math.ceil(LONGEST * step), math.ceil((count - 1) / legs))
+    flat = np.asarray(path, np.float64).reshape(count, -1)
+    cost = np.full((longest, count), np.inf)  # of a leg, by its length less 1 and where it ends
+    for length in range(1, longest + 1):
+        start, end = flat[:-length], flat[length:]
+        bent = np.zeros(max(0, count - length))
+        for passed in range(1, length):
+            share = passed / length
+            line = (1 - share) * start + share * end
+            bent += np.square(flat[passed : passed - length] - line).sum(axis=1)
+        cost[length - 1, length:] = bent + EVEN * length**2
+    least = np.full(count, np.inf)
+    least[0] = 0.0
+    lengths = np.zeros((legs, count), int)
+    for leg in range(legs):
+        behind = np.full((longest, count), np.inf)
+        for length in range(1, min(longest, count - 1) + 1):
+            behind[length - 1, length:] = least[:-length]
+        total = behind + cost
+        lengths[leg] = total.argmin(axis=0) + 1
+        least = total.min(axis=0)
+    chosen = [count - 1]
+    for leg in reversed(range(legs)):
+        chosen.append(chosen[-1] - int(lengths[leg, chosen[-1]]))
+    return chosen[::-1]
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,4 +99,5 @@ def _moved(image: torch.Tensor, motion: torch.Tensor) -> torch.Tensor:
     y = torch.linspace(-1, 1, height, device=image.device)
     own = torch.stack(torch.meshgrid(x, y, indexing="xy"))
     grid = (own + motion).permute(0, 2, 3, 1)
-    return F.grid_sample(image, grid, mode="bicubic", padding_mode="border", align_corners=True)
+    mode = "bilinear" if image.device.type == "mps" else "bicubic"  # for which it has no kernel
+    return F.grid_sample(image, grid, mode=mode, padding_mode="border", align_corners=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from functools import cached_property, lru_cache
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from ...checkpoints.sadtalker import Sources, loaded
 from ...errors import OptionsError
 from ...networks.expnet import ExpNet
 from ...networks.face_render import Generator
+from ...networks.face_render.compiled import compile_parts, forget_compiled
 from ...networks.face_render.fast import faster, reduced
 from ...networks.keypoints import KeyPointDetector
 from ...networks.mapping import MappingNet
@@ -19,6 +21,9 @@ from ...networks.recon import ReconNet
 
 PRECISIONS = ("float32", "bfloat16", "float16")
 KEPT = 2  # sets of networks in memory
+BATCH_ON_CPU, BATCH_ON_GPU = 1, 8  # frames drawn at once; on a CPU more are slower, and take more memory
+# Of so many frames, on average, `turbo` draws one: fewer where each takes longer.
+TURBO_STEP, TURBO_STEP_FLOAT32 = 2.5, 5.0
 
 
 class FaceNetworks:
@@ -38,10 +43,27 @@ class FaceNetworks:
         self.sources, self.device, self.kind = sources, device, kind
         self._whole, self._compiled = whole_picture, compiled
 
+        self.notices: tuple[str, ...] = ()  # sentences worth showing
+
     @property
-    def turbo_step(self) -> int:
-        """Of so many frames `turbo` draws one: fewer where each takes longer."""
-        return 2 if self.kind != torch.float32 or self.device.type != "cpu" else 3
+    def turbo_step(self) -> float:
+        """Of so many frames, on average, `turbo` draws one."""
+        slow = self.kind == torch.float32 and self.device.type == "cpu"
+        return TURBO_STEP_FLOAT32 if slow else TURBO_STEP
+
+    @property
+    def usual_batch(self) -> int:
+        """Frames to draw at once where nobody says."""
+        return BATCH_ON_CPU if self.device.type == "cpu" else BATCH_ON_GPU
+
+    @property
+    def one_size(self) -> bool:
+        """Whether a batch of another size than the last one's costs more than to fill it up."""
+        return self._compiled or self.device.type != "cpu"
+
+    def _notice(self, sentence: str) -> None:
+        if sentence not in self.notices:
+            self.notices += (sentence,)
 
     @cached_property
     def recon(self) -> ReconNet:
@@ -68,8 +90,10 @@ class FaceNetworks:
         """The face render, rearranged, in `kind`."""
         made = faster(loaded(Generator.shaped_like, self.sources.state("generator")))
         made = reduced(made.to(self.device), self.kind)
+        if self.device.type == "cuda":  # whose tensor cores want the channels side by side
+            made.decoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         if self._compiled:
-            compile_parts(made)
+            compile_parts(made, self._notice)
         return made
 
 
@@ -101,6 +125,8 @@ def _kept(
 def release() -> None:
     """Forget all networks, so that their memory is free."""
     _kept.cache_clear()
+    if "torch._dynamo" in sys.modules:
+        forget_compiled()
 
 
 def dtype_for(precision: str, device: str, turbo: bool = False) -> torch.dtype:
@@ -124,19 +150,3 @@ def has_bfloat16() -> bool:
     """Whether this CPU multiplies bfloat16 itself; elsewhere it would be slower than float32."""
     tests = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
     return any(getattr(torch.cpu, test, bool)() for test in tests)
-
-
-def compile_parts(generator: Generator) -> None:
-    """Let torch compile the dense motion and the decoder on their first frame.
-
-    Raises `OptionsError` where there is no compiler to do it with.
-    """
-    try:
-        from torch._inductor.cpp_builder import get_cpp_compiler
-
-        get_cpp_compiler()
-    except Exception as error:  # its kind differs between releases of torch
-        raise OptionsError("--compile needs a C++ compiler, and none was found; leave it out.") from error
-    motion = generator.dense_motion_network
-    motion.hourglass = torch.compile(motion.hourglass)  # type: ignore[assignment]
-    generator.decoder = torch.compile(generator.decoder)  # type: ignore[assignment]

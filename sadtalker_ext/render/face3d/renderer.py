@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,10 +12,11 @@ import torch
 from ...errors import TrackError
 from ...face.crop import Box, Mode
 from ...motion.coefficients import steady_window, windows
+from ...networks.face_render import Warp
 from ...networks.keypoints import transform_keypoints
 from ...networks.mapping import HeadMotion, bins_to_degrees
 from ...track import BFM, MotionTrack
-from .between import KeyFrame, frame_between
+from .between import KeyFrame, frame_between, key_frames
 from .paste import Paster
 from .source import source_face
 
@@ -41,12 +43,13 @@ class FaceRenderer:
 
     @torch.no_grad()
     def __init__(
-        self, portrait: Portrait, networks: FaceNetworks, mode: Mode, *, batch: int = 1, step: int = 1
+        self, portrait: Portrait, networks: FaceNetworks, mode: Mode, *, batch: int = 0, step: float = 1.0
     ) -> None:
-        """batch: frames that the networks draw at once. step: of so many frames they draw one (then `batch`
-        does not matter); those between are moved from their neighbours, which is quick and approximate.
+        """batch: frames that the networks draw at once; 0 for what suits the device. step: of so many frames,
+        on average, they draw one; those between are moved from their neighbours, which is quick and approximate.
         """
-        self.networks, self._device, self._batch, self._step = networks, networks.device, batch, step
+        self.networks, self._device, self._step = networks, networks.device, step
+        self._batch = batch or networks.usual_batch
         source = self.source = source_face(portrait, mode, networks.sources.size, networks.recon)
         whole = mode in ("full", "extfull")
         side = source.square.shape[0]
@@ -63,6 +66,11 @@ class FaceRenderer:
         own = source.coefficients[: networks.mapping.coefficients]
         at_rest = self._tensor(steady_window(own))[None]
         self._source_points = transform_keypoints(self._canonical, networks.mapping(at_rest))
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """Sentences worth showing with the frames that were made."""
+        return self.networks.notices
 
     def opening(self, track: MotionTrack) -> None:
         """Not known beforehand: the networks decide how far a mouth opens."""
@@ -91,7 +99,7 @@ class FaceRenderer:
         """
         waiting: tuple[torch.Tensor, torch.cuda.Event | None] | None = None
         points = self._driving_points(track)
-        frames = self._every_frame(points) if self._step == 1 else self._some_frames(points, len(track))
+        frames = self._every_frame(points) if self._step <= 1 else self._some_frames(points)
         for drawn in frames:
             if check is not None:
                 check()
@@ -105,26 +113,43 @@ class FaceRenderer:
     def _every_frame(self, points: Iterator[torch.Tensor]) -> Iterator[torch.Tensor]:
         """Frames (N, 3, S, S), each drawn by the networks, a batch at a time."""
         for several in points:
-            for part in several.split(self._batch):
-                yield self.networks.generator(self._features, part, self._source_points)
+            for frames, _ in self._drawn(several):
+                yield frames
 
-    def _some_frames(self, points: Iterator[torch.Tensor], count: int) -> Iterator[torch.Tensor]:
-        """Frames (1, 3, S, S), of which every `step`-th and the last are drawn by the networks."""
-        generator, source = self.networks.generator, self._source_points
+    def _some_frames(self, points: Iterator[torch.Tensor]) -> Iterator[torch.Tensor]:
+        """Frames (1, 3, S, S), of which one in `step` is drawn by the networks."""
         before: KeyFrame | None = None
-        between: list[torch.Tensor] = []
-        singles = (point for several in points for point in several.split(1))
-        for number, point in enumerate(singles):
-            if number % self._step and number != count - 1:
-                between.append(point)
-                continue
-            warp = generator.warp(self._features, point, source)
-            after = KeyFrame(generator.draw(self._features, warp).float(), warp)
-            for place, passed in enumerate(between, start=1):
-                assert before is not None  # the first frame is a key frame
-                yield frame_between(before, after, place / (len(between) + 1), passed, source)
-            yield after.image
-            before, between = after, []
+        last = self._source_points[:0]
+        for several in points:
+            path = torch.cat([last, several])
+            chosen = key_frames(path.cpu().numpy(), self._step, known=before is not None)
+            fresh = path[chosen if before is None else chosen[1:]]
+            keys = (key for drawn in self._drawn(fresh) for key in KeyFrame.each(*drawn))
+            if before is None:
+                before = next(keys)
+                yield before.image
+            for (first, end), after in zip(pairwise(chosen), keys, strict=True):
+                for number in range(first + 1, end):
+                    share = (number - first) / (end - first)
+                    passed = path[number : number + 1]
+                    yield frame_between(before, after, share, passed, self._source_points)
+                yield after.image
+                before = after
+            last = path[-1:]
+
+    def _drawn(self, points: torch.Tensor) -> Iterator[tuple[torch.Tensor, Warp]]:
+        """Frames (N, 3, S, S) for key points, a batch at a time, and how they were drawn.
+
+        The last batch is filled up where another size would mean to compile, or to choose kernels, once more.
+        """
+        generator, source = self.networks.generator, self._source_points
+        for part in points.split(self._batch):
+            count = len(part)
+            if self.networks.one_size and count < self._batch:
+                part = torch.cat([part, part[-1:].expand(self._batch - count, -1, -1)])
+            warp = generator.warp(self._features, part, source)
+            frames = generator.draw(self._features, warp)[:count].float()
+            yield frames, Warp(*(field[:count] for field in warp))
 
     def _driving_points(self, track: MotionTrack) -> Iterator[torch.Tensor]:
         """Key points (N, K, 3) of the frames, some at a time."""
@@ -133,8 +158,9 @@ class FaceRenderer:
         if extra:  # the place of the square under the model does not change
             place = self.source.coefficients[COEFFICIENTS : COEFFICIENTS + extra]
             rows = np.concatenate([rows, np.broadcast_to(place, (len(rows), extra))], axis=1)
-        for first in range(0, len(rows), MAPPED_AT_ONCE):
-            last = min(first + MAPPED_AT_ONCE, len(rows))
+        at_once = max(1, MAPPED_AT_ONCE // self._batch) * self._batch  # whole batches, but for the last
+        for first in range(0, len(rows), at_once):
+            last = min(first + at_once, len(rows))
             motion = self.networks.mapping(self._tensor(windows(rows, first, last)))
             yaw, pitch, roll = self._angles(motion, track.data[first:last])
             canonical = self._canonical.expand(last - first, -1, -1)
@@ -167,7 +193,7 @@ class FaceRenderer:
         if content.device.type != "cuda":
             return content.cpu().contiguous(), None
         held = torch.empty(content.shape, dtype=content.dtype, pin_memory=True)
-        held.copy_(content, non_blocking=True)
+        held.copy_(content.contiguous(), non_blocking=True)
         ready = torch.cuda.Event()
         ready.record()
         return held, ready

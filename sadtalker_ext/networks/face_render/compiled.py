@@ -1,0 +1,64 @@
+"""The face render's large parts, compiled by torch for the machine at hand where it can be done."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import nn
+
+from .generator import Generator
+
+Failed = Callable[[str], None]  # with a sentence
+
+
+class Compiled(nn.Module):
+    """A network that is compiled on its first call, and runs as it is where that fails.
+
+    failed: told so, once. Every new shape of the input is compiled anew, so give it one.
+    """
+
+    def __init__(self, plain: nn.Module, failed: Failed) -> None:
+        super().__init__()
+        self.plain, self._failed = plain, failed
+        self._quick: Callable[..., Any] | None = torch.compile(
+            plain.forward, dynamic=False, options=_options()
+        )
+
+    def forward(self, *arguments: Any) -> Any:
+        if self._quick is not None:
+            try:
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore")  # of torch, about torch
+                    return self._quick(*arguments)
+            except (
+                Exception
+            ) as error:  # the compiler's, or the lack of one: its kind differs between releases
+                if isinstance(error, torch.OutOfMemoryError if hasattr(torch, "OutOfMemoryError") else ()):
+                    raise
+                self._quick = None
+                reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+                self._failed(f"The face render could not be compiled here and was drawn without ({reason}).")
+        return self.plain(*arguments)
+
+
+def compile_parts(generator: Generator, failed: Failed) -> None:
+    """Let torch compile the dense motion and the decoder on their first frame. Changes the given generator.
+
+    failed: told in a sentence where that cannot be; frames are then drawn without.
+    """
+    motion = generator.dense_motion_network
+    motion.hourglass = Compiled(motion.hourglass, failed)  # type: ignore[assignment]
+    generator.decoder = Compiled(generator.decoder, failed)
+
+
+def forget_compiled() -> None:
+    """Let go of what was compiled, and of the weights inside."""
+    torch._dynamo.reset()
+
+
+def _options() -> dict[str, Any]:
+    # Weights that are known not to change are laid out once as the kernels want them.
+    return {"freezing": True} if torch.version.cuda is None else {}
