@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from . import __version__, say_command
 from .errors import OutputError, SadTalkerError, TrackError
 from .flags import add_arguments, add_models_dir, from_namespace, weights_from
-from .options import DRAWING_KNOBS, Options, knobs
+from .options import DRAWING_KNOBS, ENHANCING_KNOBS, Options, knobs
 from .track import ARKIT
 
 if TYPE_CHECKING:
@@ -25,15 +25,8 @@ USER_MISTAKE, CANCELLED, FAILED = 2, 130, 1  # exit codes
 DEMO = Path(__file__).parent / "assets" / "demo"
 PORTRAIT_KNOBS = ("face", "face_at", "points", "detector")
 RENDER_KNOBS = (
-    "engine",
-    "start",
-    "end",
-    *PORTRAIT_KNOBS,
-    *DRAWING_KNOBS,
-    "fps",
-    "crf",
-    "preset",
-    "overwrite",
+    *("engine", "start", "end", *PORTRAIT_KNOBS, *DRAWING_KNOBS, *ENHANCING_KNOBS),
+    *("fps", "crf", "preset", "overwrite"),
 )
 ENCODER_KNOBS = ("crf", "preset")
 

@@ -19,6 +19,8 @@ GROUPS: dict[str, str] = {
     "output": "the file that is written",
 }
 DEFAULT_FPS = 25.0
+# Knobs of the group output that change the frames themselves.
+ENHANCING_KNOBS = ("enhancer", "enhancer_strength", "upscale")
 VIDEO_KNOBS = ("ref_pose", "ref_face", "ref_blink")  # each names a video that is followed
 # Knobs of the group sadtalker that shape the picture, not the motion.
 DRAWING_KNOBS = ("crop", "size", "batch_size", "precision", "turbo", "compile")
