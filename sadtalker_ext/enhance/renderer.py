@@ -112,21 +112,21 @@ class EnhancedRenderer:
         large = self._large.copy()
         content = self._plain(frame)
         if self._detail is not None:
-            content += self._detail * self._unchanged(frame)[..., None]
-        large[y0:y1, x0:x1] = np.clip(np.rint(content), 0, 255).astype(np.uint8)
+            content = _sum(content, self._detail * self._unchanged(frame)[..., None])
+        large[y0:y1, x0:x1] = content
         if not self.has_alpha:
             return large
         return np.dstack([large, plainly(np.ascontiguousarray(frame[:, :, 3]), self._scale)])
 
     def _plain(self, frame: np.ndarray) -> np.ndarray:
-        """float32 (h, w, 3): the region of a frame, enlarged by interpolation as the whole would be."""
+        """uint8 (h, w, 3): the region of a frame, enlarged by interpolation as the whole would be."""
         x0, y0, x1, y1 = self._base.region
         left, top = max(0, x0 - CUBIC_REACH), max(0, y0 - CUBIC_REACH)
         part = frame[top : y1 + CUBIC_REACH, left : x1 + CUBIC_REACH, :3]
         large = plainly(np.ascontiguousarray(part), self._scale)
         row, column = (y0 - top) * self._scale, (x0 - left) * self._scale
         rows, columns = (y1 - y0) * self._scale, (x1 - x0) * self._scale
-        return large[row : row + rows, column : column + columns].astype(np.float32)
+        return large[row : row + rows, column : column + columns]
 
     def _in_region(self, large: np.ndarray) -> np.ndarray:
         x0, y0, x1, y1 = self.region
@@ -161,8 +161,15 @@ class EnhancedRenderer:
         left, top = self.region[:2]
         laid = laid * (self._rim[y0 - top : y1 - top, x0 - left : x1 - left, None] * 255)
         part = frame[y0:y1, x0:x1, :3]
-        part[:] = np.clip(np.rint(part + laid), 0, 255).astype(np.uint8)
+        part[:] = _sum(part, laid)
         return frame
+
+
+def _sum(image: np.ndarray, added: np.ndarray) -> np.ndarray:
+    """uint8 (H, W, 3) from uint8 and float32, rounded, within the range."""
+    import cv2
+
+    return cv2.add(np.ascontiguousarray(image), np.asarray(added, np.float32), dtype=cv2.CV_8U)
 
 
 def _at_rest(portrait: Portrait, view: Box, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
