@@ -46,7 +46,7 @@ class FaceRenderer:
         self, portrait: Portrait, networks: FaceNetworks, mode: Mode, *, batch: int = 0, step: float = 1.0
     ) -> None:
         """batch: frames that the networks draw at once; 0 for what suits the device. step: of so many frames,
-        on average, they draw one; those between are moved from their neighbours, which is quick and approximate.
+        on average, they draw one; those between are moved from their neighbours: quick, and approximate.
         """
         self.networks, self._device, self._step = networks, networks.device, step
         self._batch = batch or networks.usual_batch
