@@ -166,6 +166,21 @@ def test_lossless_frames_are_compared_exactly_with_the_picture(tmp_path, mesh_tr
     assert found.largest == level - 120
 
 
+def test_a_seam_around_the_face_is_told(tmp_path, mesh_tracker):
+    from PIL import Image
+
+    picture = tmp_path / "picture.png"
+    Image.fromarray(np.full((HEIGHT, WIDTH, 3), 120, np.uint8)).save(picture)
+    folder = write(tmp_path / "frames", frames=30, sound=False, metadata={"region": REGION}, format="png")
+    report = evaluate(folder, picture=picture)
+    assert report.seam is not None
+    assert report.seam.index > 5
+    assert report.seam.softening == pytest.approx(1)
+    row = next(line for line in report.table().splitlines() if line.startswith("gradient"))
+    assert row.endswith("off")
+    assert evaluate(folder).seam is None
+
+
 def test_the_report_is_plain_json_and_a_table(tmp_path, mesh_tracker):
     metadata = {"region": REGION, "lips": encode_opening(gaps(), FPS)}
     report = evaluate(write(tmp_path / "a.mp4", metadata=metadata), phones=said())
