@@ -8,9 +8,10 @@ import ipaddress
 import json
 import os
 import re
+import secrets
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
+from hmac import compare_digest
 from pathlib import Path
-from secrets import compare_digest
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -54,6 +55,9 @@ class FrontDoor:
         self._credentials = credentials
         self._folders = [Path(os.path.realpath(folder)) for folder in folders]
         self._anywhere = anywhere or credentials is not None
+        # Browsers send a password with a page's requests, but not all of them with its websockets.
+        self._pass = secrets.token_urlsafe(32)
+        self._cookie = f"sadtalker-{secrets.token_hex(4)}"  # servers on other ports share a browser's cookies
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
@@ -84,9 +88,7 @@ class FrontDoor:
         host = headers.get("host", "")
         if not self._anywhere and not _is_this_computer(host):
             return 403, "This server answers to localhost only; start it with --auth to reach it elsewhere."
-        if self._credentials is not None and not _allowed(
-            headers.get("authorization", ""), self._credentials
-        ):
+        if not self._knows(headers):
             return 401, "A user name and a password are needed."
         changes = scope["type"] == "websocket" or scope["method"] not in SAFE_METHODS
         origin = headers.get("origin")
@@ -100,6 +102,16 @@ class FrontDoor:
         if FILE.match(path) and not self._may_read(path[len("/file=") :]):
             return 403, "This file is not served."
         return None
+
+    def _knows(self, headers: Mapping[str, str]) -> bool:
+        """Whether the request comes with a password, or from a page that was opened with one."""
+        if self._credentials is None:
+            return True
+        for part in headers.get("cookie", "").split(";"):
+            name, _, value = part.strip().partition("=")
+            if name == self._cookie and compare_digest(value.encode(), self._pass.encode()):
+                return True
+        return _allowed(headers.get("authorization", ""), self._credentials)
 
     def _may_read(self, name: str) -> bool:
         try:
@@ -129,6 +141,9 @@ class FrontDoor:
                 text = ELSEWHERE.sub("", body.decode("utf-8"))
                 body = text.replace("</head>", HEAD, 1).encode("utf-8")
             kept.append((b"content-length", str(len(body)).encode("ascii")))
+            if self._credentials is not None:
+                cookie = f"{self._cookie}={self._pass}; Path=/; HttpOnly; SameSite=Strict"
+                kept.append((b"set-cookie", cookie.encode("ascii")))
             await send({**start, "headers": kept})
             await send({"type": "http.response.body", "body": body})
 

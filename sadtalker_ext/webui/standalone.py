@@ -130,7 +130,6 @@ class StandaloneShell:
                 while self._queue[0] is not entry and not entry.token.cancelled:
                     self._turn.wait(WAIT_SECONDS)
                 entry.token.check()
-                entry.meter = Meter()  # the time left is reckoned from here
                 entry.active = True
             try:
                 made = call(lambda: self._counted(work, entry), entry.token, discard)

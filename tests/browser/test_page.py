@@ -214,6 +214,17 @@ def test_two_pages_wait_for_each_other(open_tab: Any, portrait: Path) -> None:
     assert second.finish()["duration"] == pytest.approx(1, abs=FRAME)
 
 
+def test_with_a_password_the_page_works_for_those_who_know_it(
+    open_tab: Any, serve: Any, portrait: Path
+) -> None:
+    address = serve("--auth", "ann:secret phrase").address
+    tab = open_tab(address=address, user=("ann", "secret phrase"))
+    tab.give_picture(portrait, ONE_FACE)
+    tab.choose_idle(1)
+    tab.generate()
+    assert tab.finish()["duration"] == pytest.approx(1, abs=FRAME)
+
+
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 @pytest.mark.parametrize("width", [1280, 390])
 def test_the_page_fits(open_tab: Any, screenshots: Path, portrait: Path, width: int, dark: bool) -> None:
@@ -224,11 +235,12 @@ def test_the_page_fits(open_tab: Any, screenshots: Path, portrait: Path, width: 
     tab.choose_idle(1)
     tab.generate()
     tab.finish()
+    shot = f"gradio{gradio.__version__[0]}-{width}-{'dark' if dark else 'light'}"
+    tab.page.screenshot(path=str(screenshots / f"{shot}.png"), full_page=True)
     for name in ("basic", "motion", "face", "output"):
         tab.page.click(f"#sadtalker_group_{name} > .label-wrap")
     tab.page.wait_for_selector("#sadtalker_knob_crf", state="visible")
-    name = f"gradio{gradio.__version__[0]}-{width}-{'dark' if dark else 'light'}.png"
-    tab.page.screenshot(path=str(screenshots / name), full_page=True)
+    tab.page.screenshot(path=str(screenshots / f"{shot}-knobs.png"), full_page=True)
     assert tab.page.evaluate("document.documentElement.scrollWidth") <= width
     # Text can be told from what is behind it.
     contrast = tab.page.eval_on_selector(

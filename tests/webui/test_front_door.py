@@ -107,6 +107,18 @@ def test_a_wrong_password_is_asked_for_again(given: str) -> None:
     assert ask(door, "/queue/join", kind="websocket", authorization=given)[0] == 1008
 
 
+def test_a_page_opened_with_a_password_needs_it_no_more() -> None:
+    door, other = (FrontDoor(inner, credentials={"ann": "secret"}) for _ in range(2))
+    good = "Basic " + base64.b64encode(b"ann:secret").decode()
+    cookie, _, flags = ask(door, authorization=good)[2]["set-cookie"].partition("; ")
+    assert "HttpOnly" in flags
+    assert "SameSite=Strict" in flags
+    assert ask(door, "/queue/join", kind="websocket", cookie=f"x=1; {cookie}")[0] == 101
+    assert ask(other, "/queue/join", kind="websocket", cookie=cookie)[0] == 1008
+    assert ask(door, "/queue/join", kind="websocket", cookie=cookie[:-1])[0] == 1008
+    assert "set-cookie" not in ask(FrontDoor(inner))[2]
+
+
 @pytest.mark.parametrize("kind", ["http", "websocket"])
 def test_other_sites_pages_change_nothing(kind: str) -> None:
     door = FrontDoor(inner)
