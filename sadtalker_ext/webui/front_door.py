@@ -40,6 +40,7 @@ class FrontDoor:
     by a name of its own; requests that change something must come from our page or from a program. Of files,
     only those below `folders` are served.
 
+    side_door: a secret path below which the server itself asks without a password; gradio 3 does.
     credentials: user → password; None is anybody. anywhere: any name of the server will do.
     """
 
@@ -57,11 +58,16 @@ class FrontDoor:
         self._anywhere = anywhere or credentials is not None
         # Browsers send a password with a page's requests, but not all of them with its websockets.
         self._pass = secrets.token_urlsafe(32)
+        self.side_door = f"/{secrets.token_urlsafe(32)}"
         self._cookie = f"sadtalker-{secrets.token_hex(4)}"  # servers on other ports share a browser's cookies
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
+            return
+        if scope["path"].startswith(self.side_door + "/"):
+            path = scope["path"][len(self.side_door) :]
+            await self._app({**scope, "path": path, "raw_path": path.encode("utf-8")}, receive, send)
             return
         headers = {
             name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]

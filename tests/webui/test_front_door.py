@@ -119,6 +119,13 @@ def test_a_page_opened_with_a_password_needs_it_no_more() -> None:
     assert "set-cookie" not in ask(FrontDoor(inner))[2]
 
 
+def test_the_server_itself_has_a_way_in() -> None:
+    door = FrontDoor(inner, credentials={"ann": "secret"})
+    assert ask(door, f"{door.side_door}/api/predict", "POST")[0] == 200
+    assert ask(door, f"{door.side_door[:-1]}/api/predict", "POST")[0] == 401
+    assert ask(door, "//api/predict", "POST")[0] == 401
+
+
 @pytest.mark.parametrize("kind", ["http", "websocket"])
 def test_other_sites_pages_change_nothing(kind: str) -> None:
     door = FrontDoor(inner)
