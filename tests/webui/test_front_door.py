@@ -127,10 +127,11 @@ def test_the_server_itself_has_a_way_in() -> None:
 
 
 @pytest.mark.parametrize("kind", ["http", "websocket"])
-def test_other_sites_pages_change_nothing(kind: str) -> None:
+def test_other_sites_pages_reach_nothing(kind: str) -> None:
     door = FrontDoor(inner)
     for origin in ("http://evil.example", "null", "http://127.0.0.1:9999"):
-        assert ask(door, "/queue/join", "POST", kind, origin=origin)[0] in (403, 1008)
+        for method in ("POST", "GET", "OPTIONS"):
+            assert ask(door, "/queue/join", method, kind, origin=origin)[0] in (403, 1008)
     assert ask(door, "/queue/join", "POST", kind, origin="http://127.0.0.1:7865")[0] in (200, 101)
     assert ask(door, "/queue/join", "POST", kind)[0] in (200, 101)  # a program
 

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
 CHALLENGE = {"WWW-Authenticate": 'Basic realm="sadtalker", charset="UTF-8"'}
-SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 ANYONE = ""  # the caller's name where no password is asked for
 
 
