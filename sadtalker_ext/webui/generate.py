@@ -22,7 +22,8 @@ from ..options import Options, knobs
 from ..pipeline import Result
 from ..track import MotionTrack
 from . import compat, knob_panel, portrait_panel, speech_panel
-from .result_panel import Finished, finish, note
+from .notes import note
+from .result_panel import Finished, finish
 from .runs import Request, perform
 from .shell import Shell
 

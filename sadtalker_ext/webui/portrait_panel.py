@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from PIL import Image  # gradio, which has loaded it anyway, evaluates the liste
 from ..errors import PictureError, SadTalkerError
 from . import compat
 from .face_choice import FaceChoice, content_key, find
+from .notes import note
 
 if TYPE_CHECKING:
     from .shell import Shell
@@ -127,12 +127,6 @@ def read(values: Sequence[Any]) -> PortraitChoice:
     return PortraitChoice(picture, choice.options())
 
 
-def note(sentence: str, *, kind: str = "note") -> str:
-    """A sentence for the page. kind: note or error."""
-    told = html.escape(sentence[:1].upper() + sentence[1:])
-    return f'<div class="sadtalker-{kind}">{told}</div>' if told else ""
-
-
 def _shown(page: _Page | None, message: str, kind: str = "note") -> list[Any]:
     """Values of all that shows the page's choice."""
     choice = None if page is None else page.choice
@@ -148,7 +142,7 @@ def _shown(page: _Page | None, message: str, kind: str = "note") -> list[Any]:
             value=None if choice is None else choice.drawn(),
             height=_height(choice),
         ),
-        note(message, kind=kind),
+        note(message[:1].upper() + message[1:], kind),
         compat.update(
             choices=numbers,
             value="1" if choice is None else str(choice.number),

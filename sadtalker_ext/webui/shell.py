@@ -13,6 +13,7 @@ from ..host import CancelToken, Host, Progress, ProgressCallback
 
 if TYPE_CHECKING:
     import numpy as np
+    from PIL import Image
 
 T = TypeVar("T")
 Work = Callable[[ProgressCallback, CancelToken], T]
@@ -29,6 +30,9 @@ STAGE_WORDS: Mapping[str, str] = MappingProxyType(
         "render": "Rendering",
     }
 )
+
+
+PREVIEW_SECONDS = 0.4  # between two live previews; pages ask once or twice a second
 
 
 @dataclass(frozen=True)
@@ -120,3 +124,12 @@ class Meter:
         if self._drawing_since is None or drawn <= 0.0:
             return None
         return (time.monotonic() - self._drawing_since) * (1.0 - self._drawn) / drawn
+
+
+def preview(frame: np.ndarray, side: int) -> Image.Image:
+    """A small RGB copy of a frame, uint8 (H, W, 3 or 4). side: most pixels of its longer side."""
+    from PIL import Image
+
+    picture = Image.fromarray(frame).convert("RGB")
+    picture.thumbnail((side, side))
+    return picture
