@@ -183,9 +183,8 @@ def _guarded(shell: Shell, task: str | None, ask: Callable[[], Request]) -> Outc
         try:
             request = ask()
         except Exception:
-            dismiss = getattr(shell, "dismiss", None)  # a host's page would wait for the task for a while
-            if task and dismiss is not None:
-                dismiss(task)
+            if task:
+                shell.dismiss(task)
             raise
         watches: list[_Watch] = []
 
@@ -203,7 +202,7 @@ def latest(shell: Shell, outcomes: Outcomes, task: str | None) -> Outcome:
     """How `task` ended, or where that is unknown, the newest video of all; never raises."""
     try:
         outcome = outcomes.find(task)
-        newest: Result | None = getattr(shell, "latest", None)
+        newest = shell.latest
         if outcome is None and newest is not None:
             outcome = Outcome(finish(newest), told(newest))
     except Exception as error:  # a listener that raises shows a bare "Error"

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     import numpy as np
     from PIL import Image
 
+    from ..pipeline import Result
+
 T = TypeVar("T")
 Work = Callable[[ProgressCallback, CancelToken], T]
 
@@ -60,6 +62,7 @@ class Shell(Protocol):
     host: Host
     can_open_folders: bool  # the page is on the same machine as the files
     has_img2img: bool  # a picture can be sent on to the host's img2img
+    latest: Result | None  # the newest finished video
 
     def settings(self) -> Settings:
         """The settings as they are now."""
@@ -71,6 +74,10 @@ class Shell(Protocol):
         task: an id like "task(abc)", by which the page asks for progress. Interrupting, or cancelling
         `cancel`, makes the work raise `Cancelled`; memory is handed back afterwards, as the settings say.
         """
+        ...
+
+    def dismiss(self, task: str) -> None:
+        """Tell a page that waits for the task that it is over: it was refused, and never came to `run`."""
         ...
 
     def interrupt(self) -> None:

@@ -134,6 +134,11 @@ class StandaloneShell:
             self.latest = made
         return made
 
+    def dismiss(self, task: str) -> None:
+        """See `shell.Shell.dismiss`."""
+        with self._turn:
+            self._note_finished(task)
+
     def interrupt(self) -> None:
         """Stop the task that runs now."""
         with self._turn:
@@ -228,10 +233,13 @@ class StandaloneShell:
         finally:
             with self._turn:
                 self._queue.remove(entry)
-                self._finished[entry.name] = None
-                while len(self._finished) > TASKS_REMEMBERED:
-                    self._finished.popitem(last=False)
+                self._note_finished(entry.name)
                 self._turn.notify_all()
+
+    def _note_finished(self, task: str) -> None:
+        self._finished[task] = None
+        while len(self._finished) > TASKS_REMEMBERED:
+            self._finished.popitem(last=False)
 
     def _hand_back(self) -> None:
         """Unused memory of the device goes back to it."""

@@ -214,7 +214,7 @@ class WebUIShell:
         return made
 
     def dismiss(self, task: str) -> None:
-        """Tell the host's page that the task is over: it was refused, and never came to `run`."""
+        """See `shell.Shell.dismiss`."""
         host_module("progress").finish_task(task)
 
     def interrupt(self) -> None:

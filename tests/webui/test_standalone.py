@@ -134,6 +134,12 @@ def test_a_failed_run_leaves_the_queue_free(shell: StandaloneShell) -> None:
     assert shell.run(B, lambda progress, cancel: 7) == 7
 
 
+def test_a_refused_task_is_over(shell: StandaloneShell) -> None:
+    shell.dismiss(A)
+    assert shell.progress(A)["completed"]
+    assert not shell.progress(B)["completed"]
+
+
 def test_progress_has_a_picture_for_who_has_not_seen_it(shell: StandaloneShell) -> None:
     from PIL import Image
 
