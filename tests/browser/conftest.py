@@ -116,8 +116,9 @@ def server(serve: Callable[..., Server]) -> Server:
     return serve()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    """For a module only: while Playwright is there, tests beside cannot use asyncio in this thread."""
     api = pytest.importorskip("playwright.sync_api")
     with api.sync_playwright() as play:
         opened = play.chromium.launch(executable_path=chromium(), args=FLAGS)
@@ -149,7 +150,7 @@ class Tab:
     def open(self) -> None:
         """Open or reload the page and wait until it listens to clicks."""
         self.page.goto(self.address)
-        self.page.wait_for_selector("#sadtalker_generate, #sadtalker_interrupt", state="visible")
+        self.page.wait_for_selector("#sadtalker_generate:visible, #sadtalker_interrupt:visible")
         self.page.wait_for_function("typeof sadtalkerSubmit === 'function'")
         self.page.wait_for_timeout(SETTLE)
 
