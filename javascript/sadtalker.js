@@ -214,14 +214,16 @@ async function sadtalkerFollow(task, bar, preview, ended) {
 /** Picks up the task that this page was watching before it was reloaded. */
 async function sadtalkerRestore() {
     const task = sadtalkerRecall();
-    if (!task || sadtalkerTask) return;
-    let state;
-    try {
-        state = await sadtalkerAsk(task, null);
-    } catch {
-        return;
+    const until = Date.now() + sadtalkerPatience * 1000;
+    let state = null;
+    while (task && !sadtalkerTask && !state && Date.now() < until) {
+        try {
+            state = await sadtalkerAsk(task, null);
+        } catch {
+            await new Promise((wake) => setTimeout(wake, sadtalkerPoll)); // the server may be busy or starting
+        }
     }
-    if (sadtalkerTask) return;
+    if (!state || sadtalkerTask) return;
     sadtalkerLast = task;
     if (state.active || state.queued) {
         sadtalkerWatch(task, sadtalkerShowLatest);

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,8 @@ from .errors import OptionsError
 from .options import Knob, Options, knobs, shown
 
 # A name, a colon, and a value up to the next comma; a value with a comma in it is in quotes.
-PAIR = re.compile(r'\s*([^\s:,"][^:,"]*?)\s*:\s*("(?:\\.|[^"\\])*"|[^,]*)(?:,|$)', re.DOTALL)
+PAIR = re.compile(r'\s*([^\s:,"][^:,"]*):\s*("(?:\\.|[^"\\])*"|[^,]*)(?:,|$)', re.DOTALL)
+NEXT = re.compile(r'[,"]')  # where a pair may begin after what is none
 NEEDS_QUOTES = re.compile(r'[,:"\\]|^\s|\s$|^$')
 # The engine has a place of its own, and whether to replace files is no property of a video.
 NOT_DESCRIBED = ("overwrite", "engine")
@@ -66,9 +67,8 @@ def from_infotext(text: str) -> dict[str, Any]:
     not such a line.
     """
     pairs: dict[str, str] = {}
-    for found in PAIR.finditer(text.strip()):
-        key, value = found.groups()
-        pairs.setdefault(key.lower(), _unquoted(value.strip()))
+    for key, value in _pairs(text.strip()):
+        pairs.setdefault(key.rstrip().lower(), _unquoted(value.strip()))
     engine = pairs.pop(LINE_ENGINE.lower(), None)
     if engine is None:
         raise OptionsError(
@@ -137,6 +137,18 @@ def restore(document: Mapping[str, Any], *, label: Callable[[str], str] = title)
 def options_of(restored: Restored) -> Options:
     """The restored values as options, defaults elsewhere; raises `OptionsError` where they contradict."""
     return Options(**dict(restored.values))
+
+
+def _pairs(text: str) -> Iterator[tuple[str, str]]:
+    """Names and values as they are written. Any text takes time in proportion to its length."""
+    at = 0
+    while at < len(text):
+        found = PAIR.match(text, at)
+        if found is not None:
+            yield found[1], found[2]
+        else:
+            found = NEXT.search(text, at)
+        at = len(text) if found is None else found.end()
 
 
 def _written(knob: Knob, value: Any) -> str:

@@ -9,7 +9,6 @@ from pathlib import Path
 from .errors import OptionsError
 
 AUTH_VARIABLE = "SADTALKER_AUTH"  # keeps a password out of the list of processes
-HIGHEST_PORT = 65535
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(given: argparse.Namespace) -> int:
     """Serve; returns the exit code."""
-    from .webui.server import PORT, ServerSettings, serve
+    from .webui.server import HIGHEST_PORT, PORT, ServerSettings, serve
 
     port = PORT if given.port is None else given.port
     if not 0 <= port <= HIGHEST_PORT:

@@ -112,8 +112,8 @@ def _fetch(
                 if fresh:  # what was resumed did not fit together: once more from the beginning
                     file.truncate(0)
                 resumed = _size(file) > 0
-                total = _fill(checkpoint, _address(url), file, progress, cancel, source)
-                trouble = _trouble(checkpoint, part, total, progress, cancel, source)
+                _fill(checkpoint, _address(url), file, progress, cancel, source)
+                trouble = _trouble(checkpoint, part, progress, cancel, source)
                 if not trouble:
                     return
                 if not resumed:
@@ -129,9 +129,7 @@ def _fetch(
     )
 
 
-def _trouble(
-    checkpoint: Checkpoint, part: Path, total: int, progress: Listener, cancel: CancelToken, source: str
-) -> str:
+def _trouble(checkpoint: Checkpoint, part: Path, progress: Listener, cancel: CancelToken, source: str) -> str:
     """What is wrong with a file that has arrived; "" when it is whole and the published one."""
     found = fault(checkpoint, part)
     if found is not None:
@@ -147,13 +145,14 @@ def _trouble(
 
 def _fill(
     checkpoint: Checkpoint, url: str, file: IO[bytes], progress: Listener, cancel: CancelToken, source: str
-) -> int:
-    """Appends what the file lacks, reconnecting as long as that brings more; returns its size."""
+) -> None:
+    """Appends what the file lacks, reconnecting as long as that brings more."""
     vain, best = 0, _size(file)
     while True:
         cancel.check()
         try:
-            return _once(checkpoint, url, file, progress, cancel, source)
+            _once(checkpoint, url, file, progress, cancel, source)
+            return
         except _Interrupted as interruption:
             arrived = _size(file)
             vain, best = (0, arrived) if arrived > best else (vain + 1, best)
@@ -167,12 +166,12 @@ def _fill(
 
 def _once(
     checkpoint: Checkpoint, url: str, file: IO[bytes], progress: Listener, cancel: CancelToken, source: str
-) -> int:
+) -> None:
     """One connection: from where the file ends to the end of what the server has."""
     have = file.seek(0, os.SEEK_END)
     if checkpoint.size is not None and have >= checkpoint.size:
         if have == checkpoint.size:
-            return have
+            return
         file.truncate(0)  # of something else
         have = 0
     try:
@@ -197,13 +196,13 @@ def _once(
             progress(Transfer(DOWNLOADING, have, total, source))
             if total and have < total:
                 raise _Interrupted("the connection was closed early")
-            return have
+
     except urllib.error.HTTPError as error:
         error.close()
         if error.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE and have:
             # Either all of it is there, which the verification will tell, or it is part of another file.
             if error.headers.get("Content-Range") == f"bytes */{have}":
-                return have
+                return
             file.truncate(0)
             raise _Interrupted("it does not continue this file") from error
         raise _SourceFailed(f"HTTP {error.code} {error.reason}") from error

@@ -106,11 +106,9 @@ def _add_settings() -> None:
 
 
 def _begin_page() -> None:
-    from . import send_to
+    from .send_to import forget
 
-    forget = getattr(send_to, "forget", None)
-    if forget is not None:
-        forget()
+    forget()
 
 
 def _see_component(component: Any, **kwargs: Any) -> None:

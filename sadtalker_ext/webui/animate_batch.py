@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from ..errors import AudioError, Cancelled, OutputError, PictureError
+from ..errors import AudioError, Cancelled, FaceNotFoundError, OutputError, PictureError
 from ..pipeline import Result
 from . import compat, the_shell
 from .after_generation import COMMENT, Wish
@@ -29,6 +29,7 @@ log = logging.getLogger(__name__)
 MAX_SPEECH_BYTES = 64 * 2**20  # of a recording in a request
 MAX_PATH_CHARACTERS = 4096  # of a text that may be a path and not a recording
 VIDEO_COMMENT = "SadTalker video: "  # then a path, up to the end of the line: our JavaScript makes it a link
+NO_FACE = "no face was found in it; send it to the SadTalker tab to give five points of its face."
 INFO_KEY = "SadTalker videos"
 PROGRESS_FIELDS = ("job_no", "job_count", "sampling_step", "sampling_steps", "textinfo", "time_start")
 
@@ -68,6 +69,8 @@ def _animate_all(
                 progress = HostProgress(number - 1, len(pictures), f"SadTalker {number}/{len(pictures)}: ")
                 try:
                     result = _animate(shell, request, progress, HostToken(token))
+                except FaceNotFoundError:
+                    comment(f"{COMMENT}picture {number} was skipped: {NO_FACE}")
                 except PictureError as error:
                     comment(f"{COMMENT}picture {number} was skipped: {error}")
                 except Cancelled:

@@ -98,11 +98,6 @@ def video(*, label: str, elem_id: str, **kwargs: Any) -> Component:
     return _forgiving(made, "postprocess")
 
 
-def gallery(*, label: str, elem_id: str, **kwargs: Any) -> Component:
-    """Pictures in rows."""
-    return component(gr.Gallery, label=label, elem_id=elem_id, **kwargs)
-
-
 def button(text: str, *, elem_id: str, variant: str = "secondary", **kwargs: Any) -> Component:
     """A button. variant: primary, secondary or stop."""
     return component(gr.Button, text, elem_id=elem_id, variant=variant, **kwargs)
@@ -224,6 +219,13 @@ def on_load(
 ) -> Any:
     """Call `fn` whenever the page is opened; arguments as for `listen`."""
     return listen(blocks.load, fn, inputs, outputs, js=js, queue=False)
+
+
+def page() -> Any:
+    """The Blocks that are being built, to listen to their opening; None outside."""
+    from gradio.context import Context
+
+    return Context.root_block
 
 
 def select_point(event: gr.SelectData) -> tuple[float, float]:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import ipaddress
 import json
 import os
 import re
+import secrets
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
+from hmac import compare_digest
 from pathlib import Path
-from secrets import compare_digest
 from typing import Any
 from urllib.parse import urlsplit
 
+from .api.access import site_of, user_of
 from .page import SCRIPT, STYLE, asset
 
 Scope = MutableMapping[str, Any]
@@ -26,7 +26,6 @@ SCRIPT_URL, STYLE_URL = "/sadtalker/internal/sadtalker.js", "/sadtalker/internal
 HEAD = f'<link rel="stylesheet" href=".{STYLE_URL}"><script src=".{SCRIPT_URL}" defer></script></head>'
 # What gradio's page would fetch from elsewhere: fonts, and a script for pages inside other pages.
 ELSEWHERE = re.compile(r'<script\s+src="https://[^"]*"[^>]*></script>|<link\s[^>]*href="https://[^"]*"[^>]*>')
-SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 FILE = re.compile(r"^/file(=|/)")
 CLOSED = re.compile(r"^/(proxy=|monitoring|dev/)")  # gradio's own, which this page has no use for
 POLICY_VIOLATION = 1008  # code that closes a websocket
@@ -36,9 +35,10 @@ class FrontDoor:
     """An ASGI app around gradio's and ours.
 
     Without credentials it answers only to the names of this computer, so that no other site's page reaches it
-    by a name of its own; requests that change something must come from our page or from a program. Of files,
-    only those below `folders` are served.
+    by a name of its own; requests must come from our page or from a program, not from another site's page. Of
+    files, only those below `folders` are served.
 
+    side_door: a secret path below which the server itself asks without a password; gradio 3 does.
     credentials: user → password; None is anybody. anywhere: any name of the server will do.
     """
 
@@ -54,10 +54,18 @@ class FrontDoor:
         self._credentials = credentials
         self._folders = [Path(os.path.realpath(folder)) for folder in folders]
         self._anywhere = anywhere or credentials is not None
+        # Browsers send a password with a page's requests, but not all of them with its websockets.
+        self._pass = secrets.token_urlsafe(32)
+        self.side_door = f"/{secrets.token_urlsafe(32)}"
+        self._cookie = f"sadtalker-{secrets.token_hex(4)}"  # servers on other ports share a browser's cookies
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
+            return
+        if scope["path"].startswith(self.side_door + "/"):
+            path = scope["path"][len(self.side_door) :]
+            await self._app({**scope, "path": path, "raw_path": path.encode("utf-8")}, receive, send)
             return
         headers = {
             name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]
@@ -84,15 +92,13 @@ class FrontDoor:
         host = headers.get("host", "")
         if not self._anywhere and not _is_this_computer(host):
             return 403, "This server answers to localhost only; start it with --auth to reach it elsewhere."
-        if self._credentials is not None and not _allowed(
-            headers.get("authorization", ""), self._credentials
-        ):
+        if not self._knows(headers):
             return 401, "A user name and a password are needed."
-        changes = scope["type"] == "websocket" or scope["method"] not in SAFE_METHODS
         origin = headers.get("origin")
-        if changes and origin is not None:
-            ours = {host, headers.get("x-forwarded-host")} - {""}
-            if _site(origin) not in ours:
+        if origin is not None:
+            # Whatever the method: gradio would let any page ask with any header, and read what it gets.
+            ours = {name.strip().lower() for name in (host, headers.get("x-forwarded-host", ""))} - {""}
+            if site_of(origin) not in ours:
                 return 403, "Pages of other sites may not use this server."
         path = scope["path"]
         if CLOSED.match(path):
@@ -100,6 +106,16 @@ class FrontDoor:
         if FILE.match(path) and not self._may_read(path[len("/file=") :]):
             return 403, "This file is not served."
         return None
+
+    def _knows(self, headers: Mapping[str, str]) -> bool:
+        """Whether the request comes with a password, or from a page that was opened with one."""
+        if self._credentials is None:
+            return True
+        for part in headers.get("cookie", "").split(";"):
+            name, _, value = part.strip().partition("=")
+            if name == self._cookie and compare_digest(value.encode(), self._pass.encode()):
+                return True
+        return user_of(headers.get("authorization", ""), self._credentials) is not None
 
     def _may_read(self, name: str) -> bool:
         try:
@@ -129,18 +145,14 @@ class FrontDoor:
                 text = ELSEWHERE.sub("", body.decode("utf-8"))
                 body = text.replace("</head>", HEAD, 1).encode("utf-8")
             kept.append((b"content-length", str(len(body)).encode("ascii")))
+            if self._credentials is not None:
+                cookie = f"{self._cookie}={self._pass}; Path=/; HttpOnly; SameSite=Strict"
+                kept.append((b"set-cookie", cookie.encode("ascii")))
             await send({**start, "headers": kept})
             await send({"type": "http.response.body", "body": body})
 
         plain = [(name, value) for name, value in scope["headers"] if name.lower() != b"accept-encoding"]
         await self._app({**scope, "headers": plain}, receive, collect)
-
-
-def _site(origin: str) -> str:
-    try:
-        return urlsplit(origin).netloc
-    except ValueError:
-        return ""
 
 
 def _is_this_computer(host: str) -> bool:
@@ -154,23 +166,6 @@ def _is_this_computer(host: str) -> bool:
         return ipaddress.ip_address(name).is_loopback
     except ValueError:
         return False
-
-
-def _allowed(header: str, credentials: Mapping[str, str]) -> bool:
-    """Whether an Authorization header names a user with the right password, in time that tells nothing."""
-    kind, _, encoded = header.partition(" ")
-    if kind.lower() != "basic":
-        return False
-    try:
-        user, _, password = base64.b64decode(encoded, validate=True).decode("utf-8").partition(":")
-    except (binascii.Error, UnicodeDecodeError):
-        return False
-    found = False
-    for known, secret in credentials.items():
-        same_user = compare_digest(user.encode(), known.encode())
-        same_password = compare_digest(password.encode(), secret.encode())
-        found |= same_user and same_password
-    return found
 
 
 async def _refuse(scope: Scope, send: Send, status: int, sentence: str) -> None:

@@ -22,7 +22,8 @@ from ..options import DRAWING_KNOBS, Options, knobs
 from ..pipeline import Result
 from ..track import MotionTrack
 from . import compat, knob_panel, portrait_panel, speech_panel
-from .result_panel import Finished, finish, note
+from .notes import note
+from .result_panel import Finished, finish
 from .runs import Request, perform
 from .shell import Shell
 
@@ -185,9 +186,8 @@ def _guarded(shell: Shell, task: str | None, ask: Callable[[], Request]) -> Outc
         try:
             request = ask()
         except Exception:
-            dismiss = getattr(shell, "dismiss", None)  # a host's page would wait for the task for a while
-            if task and dismiss is not None:
-                dismiss(task)
+            if task:
+                shell.dismiss(task)
             raise
         watches: list[_Watch] = []
 
@@ -205,7 +205,7 @@ def latest(shell: Shell, outcomes: Outcomes, task: str | None) -> Outcome:
     """How `task` ended, or where that is unknown, the newest video of all; never raises."""
     try:
         outcome = outcomes.find(task)
-        newest: Result | None = getattr(shell, "latest", None)
+        newest = shell.latest
         if outcome is None and newest is not None:
             outcome = Outcome(finish(newest), told(newest))
     except Exception as error:  # a listener that raises shows a bare "Error"

@@ -63,7 +63,7 @@ def build(shell: Any) -> None:
         return shown(now, broken=trial(now), tried=True)
 
     compat.click(again, try_out, [], [panel, state, text], queue=False)
-    blocks = _root()
+    blocks = compat.page()
     if blocks is not None:  # some parts of the extension come after the tab
         compat.on_load(blocks, look, [], [panel, state, text])
 
@@ -233,13 +233,6 @@ def _host() -> str:
         return the_shell().name
     except Exception:  # what builds the shell may be what is broken
         return "an unknown place"
-
-
-def _root() -> Any:
-    """The Blocks that are being built."""
-    from gradio.context import Context
-
-    return Context.root_block
 
 
 def _outcome(use: Callable[[], object]) -> str:

@@ -8,7 +8,6 @@ from html import escape
 from typing import Any
 
 import gradio as gr
-from gradio.context import Context
 
 from ..checkpoints import (
     CATALOG,
@@ -35,22 +34,17 @@ WATCH_MS = 1000  # between two questions
 
 # Presses "Look again" every second while a download runs, and a few times more until its end is shown.
 WATCH = f"""() => {{
-    if (window.sadtalkerModelsTimer) return [];
-    const found = (what) => {{
-        const apps = document.getElementsByTagName("gradio-app");
-        const app = apps.length ? apps[0].shadowRoot || apps[0] : document;
-        return app.querySelector(what);
-    }};
+    if (window.sadtalkerModelsTimer || typeof sadtalkerButton !== "function") return [];
     let calm = 0;
     window.sadtalkerModelsTimer = setInterval(() => {{
-        calm = found(".{BUSY}") ? 0 : calm + 1;
-        const place = found("#sadtalker_models_refresh");
-        if (calm > 2 || !place) {{
+        calm = sadtalkerRoot().querySelector(".{BUSY}") ? 0 : calm + 1;
+        const again = sadtalkerButton("sadtalker_models_refresh");
+        if (calm > 2 || !again) {{
             clearInterval(window.sadtalkerModelsTimer);
             window.sadtalkerModelsTimer = null;
-            return;
+        }} else {{
+            again.click();
         }}
-        (place.matches("button") ? place : place.querySelector("button")).click();
     }}, {WATCH_MS});
     return [];
 }}"""
@@ -152,7 +146,7 @@ def build(shell: Shell) -> None:
         compat.listen(started.then, None, js=WATCH, queue=False)
         compat.click(cancel, _stopper(checkpoint, refresh), [], outputs, queue=False)
     compat.click(again, refresh, [], outputs, queue=False)
-    page = Context.root_block
+    page = compat.page()
     if page is not None:
         # A page that is opened while a download runs shows it and follows it.
         loaded = compat.on_load(page, refresh, [], outputs)

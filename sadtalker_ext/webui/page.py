@@ -55,7 +55,9 @@ def asset(path: Path) -> Path:
 
     Raises `DependencyError` where it is missing.
     """
-    for folder in (CHECKOUT, Path(sysconfig.get_path("data"), "share", "sadtalker")):
+    schemes = (sysconfig.get_default_scheme(), sysconfig.get_preferred_scheme("user"))
+    shared = (Path(sysconfig.get_path("data", scheme), "share", "sadtalker") for scheme in schemes)
+    for folder in (CHECKOUT, *shared):
         if (folder / path).is_file():
             return folder / path
     raise DependencyError(f"{path.name}, a part of the page, is missing; install sadtalker-ext again.")

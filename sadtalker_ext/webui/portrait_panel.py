@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import html
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -13,6 +13,7 @@ from PIL import Image  # gradio, which has loaded it anyway, evaluates the liste
 from ..errors import PictureError, SadTalkerError
 from . import compat
 from .face_choice import FaceChoice, content_key, find
+from .notes import note
 
 if TYPE_CHECKING:
     from .shell import Shell
@@ -40,6 +41,19 @@ class PortraitChoice:
 
     picture: Image.Image
     options: dict[str, Any]
+
+
+class _Page:
+    """One page's choice. Clicks may come faster than their answers: each continues from the one before."""
+
+    def __init__(self, choice: FaceChoice) -> None:
+        self.choice = choice
+        self._turn = threading.Lock()
+
+    def shown_after(self, step: Callable[[FaceChoice], FaceChoice]) -> list[Any]:
+        with self._turn:  # drawn in turn, too, so that the last answer shows the last state
+            self.choice = step(self.choice)
+            return _shown(self, self.choice.sentence())
 
 
 def build(shell: Shell) -> PortraitPanel:
@@ -78,20 +92,22 @@ def build(shell: Shell) -> PortraitPanel:
             back = compat.button(
                 "Back to the found face", elem_id="sadtalker_points_back", size="sm", visible=False
             )
-    choice = gr.State(None)
-    shown = [choice, box, preview, message, number, by_hand, zoom, undo, restart, back]
+    page = gr.State(None)
+    shown = [page, box, preview, message, number, by_hand, zoom, undo, restart, back]
 
     # Beside the host's queue: looking for faces takes about a second and no GPU.
-    announced = compat.listen(image.change, _announced, [], [message], queue=False)
+    announced = compat.listen(image.change, _announced, [], [message, box], queue=False)
     compat.listen(announced.then, _examined, [image], shown, queue=False)
-    compat.listen(preview.select, _clicked, [choice], shown, queue=False)
-    compat.listen(number.input, _numbered, [choice, number], shown, queue=False)
-    compat.click(by_hand, _by_hand, [choice], shown, queue=False)
-    compat.click(zoom, _zoomed, [choice], shown, queue=False)
-    compat.click(undo, _undone, [choice], shown, queue=False)
-    compat.click(restart, _by_hand, [choice], shown, queue=False)
-    compat.click(back, _back, [choice], shown, queue=False)
-    return PortraitPanel(image, preview, message, [image, choice, number])
+    # Gradio 4 would drop clicks that come faster than their answers.
+    every: dict[str, Any] = {"trigger_mode": "multiple"} if compat.GRADIO4 else {}
+    compat.listen(preview.select, _clicked, [page], shown, queue=False, **every)
+    compat.listen(number.input, _numbered, [page, number], shown, queue=False, **every)
+    compat.click(by_hand, _by_hand, [page], shown, queue=False)
+    compat.click(zoom, _zoomed, [page], shown, queue=False)
+    compat.click(undo, _undone, [page], shown, queue=False)
+    compat.click(restart, _by_hand, [page], shown, queue=False)
+    compat.click(back, _back, [page], shown, queue=False)
+    return PortraitPanel(image, preview, message, [image, page, number])
 
 
 def read(values: Sequence[Any]) -> PortraitChoice:
@@ -99,41 +115,34 @@ def read(values: Sequence[Any]) -> PortraitChoice:
 
     Raises a `SadTalkerError` that says what is missing: the picture, a face in it, or points of the face.
     """
-    picture, choice, number = values
+    picture, page, number = values
     if picture is None:
         raise PictureError(
             "No portrait was given; upload or paste a picture, or send one here from a gallery."
         )
-    if not isinstance(choice, FaceChoice) or choice.found.key != content_key(picture):
-        choice = FaceChoice.first(
-            find(picture)
-        )  # Generate was faster than the search, or the picture changed
-    else:
-        choice = choice.numbered(number)
+    if isinstance(page, _Page) and page.choice.found.key == content_key(picture):
+        choice = page.choice.numbered(number)
+    else:  # Generate was faster than the search, or the picture has changed
+        choice = FaceChoice.first(find(picture))
     return PortraitChoice(picture, choice.options())
 
 
-def note(sentence: str, *, kind: str = "note") -> str:
-    """A sentence for the page. kind: note or error."""
-    told = html.escape(sentence[:1].upper() + sentence[1:])
-    return f'<div class="sadtalker-{kind}">{told}</div>' if told else ""
-
-
-def _shown(choice: FaceChoice | None, message: str, kind: str = "note") -> list[Any]:
-    """Values of all that shows the choice."""
+def _shown(page: _Page | None, message: str, kind: str = "note") -> list[Any]:
+    """Values of all that shows the page's choice."""
+    choice = None if page is None else page.choice
     points = choice is not None and choice.by_hand
     count = 0 if choice is None else len(choice.found.faces)
     clicked = points and choice is not None and bool(choice.points)
     closer = choice is not None and (choice.aiming or choice.window is not None)
     numbers = [str(number) for number in range(1, count + 1)] or ["1"]
     return [
-        choice,
+        page,
         compat.update(visible=choice is not None),
         compat.update(
             value=None if choice is None else choice.drawn(),
             height=_height(choice),
         ),
-        note(message, kind=kind),
+        note(message[:1].upper() + message[1:], kind),
         compat.update(
             choices=numbers,
             value="1" if choice is None else str(choice.number),
@@ -153,49 +162,46 @@ def _height(choice: FaceChoice | None) -> int:
     return min(CLICK_HEIGHT, max(SMALL_HEIGHT, round(CLICK_WIDTH * choice.aspect)))
 
 
-def _told(choice: FaceChoice) -> list[Any]:
-    return _shown(choice, choice.sentence())
-
-
-def _announced() -> str:
-    return note("Looking for faces …")
+def _announced() -> list[Any]:
+    # Clicks on the former picture's faces would come to nothing: they go until the new ones are known.
+    return [note("Looking for faces …"), compat.update(visible=False)]
 
 
 def _examined(picture: Image.Image | None) -> list[Any]:
     if picture is None:
         return _shown(None, INTRODUCTION)
     try:
-        return _told(FaceChoice.first(find(picture)))
+        return _Page(FaceChoice.first(find(picture))).shown_after(lambda choice: choice)
     except SadTalkerError as error:
         return _shown(None, str(error), "error")
     except Exception as error:  # a listener that raises shows a bare "Error" and hides what was wrong
         return _shown(None, f"The picture cannot be examined ({error}); try another one.", "error")
 
 
-def _clicked(choice: FaceChoice | None, event: gr.SelectData) -> list[Any]:
-    return _after(choice, lambda chosen: chosen.clicked(*compat.select_point(event)))
+def _clicked(page: _Page | None, event: gr.SelectData) -> list[Any]:
+    return _after(page, lambda chosen: chosen.clicked(*compat.select_point(event)))
 
 
-def _numbered(choice: FaceChoice | None, number: str | None) -> list[Any]:
-    return _after(choice, lambda chosen: chosen.numbered(number))
+def _numbered(page: _Page | None, number: str | None) -> list[Any]:
+    return _after(page, lambda chosen: chosen.numbered(number))
 
 
-def _by_hand(choice: FaceChoice | None) -> list[Any]:
-    return _after(choice, FaceChoice.pointed)
+def _by_hand(page: _Page | None) -> list[Any]:
+    return _after(page, FaceChoice.pointed)
 
 
-def _zoomed(choice: FaceChoice | None) -> list[Any]:
-    return _after(choice, FaceChoice.zoomed)
+def _zoomed(page: _Page | None) -> list[Any]:
+    return _after(page, FaceChoice.zoomed)
 
 
-def _undone(choice: FaceChoice | None) -> list[Any]:
-    return _after(choice, FaceChoice.undone)
+def _undone(page: _Page | None) -> list[Any]:
+    return _after(page, FaceChoice.undone)
 
 
-def _back(choice: FaceChoice | None) -> list[Any]:
-    return _after(choice, lambda chosen: FaceChoice(chosen.found, chosen.number))
+def _back(page: _Page | None) -> list[Any]:
+    return _after(page, lambda chosen: FaceChoice(chosen.found, chosen.number))
 
 
-def _after(choice: FaceChoice | None, step: Callable[[FaceChoice], FaceChoice]) -> list[Any]:
-    # No choice: the page outlived the server that knew its picture.
-    return _shown(None, INTRODUCTION) if choice is None else _told(step(choice))
+def _after(page: _Page | None, step: Callable[[FaceChoice], FaceChoice]) -> list[Any]:
+    # None: the page outlived the server that knew its picture.
+    return _shown(None, INTRODUCTION) if page is None else page.shown_after(step)

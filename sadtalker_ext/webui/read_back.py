@@ -14,7 +14,7 @@ from ..infotext import from_infotext, options_of, restore
 from ..video import FORMATS, read_metadata
 from . import compat, knob_panel, speech_panel
 from .generate import explain
-from .result_panel import note
+from .notes import note
 
 
 @dataclass(frozen=True)

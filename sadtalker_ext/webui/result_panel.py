@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import logging
 import tempfile
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from ..errors import SadTalkerError
 from ..infotext import to_infotext
 from . import compat
 from .last_frame import last_frame
+from .notes import note
 from .shell import Shell
 
 if TYPE_CHECKING:
@@ -183,11 +183,6 @@ def connect(shell: Shell, panel: ResultPanel, message: Any) -> None:
             [panel.last_frame_image, message],
             queue=False,
         )
-
-
-def note(sentence: str, kind: str = "note") -> str:
-    """A sentence as HTML. kind: note or error."""
-    return f'<div class="sadtalker-{kind}">{html.escape(sentence)}</div>' if sentence else ""
 
 
 def finish(result: Result, frame: Any = None) -> Finished:

@@ -16,8 +16,6 @@ from .shell import Shell
 if TYPE_CHECKING:
     from PIL import Image
 
-STEM_CHARACTERS = 40
-
 
 @dataclass(frozen=True, eq=False)
 class Request:
@@ -77,4 +75,4 @@ def perform(shell: Shell, request: Request, progress: ProgressCallback, cancel: 
 
 def _stem(request: Request) -> str:
     named = request.picture if isinstance(request.picture, Path) else request.speech
-    return Path(named).stem[:STEM_CHARACTERS] if named is not None else "talking"
+    return named.stem if named is not None else "talking"

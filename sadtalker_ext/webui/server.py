@@ -79,10 +79,10 @@ def serve(settings: ServerSettings, announce: Callable[[str], None]) -> None:
         )
         _check_output_dir(shell.settings().output_dir)
         jobs = Jobs(shell)
-        app = build_app(shell, who, jobs)
         port = listener.getsockname()[1]
-        name = f"[{settings.host}]" if ":" in settings.host else settings.host
+        name = _reachable(settings.host)
         address = f"http://{name}:{port}/"
+        app = build_app(shell, who, jobs, address)
 
         def ready() -> None:
             if settings.port not in (0, port):
@@ -103,13 +103,23 @@ def serve(settings: ServerSettings, announce: Callable[[str], None]) -> None:
         announce("Stopped.")
 
 
+def _reachable(host: str) -> str:
+    """What this computer calls a host that it serves."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 (compared, not bound)
+    return f"[{host}]" if ":" in host else host
+
+
 def build_app(
-    shell: StandaloneShell, credentials: Mapping[str, str] | None = None, jobs: Jobs | None = None
+    shell: StandaloneShell,
+    credentials: Mapping[str, str] | None = None,
+    jobs: Jobs | None = None,
+    address: str | None = None,
 ) -> Any:
     """The ASGI app: the tab at "/", its progress at "/sadtalker/internal/progress", the REST API beside it.
 
     credentials: user → password of those who may use any of it; None is anybody on this computer. jobs: those
-    of the REST API; None is the process's own.
+    of the REST API; None is the process's own. address: where the server reaches itself, needed with
+    credentials: the queue of gradio 3 asks its own server by HTTP.
     """
     import gradio as gr
     from fastapi import FastAPI
@@ -135,7 +145,10 @@ def build_app(
     app.add_route("/sadtalker/internal/progress", progress, methods=["POST"])
     mount(app, shell, credentials, jobs)
     gr.mount_gradio_app(app, page, path="/")
-    return FrontDoor(app, credentials=credentials, folders=(shell.settings().output_dir, temporary_folder()))
+    door = FrontDoor(app, credentials=credentials, folders=(shell.settings().output_dir, temporary_folder()))
+    if credentials is not None and address is not None and gr.__version__.startswith("3."):
+        page._queue.set_url(address.rstrip("/") + door.side_door + "/")
+    return door
 
 
 def check_gradio() -> None:

@@ -13,6 +13,9 @@ from ..host import CancelToken, Host, Progress, ProgressCallback
 
 if TYPE_CHECKING:
     import numpy as np
+    from PIL import Image
+
+    from ..pipeline import Result
 
 T = TypeVar("T")
 Work = Callable[[ProgressCallback, CancelToken], T]
@@ -29,6 +32,9 @@ STAGE_WORDS: Mapping[str, str] = MappingProxyType(
         "render": "Rendering",
     }
 )
+
+
+PREVIEW_SECONDS = 0.4  # between two live previews; pages ask once or twice a second
 
 
 @dataclass(frozen=True)
@@ -56,6 +62,7 @@ class Shell(Protocol):
     host: Host
     can_open_folders: bool  # the page is on the same machine as the files
     has_img2img: bool  # a picture can be sent on to the host's img2img
+    latest: Result | None  # the newest finished video
 
     def settings(self) -> Settings:
         """The settings as they are now."""
@@ -67,6 +74,10 @@ class Shell(Protocol):
         task: an id like "task(abc)", by which the page asks for progress. Interrupting, or cancelling
         `cancel`, makes the work raise `Cancelled`; memory is handed back afterwards, as the settings say.
         """
+        ...
+
+    def dismiss(self, task: str) -> None:
+        """Tell a page that waits for the task that it is over: it was refused, and never came to `run`."""
         ...
 
     def interrupt(self) -> None:
@@ -120,3 +131,12 @@ class Meter:
         if self._drawing_since is None or drawn <= 0.0:
             return None
         return (time.monotonic() - self._drawing_since) * (1.0 - self._drawn) / drawn
+
+
+def preview(frame: np.ndarray, side: int) -> Image.Image:
+    """A small RGB copy of a frame, uint8 (H, W, 3 or 4). side: most pixels of its longer side."""
+    from PIL import Image
+
+    picture = Image.fromarray(frame).convert("RGB")
+    picture.thumbnail((side, side))
+    return picture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import html
 import io
 import tempfile
 import wave
@@ -17,6 +16,7 @@ import gradio as gr
 from ..errors import AudioError, OptionsError, SadTalkerError
 from ..options import knobs
 from . import compat
+from .notes import note
 
 if TYPE_CHECKING:
     import numpy as np
@@ -64,7 +64,7 @@ def build(shell: Shell) -> SpeechPanel:
     )
     with gr.Column(elem_id="sadtalker_speech_upload_box") as upload_box:
         file = compat.file(label="Speech", elem_id="sadtalker_speech")
-        heard = compat.component(gr.HTML, _note(UPLOAD_HINT), elem_id="sadtalker_speech_preview")
+        heard = compat.component(gr.HTML, note(UPLOAD_HINT), elem_id="sadtalker_speech_preview")
     with gr.Column(visible=False, elem_id="sadtalker_speech_microphone_box") as microphone_box:
         microphone = compat.audio_recorder(label="Recording", elem_id="sadtalker_microphone")
     with gr.Column(visible=False, elem_id="sadtalker_speech_text_box") as text_box:
@@ -153,7 +153,7 @@ def _voice_list(shell: Shell) -> tuple[Any, str]:
 
     models_dir = shell.host.models_dir()
     if not has_program(models_dir):
-        return compat.update(), _note(str(no_program(models_dir)), "error")
+        return compat.update(), note(str(no_program(models_dir)), "error")
     rows = [f"{voice.name}{BEFORE_ID}{voice.id}" for voice in voices(models_dir)]
     return compat.update(choices=[ANY_VOICE, *rows]), ""
 
@@ -168,14 +168,14 @@ def _guarded(show: Callable[[], str]) -> str:
     try:
         return show()
     except SadTalkerError as error:
-        return _note(str(error), "error")
+        return note(str(error), "error")
     except Exception as error:  # a listener that raises shows a bare "Error" and hides what was wrong
-        return _note(f"This cannot be played here ({error}); it may still work as speech.", "error")
+        return note(f"This cannot be played here ({error}); it may still work as speech.", "error")
 
 
 def _preview(value: Any) -> str:
     path = compat.file_path(value)
-    return _note(UPLOAD_HINT) if path is None else _guarded(lambda: _file_preview(path))
+    return note(UPLOAD_HINT) if path is None else _guarded(lambda: _file_preview(path))
 
 
 def _file_preview(path: Path) -> str:
@@ -194,7 +194,7 @@ def _file_preview(path: Path) -> str:
         told.append("Nothing can be heard in it: the mouth will stay closed.")
     elif not whole and stated > LONG_SECONDS:
         told.append("That is long; start and end can choose a part of it.")
-    return _player(speech.samples) + _note(f"{path.name}: {' '.join(told)}")
+    return _player(speech.samples) + note(f"{path.name}: {' '.join(told)}")
 
 
 def _listened(shell: Shell, text: str, voice: str) -> str:
@@ -216,7 +216,7 @@ def _spoken(shell: Shell, text: str, voice: str) -> str:
     told = _length(speech.duration)
     if len(words) > len(start):
         told = f"The beginning of the text. {told}"
-    return _player(speech.samples) + _note(told)
+    return _player(speech.samples) + note(told)
 
 
 def _length(seconds: float) -> str:
@@ -238,7 +238,3 @@ def _player(samples: np.ndarray) -> str:
         file.writeframes(np.rint(np.clip(samples, -1, 1) * 32767).astype("<i2").tobytes())
     data = base64.b64encode(sound.getvalue()).decode("ascii")
     return f'<audio class="sadtalker-audio" controls src="data:audio/wav;base64,{data}"></audio>'
-
-
-def _note(sentence: str, kind: str = "note") -> str:
-    return f'<div class="sadtalker-{kind}">{html.escape(sentence)}</div>' if sentence else ""

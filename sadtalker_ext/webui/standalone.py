@@ -19,7 +19,7 @@ from ..host import CancelToken, Host, Progress, StandaloneHost
 from ..paths import user_path
 from ..pipeline import Result, release
 from .folders import numbered, show_folder
-from .shell import Meter, Settings, Work
+from .shell import PREVIEW_SECONDS, Meter, Settings, Work, preview
 from .turn import call
 
 if TYPE_CHECKING:
@@ -29,7 +29,6 @@ T = TypeVar("T")
 
 OUTPUT_FOLDER = "sadtalker-outputs"  # below the current folder
 TASKS_REMEMBERED = 200  # finished ones, so that a reloaded page learns that its task is over
-PREVIEW_SECONDS = 0.4  # between two live previews
 PREVIEW_PIXELS = 512  # longest side of a live preview
 PREVIEW_QUALITY = 80  # of its JPEG
 WAIT_SECONDS = 0.1  # between looks for a cancelled task while it waits in the queue
@@ -79,12 +78,8 @@ class Task:
 
 
 def _jpeg(frame: np.ndarray) -> bytes:
-    from PIL import Image
-
-    picture = Image.fromarray(frame).convert("RGB")
-    picture.thumbnail((PREVIEW_PIXELS, PREVIEW_PIXELS))
     file = io.BytesIO()
-    picture.save(file, "JPEG", quality=PREVIEW_QUALITY)
+    preview(frame, PREVIEW_PIXELS).save(file, "JPEG", quality=PREVIEW_QUALITY)
     return file.getvalue()
 
 
@@ -130,15 +125,19 @@ class StandaloneShell:
                 while self._queue[0] is not entry and not entry.token.cancelled:
                     self._turn.wait(WAIT_SECONDS)
                 entry.token.check()
-                entry.meter = Meter()  # the time left is reckoned from here
                 entry.active = True
             try:
-                made = call(lambda: self._counted(work, entry), entry.token, discard)
+                made = call(lambda: self._counted(work, entry), entry.token)
             finally:
                 self._hand_back()
         if isinstance(made, Result):
             self.latest = made
         return made
+
+    def dismiss(self, task: str) -> None:
+        """See `shell.Shell.dismiss`."""
+        with self._turn:
+            self._note_finished(task)
 
     def interrupt(self) -> None:
         """Stop the task that runs now."""
@@ -234,10 +233,13 @@ class StandaloneShell:
         finally:
             with self._turn:
                 self._queue.remove(entry)
-                self._finished[entry.name] = None
-                while len(self._finished) > TASKS_REMEMBERED:
-                    self._finished.popitem(last=False)
+                self._note_finished(entry.name)
                 self._turn.notify_all()
+
+    def _note_finished(self, task: str) -> None:
+        self._finished[task] = None
+        while len(self._finished) > TASKS_REMEMBERED:
+            self._finished.popitem(last=False)
 
     def _hand_back(self) -> None:
         """Unused memory of the device goes back to it."""
@@ -248,9 +250,3 @@ class StandaloneShell:
         if kind != "cpu" and backend is not None:
             gc.collect()
             backend.empty_cache()
-
-
-def discard(made: object) -> None:
-    """Remove the video of a run that nobody waits for any more."""
-    if isinstance(made, Result):
-        made.path.unlink(missing_ok=True)

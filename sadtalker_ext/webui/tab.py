@@ -12,6 +12,7 @@ from ..engines import ENGINES, ready_engines
 from ..options import Options, knobs
 from ..video import FORMATS
 from . import compat, generate, knob_panel, portrait_panel, read_back, result_panel, speech_panel
+from .notes import note
 from .shell import Shell
 
 SUBMIT = "(...args) => window.sadtalkerSubmit ? window.sadtalkerSubmit(...args) : args"
@@ -81,7 +82,7 @@ def _part(module: str, shell: Shell) -> None:
     except Exception as error:  # see above
         _log.exception("The panel %s cannot be built", module)
         text = f"This part cannot be shown ({type(error).__name__}: {error})."
-        compat.component(gr.HTML, result_panel.note(text, "error"), elem_id=f"sadtalker_broken_{module}")
+        compat.component(gr.HTML, note(text, "error"), elem_id=f"sadtalker_broken_{module}")
 
 
 def _engine(shell: Shell) -> Any:
@@ -135,7 +136,7 @@ def _connect_runs(
         if outcome.finished is None:
             return [before, *result_panel.unchanged(results), outcome.message]
         values, notices = result_panel.show(shell, results, outcome.finished)
-        return [*values, outcome.message + "".join(map(result_panel.note, notices))]
+        return [*values, outcome.message + "".join(map(note, notices))]
 
     def make(name: str, before: Any, *values: Any) -> list[Any]:
         return show(outcomes.keep(name, lambda: generate.run(shell, form, name, values)), before)

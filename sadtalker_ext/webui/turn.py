@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from ..errors import Cancelled
 from ..host import CancelToken
+from ..pipeline import Result
 
 T = TypeVar("T")
 
@@ -48,12 +49,12 @@ def take_turn(lock: Any, cancelled: Callable[[], bool], turn: ExitStack) -> None
         raise Cancelled
 
 
-def call(work: Callable[[], T], token: CancelToken, discard: Callable[[T], None]) -> T:
+def call(work: Callable[[], T], token: CancelToken) -> T:
     """What `work()` returns or raises, in a thread of its own without gradients.
 
     Work that looks at `token` ends by itself. Where it cannot look, as while libraries are loaded for the
-    first time, it is left behind after a moment: it ends when it looks next, and `discard` gets what it
-    still returns.
+    first time, it is left behind after a moment: it ends when it looks next, and a video that it still makes
+    is removed.
     """
     guard, ended, left = threading.Lock(), threading.Event(), threading.Event()
     outcome: list[tuple[T | None, BaseException | None]] = []
@@ -67,7 +68,7 @@ def call(work: Callable[[], T], token: CancelToken, discard: Callable[[T], None]
             error = raised
         with guard:
             if left.is_set() and error is None:
-                discard(made)  # type: ignore[arg-type]  # without an error there is a T
+                _discard(made)
             outcome.append((made, error))
             ended.set()
 
@@ -96,3 +97,8 @@ def _without_gradients(work: Callable[[], T]) -> T:
 
     with torch.no_grad():
         return work()
+
+
+def _discard(made: object) -> None:
+    if isinstance(made, Result):
+        made.path.unlink(missing_ok=True)

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from ..errors import OutputError
 from ..host import CancelToken, Host, Progress
@@ -19,17 +19,12 @@ from ..paths import user_path
 from ..pipeline import Result
 from .folders import numbered, show_folder
 from .host_memory import checkpoint_away, hand_back
-from .shell import Meter, Settings, Work
+from .shell import PREVIEW_SECONDS, Meter, Settings, Work, preview
 from .turn import call, take_turn
-
-if TYPE_CHECKING:
-    import numpy as np
-    from PIL import Image
 
 T = TypeVar("T")
 
 STEPS = 1000  # a run in the host's unit of progress, sampling steps
-PREVIEW_SECONDS = 0.4  # between two live previews; the page asks about once a second
 PREVIEW_PIXELS = 768  # longest side of a live preview
 DEVICES = ("cpu", "cuda", "mps", "xpu")  # kinds of torch device that engines support
 DEFAULT_OUTPUT = os.path.join("outputs", "sadtalker")  # below the host's data folder
@@ -150,21 +145,12 @@ class HostProgress:
         now = time.monotonic()
         if progress.frame is not None and now - self._previewed >= PREVIEW_SECONDS and _previews_wanted():
             self._previewed = now
-            state.assign_current_image(_preview(progress.frame))
+            state.assign_current_image(preview(progress.frame, PREVIEW_PIXELS))
 
 
 def _previews_wanted() -> bool:
     # Every -1 steps means: not before the end.
     return bool(option("live_previews_enable", True)) and option("show_progress_every_n_steps", 1) != -1
-
-
-def _preview(frame: np.ndarray) -> Image.Image:
-    """A small RGB copy: the frame itself is not ours to keep."""
-    from PIL import Image
-
-    picture = Image.fromarray(frame).convert("RGB")
-    picture.thumbnail((PREVIEW_PIXELS, PREVIEW_PIXELS))
-    return picture
 
 
 class WebUIShell:
@@ -228,13 +214,13 @@ class WebUIShell:
             token.check()  # what was left behind says nothing any more
             progress(step)
 
-        made = call(lambda: work(report, token), token, _discard)
+        made = call(lambda: work(report, token), token)
         if isinstance(made, Result):
             self.latest = made
         return made
 
     def dismiss(self, task: str) -> None:
-        """Tell the host's page that the task is over: it was refused, and never came to `run`."""
+        """See `shell.Shell.dismiss`."""
         host_module("progress").finish_task(task)
 
     def interrupt(self) -> None:
@@ -264,11 +250,6 @@ class WebUIShell:
             yield
         finally:
             tokens.remove(token)
-
-
-def _discard(made: object) -> None:
-    if isinstance(made, Result) and made.path.is_file():
-        made.path.unlink()
 
 
 def _host_name() -> str:

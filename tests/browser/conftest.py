@@ -55,14 +55,14 @@ def chromium() -> str:
     return found
 
 
-def start_server(output: Path, models: Path, *flags: str, cwd: Path | None = None) -> tuple[Any, str]:
+def start_server(output: Path, models: Path, *flags: str) -> tuple[Any, str]:
     """A server process and the address it prints."""
     command = [sys.executable, "-m", "sadtalker_ext", "serve", "--port", "0", "--no-download"]
     command += ["--output-dir", str(output), "--models-dir", str(models), *flags]
     paths = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
     process = subprocess.Popen(
         command,
-        cwd=cwd or output.parent,
+        cwd=output.parent,
         env={**os.environ, "PYTHONPATH": paths, "PYTHONUNBUFFERED": "1"},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -82,35 +82,43 @@ def start_server(output: Path, models: Path, *flags: str, cwd: Path | None = Non
     raise AssertionError("The server did not start:\n" + "".join(lines))
 
 
-def stop_server(process: Any) -> str:
-    """End the server as Ctrl-C does; returns what it printed since it was ready."""
-    process.send_signal(signal.SIGINT)
-    said, _ = process.communicate(timeout=STOP_SECONDS)
-    return said
-
-
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Server]]:
+    """Starts servers with flags of their own; in the end each must stop cleanly and have said nothing odd."""
     pytest.importorskip("gradio")
     pytest.importorskip("playwright.sync_api")
     chromium()
-    folder = tmp_path_factory.mktemp("server")
-    process, address = start_server(folder / "results", folder / "models")
-    # What it prints is read all the time, or a full pipe would stop it.
-    said: list[str] = []
-    reader = threading.Thread(target=lambda: said.extend(process.stdout), daemon=True)
-    reader.start()
-    yield Server(address, folder / "results")
-    process.send_signal(signal.SIGINT)
-    code = process.wait(STOP_SECONDS)
-    reader.join(STOP_SECONDS)
-    text = "".join(said)
-    assert code == 0, text
-    assert "Traceback" not in text, text
+    running: list[tuple[Any, list[str], threading.Thread]] = []
+
+    def start(*flags: str) -> Server:
+        folder = tmp_path_factory.mktemp("server")
+        process, address = start_server(folder / "results", folder / "models", *flags)
+        # What it prints is read all the time, or a full pipe would stop it.
+        said: list[str] = []
+        reader = threading.Thread(target=lambda: said.extend(process.stdout), daemon=True)
+        reader.start()
+        running.append((process, said, reader))
+        return Server(address, folder / "results")
+
+    yield start
+    for process, _, _ in running:
+        process.send_signal(signal.SIGINT)
+    for process, said, reader in running:
+        code = process.wait(STOP_SECONDS)
+        reader.join(STOP_SECONDS)
+        text = "".join(said)
+        assert code == 0, text
+        assert "Traceback" not in text, text
 
 
 @pytest.fixture(scope="session")
+def server(serve: Callable[..., Server]) -> Server:
+    return serve()
+
+
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    """For a module only: while Playwright is there, tests beside cannot use asyncio in this thread."""
     api = pytest.importorskip("playwright.sync_api")
     with api.sync_playwright() as play:
         opened = play.chromium.launch(executable_path=chromium(), args=FLAGS)
@@ -142,7 +150,7 @@ class Tab:
     def open(self) -> None:
         """Open or reload the page and wait until it listens to clicks."""
         self.page.goto(self.address)
-        self.page.wait_for_selector("#sadtalker_generate, #sadtalker_interrupt", state="visible")
+        self.page.wait_for_selector("#sadtalker_generate:visible, #sadtalker_interrupt:visible")
         self.page.wait_for_function("typeof sadtalkerSubmit === 'function'")
         self.page.wait_for_timeout(SETTLE)
 
@@ -210,9 +218,17 @@ def open_tab(server: Server, browser: Browser) -> Iterator[Callable[..., Tab]]:
     """Opens the page in a browser of its own; errors in its console fail the test in the end."""
     contexts, tabs = [], []
 
-    def open_one(*, width: int = 1280, dark: bool = False, address: str | None = None) -> Tab:
+    def open_one(
+        *,
+        width: int = 1280,
+        dark: bool = False,
+        address: str | None = None,
+        user: tuple[str, str] | None = None,
+    ) -> Tab:
         context = browser.new_context(
-            viewport={"width": width, "height": 1000}, color_scheme="dark" if dark else "light"
+            viewport={"width": width, "height": 1000},
+            color_scheme="dark" if dark else "light",
+            http_credentials=None if user is None else {"username": user[0], "password": user[1]},
         )
         context.set_default_timeout(PATIENCE)
         contexts.append(context)

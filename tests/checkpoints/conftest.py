@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import http.server
-import json
 import re
-import struct
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -15,28 +13,13 @@ from pathlib import Path
 
 import pytest
 
+sys.path.insert(0, str(Path(__file__).parent))
+from small_checkpoint import PLAIN, WHOLE
+
+sys.path.pop(0)
+
 from sadtalker_ext import checkpoints as weights
 from sadtalker_ext.checkpoints import transfer
-
-SHAPE = (4, 3)
-HEADER = json.dumps(
-    {
-        "net.weight": {"dtype": "F32", "shape": SHAPE, "data_offsets": [0, 48]},
-        "net.bulk": {"dtype": "F32", "shape": [100, 1000], "data_offsets": [48, 400_048]},
-    }
-).encode()
-WHOLE = struct.pack("<Q", len(HEADER)) + HEADER + b"\1" * 400_048
-PLAIN = weights.Checkpoint(
-    id="thing",
-    file="thing.safetensors",
-    engine="instant",
-    use="tests",
-    page="https://example.org/thing",
-    licence="free",
-    size=len(WHOLE),
-    sha256=hashlib.sha256(WHOLE).hexdigest(),
-    signature={"net.weight": SHAPE},
-)
 
 
 class Files:

@@ -29,6 +29,7 @@ class TabShell:
         self.latest: Any = None
         self.tasks: list[str] = []
         self.opened: list[Path] = []
+        self.dismissed: list[str] = []
         self.progress: list[Progress] = []
         self.token = CancelToken()
 
@@ -43,6 +44,9 @@ class TabShell:
             raise self.fails
         self.latest = work(self.progress.append, self.token)
         return self.latest
+
+    def dismiss(self, task: str) -> None:
+        self.dismissed.append(task)
 
     def interrupt(self) -> None:
         self.token.cancel()

@@ -22,7 +22,6 @@ MAKERS = {
     "audio": compat.audio_recorder,
     "file": compat.file,
     "video": compat.video,
-    "gallery": compat.gallery,
 }
 
 

@@ -107,11 +107,31 @@ def test_a_wrong_password_is_asked_for_again(given: str) -> None:
     assert ask(door, "/queue/join", kind="websocket", authorization=given)[0] == 1008
 
 
+def test_a_page_opened_with_a_password_needs_it_no_more() -> None:
+    door, other = (FrontDoor(inner, credentials={"ann": "secret"}) for _ in range(2))
+    good = "Basic " + base64.b64encode(b"ann:secret").decode()
+    cookie, _, flags = ask(door, authorization=good)[2]["set-cookie"].partition("; ")
+    assert "HttpOnly" in flags
+    assert "SameSite=Strict" in flags
+    assert ask(door, "/queue/join", kind="websocket", cookie=f"x=1; {cookie}")[0] == 101
+    assert ask(other, "/queue/join", kind="websocket", cookie=cookie)[0] == 1008
+    assert ask(door, "/queue/join", kind="websocket", cookie=cookie[:-1])[0] == 1008
+    assert "set-cookie" not in ask(FrontDoor(inner))[2]
+
+
+def test_the_server_itself_has_a_way_in() -> None:
+    door = FrontDoor(inner, credentials={"ann": "secret"})
+    assert ask(door, f"{door.side_door}/api/predict", "POST")[0] == 200
+    assert ask(door, f"{door.side_door[:-1]}/api/predict", "POST")[0] == 401
+    assert ask(door, "//api/predict", "POST")[0] == 401
+
+
 @pytest.mark.parametrize("kind", ["http", "websocket"])
-def test_other_sites_pages_change_nothing(kind: str) -> None:
+def test_other_sites_pages_reach_nothing(kind: str) -> None:
     door = FrontDoor(inner)
     for origin in ("http://evil.example", "null", "http://127.0.0.1:9999"):
-        assert ask(door, "/queue/join", "POST", kind, origin=origin)[0] in (403, 1008)
+        for method in ("POST", "GET", "OPTIONS"):
+            assert ask(door, "/queue/join", method, kind, origin=origin)[0] in (403, 1008)
     assert ask(door, "/queue/join", "POST", kind, origin="http://127.0.0.1:7865")[0] in (200, 101)
     assert ask(door, "/queue/join", "POST", kind)[0] in (200, 101)  # a program
 

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import base64
-import importlib.util
 import json
 import sys
 import threading
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from PIL import Image
@@ -17,17 +15,13 @@ gr = pytest.importorskip("gradio")
 
 sys.path.insert(0, str(Path(__file__).parent))
 import fake_webui  # noqa: E402
+from fake_generation import NO_FACE, SPEECH, batch, comments, prepared, videos  # noqa: E402
 
 sys.path.pop(0)
 
 import sadtalker_ext.webui as ours  # noqa: E402
-from sadtalker_ext.errors import AudioError, FaceNotFoundError, OutputError  # noqa: E402
+from sadtalker_ext.errors import AudioError, OutputError  # noqa: E402
 from sadtalker_ext.options import Options  # noqa: E402
-from sadtalker_ext.pipeline import Result  # noqa: E402
-from sadtalker_ext.track import MotionTrack  # noqa: E402
-
-SPEECH = base64.b64encode(b"RIFF....WAVE, as far as this test looks").decode()
-NO_FACE = (1, 1, 1)  # the colour of pictures without one
 
 
 @pytest.fixture(params=fake_webui.HOSTS)
@@ -40,80 +34,9 @@ def a1111(tmp_path, monkeypatch):
     yield from prepared("a1111", tmp_path, monkeypatch)
 
 
-def prepared(host, tmp_path, monkeypatch):
-    fake = fake_webui.FakeWebUI(host, tmp_path, monkeypatch)
-    names = ("after_generation", "animate_batch")
-    for name in names:  # its class is made of the host's
-        monkeypatch.delitem(sys.modules, f"sadtalker_ext.webui.{name}", raising=False)
-    ours.the_shell.cache_clear()
-    fake.module = importlib.import_module("sadtalker_ext.webui.after_generation")
-    fake.batch = importlib.import_module("sadtalker_ext.webui.animate_batch")
-    fake.script = fake.module.AfterGeneration()
-    fake.requests = []
-    monkeypatch.setattr(fake.batch, "perform", pretender(fake))
-    yield fake
-    ours.the_shell.cache_clear()
-
-
-def pretender(fake):
-    """Stands in for the pipeline: writes a file, and tells what it was asked for."""
-
-    def perform(shell, request, progress, cancel):
-        cancel.check()
-        speech = None if request.speech is None else request.speech.read_bytes()
-        output = request.output or shell.output_file("talking")
-        fake.requests.append((request, speech, fake.state.textinfo))
-        if request.picture.getpixel((0, 0)) == NO_FACE:
-            raise FaceNotFoundError("No face was found in the picture; give five points.")
-        output.write_bytes(b"video")
-        track = MotionTrack.rest(1, 25.0)
-        return Result(output, 1, 25.0, 0.04, 0.1, "instant", request.options, track, {}, ("A notice.",))
-
-    return perform
-
-
-def batch(tmp_path, count=2, *, saved=True, grid=False, n_iter=1, colour=(9, 9, 9), **more):
-    """What the host hands to `postprocess`: p, processed."""
-    pictures = []
-    for number in range(count):
-        picture = Image.new("RGB", (64, 64), colour)
-        if saved:
-            path = tmp_path / f"{number:05}-1234.png"
-            picture.save(path)
-            picture.already_saved_as = str(path)
-        pictures.append(picture)
-    infotexts = [f"picture {number}" for number in range(count)]
-    first = 0
-    if grid:
-        pictures.insert(0, Image.new("RGB", (128, 64), (5, 5, 5)))
-        infotexts.insert(0, "grid")
-        first = 1
-    p = SimpleNamespace(
-        n_iter=n_iter, batch_size=count // n_iter, extra_generation_params={"Sampler": "x"}, **more
-    )
-    processed = SimpleNamespace(
-        images=pictures,
-        infotexts=infotexts,
-        index_of_first_image=first,
-        comments="a comment of the host\n",
-        extra_generation_params=p.extra_generation_params,
-    )
-    return p, processed
-
-
-def comments(processed) -> list[str]:
-    first, *others = processed.comments.splitlines()
-    assert first == "a comment of the host"
-    return others
-
-
-def videos(processed) -> list[Path]:
-    prefix = "SadTalker video: "
-    return [Path(line[len(prefix) :]) for line in comments(processed) if line.startswith(prefix)]
-
-
 def test_off_by_default(webui, tmp_path):
-    controls = built(webui)
+    with gr.Blocks():
+        controls = webui.script.ui(False)
     p, processed = batch(tmp_path)
     webui.script.postprocess(p, processed, *[control.value for control in controls])
     webui.script.postprocess(p, processed, False, SPEECH)
@@ -171,109 +94,15 @@ def test_runs_inside_the_queue(a1111, tmp_path):
     busy.close()
 
 
-def test_idle_text_and_speech(webui, tmp_path, monkeypatch):
-    say = SimpleNamespace(speak=lambda text, target, **more: spoken(text, target, more))
-    said = []
-
-    def spoken(text, target, more):
-        said.append((text, more["voice"]))
-        target.write_bytes(text.encode())
-        return target
-
-    monkeypatch.setitem(sys.modules, "sadtalker_ext.audio.say", say)
-    for args in (
-        (True, None, "", 2.5),
-        (True, "", "  Hello! ", 2.5, "auto", "Presenter", "en"),
-        (True, SPEECH, "Hello!", 2.5),
-    ):
-        webui.script.postprocess(*batch(tmp_path, 2), *args)
-    assert [(request.options.idle, speech) for request, speech, _ in webui.requests[::2]] == [
-        (2.5, None),
-        (None, b"Hello!"),
-        (None, base64.b64decode(SPEECH)),
-    ]
-    assert said == [("Hello!", "en")]  # once for both pictures, and not where there is a recording
-
-
-def test_arguments_by_name(webui, tmp_path):
-    p, processed = batch(tmp_path, 1)
-    named = {"idle": 1, "preset": "Still portrait", "engine": "instant"}
-    webui.script.postprocess(p, processed, named, None, "", 5.0, "auto", "Presenter", "")
-    ((request, _, _),) = webui.requests
-    assert (request.options.engine, request.options.idle, request.options.still) == ("instant", 1.0, True)
-    webui.script.postprocess(p, processed, {**named, "enabled": False})
-    assert len(webui.requests) == 1
-    assert webui.module.Wish.of([True, None, None, None]) == webui.module.Wish(enabled=True)
-
-
-@pytest.mark.parametrize(
-    ("args", "word"),
-    [
-        ((True, None, "", 5, "no such engine"), "--engine"),
-        ((True, None, "", 5, "auto", "Furious"), "Presenter"),
-        ((True, None, "", "soon"), "--idle"),
-        ((True, None, "", 1e9), "--idle"),
-        (({"speach": "x"},), "speach"),
-        ((True, "data:audio/wav;base64,@@@"), "base64"),
-        ((True, "no base64, no file"), "base64"),
-        ((True, 7), "base64"),
-        ((True, ["/etc/hostname"]), "base64"),
-        ((True, {"path": "/etc/hostname"}), "base64"),
-        ((True, "\0"), "base64"),
-    ],
-)
-def test_wrong_arguments_are_a_comment(webui, tmp_path, args, word):
-    p, processed = batch(tmp_path, 1)
-    webui.script.postprocess(p, processed, *args)
-    (line,) = comments(processed)
-    assert line.startswith("SadTalker: ")
-    assert word in line
-    assert webui.requests == []
-
-
-def test_files_of_the_server_cannot_be_read(a1111, tmp_path, monkeypatch):
-    secret = tmp_path / "secret.wav"
-    secret.write_bytes(b"RIFF")
-    uploads = tmp_path / "uploads"
-    uploads.mkdir()
-    monkeypatch.setenv("GRADIO_TEMP_DIR", str(uploads))
-    upload = uploads / "abc" / "speech.wav"
-    upload.parent.mkdir()
-    upload.write_bytes(b"uploaded")
-    (uploads / "link.wav").symlink_to(secret)
-    refused = (secret, uploads / ".." / "secret.wav", uploads / "link.wav", uploads, uploads / "gone.wav")
-    for value in (*map(str, refused), {"name": str(secret)}, SimpleNamespace(name=str(secret))):
-        with pytest.raises(AudioError, match="base64"):
-            a1111.batch._recording(value, tmp_path)
-    for value in (str(upload), {"path": str(upload)}, SimpleNamespace(name=str(upload))):
-        assert a1111.batch._recording(value, tmp_path) == upload
-    monkeypatch.setattr(a1111.batch, "_decoded", lambda text: b"some paths are base64, too")
-    assert a1111.batch._recording(str(upload), tmp_path) == upload
-
-
-def test_recordings_in_base64(a1111, tmp_path, monkeypatch):
-    read = a1111.batch._recording
-    for value in (
-        f"data:audio/wav;base64,{SPEECH}",
-        SPEECH,
-        f"{SPEECH[:20]}\n{SPEECH[20:]}",
-        {"name": "speech.wav", "data": f"data:audio/wav;base64,{SPEECH}"},
-    ):
-        assert read(value, tmp_path).read_bytes() == base64.b64decode(SPEECH)
-    monkeypatch.setattr(a1111.batch, "MAX_SPEECH_BYTES", 20)
-    with pytest.raises(AudioError, match="larger"):
-        read(SPEECH, tmp_path)
-
-
 def test_pictures_without_a_face_are_skipped(webui, tmp_path):
     p, processed = batch(tmp_path, 3)
     processed.images[1] = Image.new("RGB", (64, 64), NO_FACE)
     webui.script.postprocess(p, processed, True)
     assert len(videos(processed)) == 2
-    assert "SadTalker: picture 2 was skipped: No face was found" in processed.comments
+    assert "SadTalker: picture 2 was skipped: no face was found" in processed.comments
     # Comments are not in the answers of the host's API; these are.
     _, note = processed.extra_generation_params["SadTalker notes"]
-    assert note.startswith("picture 2 was skipped: No face was found")
+    assert note.startswith("picture 2 was skipped: no face was found")
     assert p.extra_generation_params == {"Sampler": "x"}
 
 
@@ -404,61 +233,6 @@ def test_no_page_no_links(webui, tmp_path):
     webui.script.postprocess(p, processed, True)
     assert len(videos(processed)) == 1
     assert webui.servable == []
-
-
-@pytest.fixture
-def no_stubs(monkeypatch):
-    """Gradio 4 writes a .pyi file beside every class that is made from its components."""
-    if importlib.util.find_spec("gradio.component_meta"):
-        monkeypatch.setattr("gradio.component_meta.create_or_modify_pyi", lambda *_: None)
-
-
-def built(webui, is_img2img=False):
-    with gr.Blocks():
-        return webui.script.ui(is_img2img)
-
-
-def test_controls(webui):
-    assert webui.script.title() == "SadTalker"
-    assert webui.script.show(False) is webui.scripts.AlwaysVisible
-    first, second = built(webui), built(webui, True)
-    fields = [field for field in vars(webui.module.Wish())]
-    assert len(first) == len(fields)
-    ids = [control.elem_id for control in (*first, *second)]
-    assert len(set(ids)) == len(ids)
-    assert all(elem_id.startswith("sadtalker_") for elem_id in ids)
-    assert len({control.label for control in first}) == len(first)
-    assert all(control.do_not_save_to_config for control in first)
-    defaults = webui.module.Wish.of([control.value for control in first])
-    assert not defaults.enabled
-    assert (defaults.idle, defaults.engine, defaults.preset) == (5.0, "auto", "Presenter")
-
-
-def test_hosts_accordion_is_used(webui, monkeypatch, no_stubs):
-    class InputAccordion(gr.Checkbox):
-        def __init__(self, value, **kwargs):
-            super().__init__(
-                value, visible=False, label=kwargs["label"], elem_id=f"{kwargs['elem_id']}-checkbox"
-            )
-            self.accordion = gr.Accordion(kwargs["label"], elem_id=kwargs["elem_id"])
-
-        def __enter__(self):
-            self.accordion.__enter__()
-            return self
-
-        def __exit__(self, *problem):
-            self.accordion.__exit__(*problem)
-
-        def get_block_name(self):
-            return "checkbox"
-
-    monkeypatch.setitem(sys.modules, "modules.ui_components", SimpleNamespace(InputAccordion=InputAccordion))
-    controls = built(webui)
-    assert isinstance(controls[0], InputAccordion)
-    parent = controls[1]
-    while parent is not None and parent is not controls[0].accordion:
-        parent = parent.parent
-    assert parent is controls[0].accordion
 
 
 def test_a_real_video(a1111, tmp_path, demo_portrait, monkeypatch):

@@ -286,14 +286,14 @@ class TestReading:
 
     def test_a_choice_for_another_picture_does_not_count(self, faces):
         faces.found = [face_at(150, 150, 100), face_at(400, 150, 80)]
-        old = FaceChoice.first(find(picture_of(512, 400))).numbered(2)
+        old = portrait_panel._Page(FaceChoice.first(find(picture_of(512, 400))).numbered(2))
         new = portrait_panel.read([picture_of(512, 400, seed=1), old, "2"])
         assert new.options["face_at"] == pytest.approx((150, 150), abs=30)
 
     def test_the_number_that_is_seen_counts(self, faces):
         faces.found = [face_at(150, 150, 100), face_at(400, 150, 80)]
         picture = picture_of(512, 400)
-        choice = FaceChoice.first(find(picture))
+        choice = portrait_panel._Page(FaceChoice.first(find(picture)))
         assert portrait_panel.read([picture, choice, "2"]).options["face_at"][0] == pytest.approx(400, abs=30)
         assert portrait_panel.read([picture, choice, "9"]).options["face_at"][0] == pytest.approx(150, abs=30)
 
@@ -324,7 +324,7 @@ class TestOnThePage:
     def test_a_cleared_picture_resets_all(self, faces):
         faces.found = [face_at(150, 150, 100), face_at(400, 150, 80)]
         filled = portrait_panel._examined(picture_of(512, 400))
-        assert filled[0].found.faces
+        assert filled[0].choice.found.faces
         assert filled[1]["visible"]
         cleared = portrait_panel._examined(None)
         assert cleared[0] is None
@@ -358,7 +358,18 @@ class TestOnThePage:
             portrait_panel.read([picture, yours, "1"]).options
             != portrait_panel.read([picture, mine, "2"]).options
         )
-        assert yours.number == 1
+        assert yours.choice.number == 1
+
+    def test_clicks_faster_than_their_answers_all_count(self, faces):
+        picture = picture_of(512, 400)
+        page = portrait_panel._examined(picture)[0]
+        events = [SimpleNamespace(index=shown_point(page.choice, *point)) for point in FIVE]
+        threads = [threading.Thread(target=portrait_panel._clicked, args=(page, event)) for event in events]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(30)
+        assert len(page.choice.points) == 5
 
     def test_a_turned_photo_arrives_upright_and_alpha_is_kept(self, blocks, tmp_path):
         photo = Image.new("RGB", (100, 200), "white")

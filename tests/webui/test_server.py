@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import sysconfig
 import threading
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ import pytest
 
 from sadtalker_ext.cli import main
 from sadtalker_ext.errors import DependencyError, OptionsError
-from sadtalker_ext.webui import server
+from sadtalker_ext.webui import page, server
 from sadtalker_ext.webui.server import ServerSettings, listen, serve
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -156,3 +157,21 @@ def test_the_process_ends_cleanly(number: int, tmp_path: Path) -> None:
     assert said[-1] == "Stopped.\n"
     assert not any("Traceback" in line for line in said)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("user", [False, True])
+def test_an_installed_package_has_script_and_style(
+    user: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = sysconfig.get_preferred_scheme("user") if user else sysconfig.get_default_scheme()
+    monkeypatch.setattr(page, "CHECKOUT", tmp_path / "none")
+    monkeypatch.setattr(
+        page.sysconfig, "get_path", lambda _, scheme: str(tmp_path / ("here" if scheme == wanted else "none"))
+    )
+    with pytest.raises(DependencyError, match="install sadtalker-ext again"):
+        page.asset(page.STYLE)
+    for part in (page.STYLE, page.SCRIPT):
+        path = tmp_path / "here" / "share" / "sadtalker" / part
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+        assert page.asset(part) == path

@@ -134,6 +134,12 @@ def test_a_failed_run_leaves_the_queue_free(shell: StandaloneShell) -> None:
     assert shell.run(B, lambda progress, cancel: 7) == 7
 
 
+def test_a_refused_task_is_over(shell: StandaloneShell) -> None:
+    shell.dismiss(A)
+    assert shell.progress(A)["completed"]
+    assert not shell.progress(B)["completed"]
+
+
 def test_progress_has_a_picture_for_who_has_not_seen_it(shell: StandaloneShell) -> None:
     from PIL import Image
 
@@ -141,15 +147,16 @@ def test_progress_has_a_picture_for_who_has_not_seen_it(shell: StandaloneShell) 
 
     def work(progress: Any, cancel: CancelToken) -> None:
         progress(Progress("render", 1, 4, np.full((64, 96, 4), 200, np.uint8)))
+        progress(Progress("render", 2, 4))
         seen.append(shell.progress(A, 0))
         seen.append(shell.progress(A, seen[0]["id_live_preview"]))
         seen.append(shell.progress(A))
 
     shell.run(A, work)
     first, again, without = seen
-    assert first["progress"] == pytest.approx(0.3 + 0.7 / 4)
+    assert first["progress"] == pytest.approx(0.3 + 0.7 / 2)
     assert first["eta"] > 0
-    assert first["textinfo"] == "Rendering 1/4"
+    assert first["textinfo"] == "Rendering 2/4"
     kind, _, data = first["live_preview"].partition(",")
     assert kind == "data:image/jpeg;base64"
     assert Image.open(io.BytesIO(base64.b64decode(data))).size == (96, 64)

@@ -170,6 +170,7 @@ def test_a_wrong_knob_never_starts_a_run(shell: Any, form: generate.Form, filled
     outcome = generate.run(shell, form, "task(a)", changed(form, filled, yaw="left"))
     assert "“Turn” must be one or more numbers from -45 to 45, not &#x27;left&#x27;." in outcome.message
     assert shell.tasks == []
+    assert shell.dismissed == ["task(a)"]
 
 
 def test_without_a_script_the_task_gets_an_id(shell: Any, form: generate.Form, filled: list[Any]) -> None:

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
 CHALLENGE = {"WWW-Authenticate": 'Basic realm="sadtalker", charset="UTF-8"'}
-SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 ANYONE = ""  # the caller's name where no password is asked for
 
 
@@ -49,7 +48,17 @@ def caller(request: Request, known: Mapping[str, str] | None) -> str:
     """The name of the user who calls; `Refusal` (401) unless a known one gives the right password."""
     if known is None:
         return ANYONE
-    given = _given(request.headers.get("authorization", ""))
+    name = user_of(request.headers.get("authorization", ""), known)
+    if name is None:
+        raise Refusal(
+            401, "Give the user name and password that were set for the API (HTTP basic).", CHALLENGE
+        )
+    return name
+
+
+def user_of(header: str, known: Mapping[str, str]) -> str | None:
+    """The user whom an Authorization header names, with the right password; None for anybody else."""
+    given = _given(header)
     name = None
     # Every pair is compared, and whole, so that the time taken tells nothing.
     for user, password in known.items():
@@ -57,10 +66,6 @@ def caller(request: Request, known: Mapping[str, str] | None) -> str:
         same_password = hmac.compare_digest(given[1], password.encode("utf-8", "surrogateescape"))
         if same_user and same_password:
             name = user
-    if name is None:
-        raise Refusal(
-            401, "Give the user name and password that were set for the API (HTTP basic).", CHALLENGE
-        )
     return name
 
 
@@ -87,12 +92,13 @@ def check_same_site(request: Request) -> None:
     else:
         origin = request.headers.get("origin")
         hosts = {request.headers.get("host", ""), request.headers.get("x-forwarded-host", "")}
-        allowed = origin is None or _host(origin) in {host.strip().lower() for host in hosts if host}
+        allowed = origin is None or site_of(origin) in {host.strip().lower() for host in hosts if host}
     if not allowed:
         raise Refusal(403, "Forms are not taken from pages of other sites; send JSON instead.")
 
 
-def _host(origin: str) -> str:
+def site_of(origin: str) -> str:
+    """Name and port of the site whose page sends an Origin header; "" for a page of no site."""
     try:
         return urlsplit(origin).netloc.lower()
     except ValueError:

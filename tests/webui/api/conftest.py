@@ -80,7 +80,8 @@ class Maker:
 
     def __call__(self, shell: Any, order: Any, limits: Limits, progress: Any, cancel: CancelToken) -> Result:
         self.orders.append(order)
-        progress(Progress("render", 1, 4))
+        for done in (1, 2):  # of the first frame alone nobody can tell how long the others take
+            progress(Progress("render", done, 4))
         self.begun.release()
         while not self.held.wait(0.01):
             cancel.check()

@@ -133,7 +133,7 @@ def test_one_job_runs_while_the_others_know_their_place(client, encoded, wait, m
     assert [d["state"] for d in documents] == ["running", "queued", "queued"]
     assert [d["position"] for d in documents] == [None, 1, 2]
     assert 0.3 < documents[0]["progress"] < 1
-    assert documents[0]["stage"] == "Rendering 1/4"
+    assert documents[0]["stage"] == "Rendering 2/4"
     assert documents[0]["eta"] >= 0
     assert documents[0]["seconds"] == 12.0
     maker.held.set()
