@@ -144,9 +144,10 @@ class EnhancedRenderer:
         share = _alike(part, rest)
         if min(part.shape[:2]) < LEAST_FLOW or share.min() > 1 - 1e-3:
             return self._detail * plainly(share, self._scale).clip(0, 1)[..., None]
-        grey = [cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) for image in (part, rest)]
+        shown, still = cv2.cvtColor(part, cv2.COLOR_RGB2GRAY), cv2.cvtColor(rest, cv2.COLOR_RGB2GRAY)
         start = np.zeros((*part.shape[:2], 2), np.float32)
-        flow = np.asarray(cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST).calc(*grey, start))
+        found = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST).calc(shown, still, start)
+        flow = np.asarray(found, np.float32)
         flow *= (1 - share)[..., None]  # what is still stays exactly where it is
         share = _alike(
             part, cv2.remap(rest, *_displaced(flow), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
