@@ -99,7 +99,7 @@ class Bench:
     def reduced(self, kind: torch.dtype) -> Generator:
         made = reduced(faster(self.plain_generator), kind)
         if self.device.type == "cuda":
-            made.decoder.to(memory_format=torch.channels_last)
+            made.decoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         return made
 
     def compiled(self, kind: torch.dtype) -> Generator:
@@ -186,7 +186,8 @@ def turbo(bench: Bench, generator: Generator, step: float, plain_s: float, exact
     error = f"those between: error mean {np.mean(means):.1e} max {worst:.1e}" if means else ""
     name = f"turbo, {generator.fourth.weight.dtype}, 1 of {step:g}".replace("torch.", "")
     print(
-        f"{name:28s} {seconds:7.3f} s a frame over {count} frames, {len(chosen) - 1} drawn  {plain_s / seconds:5.2f} × plain  {error}",
+        f"{name:28s} {seconds:7.3f} s a frame over {count} frames, {len(chosen) - 1} drawn  "
+        f"{plain_s / seconds:5.2f} × plain  {error}",
         flush=True,
     )
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 RIM = 8  # px of the renderer's frames over which what is added fades towards the region's border
 CUBIC_REACH = 4  # px around a part that bicubic enlarging looks at
 UNCHANGED, CHANGED = 2.0, 12.0  # levels of 255 between which the still picture's own detail is let go
+LEAST_FLOW = 32  # px of the region's shorter side, below which optical flow finds nothing
 SPREAD = 2.0  # px over which changes are averaged
 
 
@@ -112,7 +113,7 @@ class EnhancedRenderer:
         large = self._large.copy()
         content = self._plain(frame)
         if self._detail is not None:
-            content = _sum(content, self._detail * self._unchanged(frame)[..., None])
+            content = _sum(content, self._carried(frame))
         large[y0:y1, x0:x1] = content
         if not self.has_alpha:
             return large
@@ -132,17 +133,29 @@ class EnhancedRenderer:
         x0, y0, x1, y1 = self.region
         return large[y0:y1, x0:x1].astype(np.float32)
 
-    def _unchanged(self, frame: np.ndarray) -> np.ndarray:
-        """float32 (h, w) of the region: 1 where the frame shows the picture, 0 where something else."""
+    def _carried(self, frame: np.ndarray) -> np.ndarray:
+        """float32 (h, w, 3) of the region: the enlarged picture's detail, moved to where a frame shows it."""
         import cv2
 
+        assert self._detail is not None
         x0, y0, x1, y1 = self._base.region
-        difference = cv2.absdiff(
-            np.ascontiguousarray(frame[y0:y1, x0:x1, :3]), np.ascontiguousarray(self._rest[y0:y1, x0:x1])
+        part = np.ascontiguousarray(frame[y0:y1, x0:x1, :3])
+        rest = np.ascontiguousarray(self._rest[y0:y1, x0:x1])
+        share = _alike(part, rest)
+        if min(part.shape[:2]) < LEAST_FLOW or share.min() > 1 - 1e-3:
+            return self._detail * plainly(share, self._scale).clip(0, 1)[..., None]
+        shown, still = cv2.cvtColor(part, cv2.COLOR_RGB2GRAY), cv2.cvtColor(rest, cv2.COLOR_RGB2GRAY)
+        start = np.zeros((*part.shape[:2], 2), np.float32)
+        found = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST).calc(shown, still, start)
+        flow = np.asarray(found, np.float32)
+        flow *= (1 - share)[..., None]  # what is still stays exactly where it is
+        share = _alike(
+            part, cv2.remap(rest, *_displaced(flow), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         )
-        change = cv2.GaussianBlur(difference.max(axis=2).astype(np.float32), (0, 0), SPREAD)
-        share = 1 - np.clip((change - UNCHANGED) / (CHANGED - UNCHANGED), 0, 1)
-        return plainly(share, self._scale).clip(0, 1)
+        height, width = self._detail.shape[:2]
+        large = cv2.resize(flow, (width, height)) * self._scale
+        moved = cv2.remap(self._detail, *_displaced(large), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        return moved * plainly(share, self._scale).clip(0, 1)[..., None]
 
     def _with(self, frame: np.ndarray, added: np.ndarray, place: np.ndarray) -> np.ndarray:
         """The frame, changed in place: float32 (512, 512, 3) of the square is added inside the region."""
@@ -163,6 +176,22 @@ class EnhancedRenderer:
         part = frame[y0:y1, x0:x1, :3]
         part[:] = _sum(part, laid)
         return frame
+
+
+def _alike(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """float32 (H, W): 1 where two uint8 (H, W, 3) show the same, 0 where something else."""
+    import cv2
+
+    change = cv2.GaussianBlur(cv2.absdiff(one, other).max(axis=2).astype(np.float32), (0, 0), SPREAD)
+    return 1 - np.clip((change - UNCHANGED) / (CHANGED - UNCHANGED), 0, 1)
+
+
+def _displaced(flow: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Columns and rows, float32 (H, W), to which a flow (H, W, 2) leads."""
+    rows, columns = flow.shape[:2]
+    x = flow[..., 0] + np.arange(columns, dtype=np.float32)[None, :]
+    y = flow[..., 1] + np.arange(rows, dtype=np.float32)[:, None]
+    return x, y
 
 
 def _sum(image: np.ndarray, added: np.ndarray) -> np.ndarray:

@@ -23,22 +23,19 @@ class Compiled(nn.Module):
     def __init__(self, plain: nn.Module, failed: Failed) -> None:
         super().__init__()
         self.plain, self._failed = plain, failed
-        self._quick: Callable[..., Any] | None = torch.compile(
-            plain.forward, dynamic=False, options=_options()
-        )
+        # In a list, for as a part of this network it would hold every weight twice.
+        self._quick: list[Callable[..., Any]] = [torch.compile(plain, dynamic=False, options=_options(plain))]
 
     def forward(self, *arguments: Any) -> Any:
-        if self._quick is not None:
+        if self._quick:
             try:
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore")  # of torch, about torch
-                    return self._quick(*arguments)
-            except (
-                Exception
-            ) as error:  # the compiler's, or the lack of one: its kind differs between releases
-                if isinstance(error, torch.OutOfMemoryError if hasattr(torch, "OutOfMemoryError") else ()):
-                    raise
-                self._quick = None
+                    return self._quick[0](*arguments)
+            except torch.cuda.OutOfMemoryError:
+                raise
+            except Exception as error:  # the compiler's, or for the lack of one: releases differ in its kind
+                self._quick.clear()
                 reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
                 self._failed(f"The face render could not be compiled here and was drawn without ({reason}).")
         return self.plain(*arguments)
@@ -59,6 +56,7 @@ def forget_compiled() -> None:
     torch._dynamo.reset()
 
 
-def _options() -> dict[str, Any]:
-    # Weights that are known not to change are laid out once as the kernels want them.
-    return {"freezing": True} if torch.version.cuda is None else {}
+def _options(network: nn.Module) -> dict[str, Any]:
+    # Weights that are known not to change are laid out once as a CPU's kernels want them.
+    on_cpu = all(weight.device.type == "cpu" for weight in network.parameters())
+    return {"freezing": True} if on_cpu else {}

@@ -56,7 +56,7 @@ def drawn(renderer: FaceRenderer, frames: int) -> np.ndarray:
 
 
 def assert_alike(made: np.ndarray, want: np.ndarray) -> None:
-    """Equal but for isolated pixels, where another order of summing moved a share of the mask over its limit."""
+    """Equal but for isolated pixels, where other rounding moved a share of the mask over its limit."""
     assert made.shape == want.shape
     error = np.abs(made.astype(int) - want)
     assert error.mean() < 0.1
