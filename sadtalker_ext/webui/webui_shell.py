@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..errors import OutputError
 from ..host import CancelToken, Host, Progress
@@ -21,6 +21,9 @@ from .folders import numbered, show_folder
 from .host_memory import checkpoint_away, hand_back
 from .shell import PREVIEW_SECONDS, Meter, Settings, Work, preview
 from .turn import call, take_turn
+
+if TYPE_CHECKING:
+    import numpy as np
 
 T = TypeVar("T")
 

@@ -331,6 +331,8 @@ def test_faces_are_restored_as_the_hosts_settings_say(webui):
     image = np.zeros((512, 512, 3), np.uint8)
     assert (shell.host.face_restoration()(image) == 255).all()
     assert webui.restored[0] is image
+
+
 def test_page_does_not_wait_for_what_is_refused(webui):
     pytest.importorskip("gradio")
     from sadtalker_ext.webui import generate
