@@ -247,6 +247,8 @@ def _server(app: Any, shell: StandaloneShell, ready: Callable[[], None]) -> Any:
 
         def handle_exit(self, *args: Any) -> None:
             shell.close()  # a run that goes on would keep its connection, and so the server, open
+            # How connections of open pages end now is no news.
+            logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
             super().handle_exit(*args)
 
     config = uvicorn.Config(

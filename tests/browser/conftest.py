@@ -55,7 +55,7 @@ def chromium() -> str:
     return found
 
 
-def start_server(output: Path, models: Path, *flags: str) -> tuple[Any, str]:
+def _start(output: Path, models: Path, *flags: str) -> tuple[Any, str]:
     """A server process and the address it prints."""
     command = [sys.executable, "-m", "sadtalker_ext", "serve", "--port", "0", "--no-download"]
     command += ["--output-dir", str(output), "--models-dir", str(models), *flags]
@@ -92,7 +92,7 @@ def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Se
 
     def start(*flags: str) -> Server:
         folder = tmp_path_factory.mktemp("server")
-        process, address = start_server(folder / "results", folder / "models", *flags)
+        process, address = _start(folder / "results", folder / "models", *flags)
         # What it prints is read all the time, or a full pipe would stop it.
         said: list[str] = []
         reader = threading.Thread(target=lambda: said.extend(process.stdout), daemon=True)
@@ -240,6 +240,23 @@ def open_tab(server: Server, browser: Browser) -> Iterator[Callable[..., Tab]]:
         context.close()
     trouble = [line for tab in tabs for line in tab.trouble]
     assert not trouble, "\n".join(trouble)
+
+
+@pytest.fixture
+def start_server() -> Iterator[Callable[..., tuple[Any, Server, Tab]]]:
+    """A server of one's own, to be ended by the test, with its page open; console errors do not matter."""
+    processes = []
+
+    def start(folder: Path, browser: Browser) -> tuple[Any, Server, Tab]:
+        process, address = _start(folder / "results", folder / "models")
+        processes.append(process)
+        context = browser.new_context()
+        context.set_default_timeout(PATIENCE)
+        return process, Server(address, folder / "results"), Tab(context.new_page(), address)
+
+    yield start
+    for process in processes:
+        process.kill()
 
 
 @pytest.fixture

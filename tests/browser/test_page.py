@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import signal
 import time
 from pathlib import Path
 from typing import Any
@@ -217,6 +218,22 @@ def test_two_pages_wait_for_each_other(open_tab: Any, portrait: Path) -> None:
     first.page.click("#sadtalker_interrupt")
     first.wait_for_text("sadtalker_message", "nothing was written")
     assert second.finish()["duration"] == pytest.approx(1, abs=FRAME)
+
+
+def test_ctrl_c_ends_the_server_and_its_run(
+    browser: Any, start_server: Any, tmp_path: Path, portrait: Path
+) -> None:
+    process, server, tab = start_server(tmp_path, browser)
+    tab.give_picture(portrait, ONE_FACE)
+    tab.choose_idle(600)
+    tab.generate()
+    tab.page.wait_for_function(RENDERING)
+    process.send_signal(signal.SIGINT)
+    said, _ = process.communicate(timeout=60)
+    tab.page.context.close()
+    assert said == "Stopped.\n"
+    assert process.returncode == 0
+    assert server.results() == set()
 
 
 def test_with_a_password_the_page_works_for_those_who_know_it(
