@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import errno
 import logging
 import os
@@ -231,11 +230,6 @@ def _check_output_dir(folder: Path) -> None:
         ) from error
 
 
-def _no_fault(record: logging.LogRecord) -> bool:
-    """Whether to log it: requests that the end of the server cuts short are nobody's fault."""
-    return record.exc_info is None or not isinstance(record.exc_info[1], asyncio.CancelledError)
-
-
 def _server(app: Any, shell: StandaloneShell, ready: Callable[[], None]) -> Any:
     import uvicorn
 
@@ -254,5 +248,4 @@ def _server(app: Any, shell: StandaloneShell, ready: Callable[[], None]) -> Any:
     config = uvicorn.Config(
         app, log_level="warning", access_log=False, timeout_graceful_shutdown=GRACE_SECONDS
     )
-    logging.getLogger("uvicorn.error").addFilter(_no_fault)
     return Server(config)

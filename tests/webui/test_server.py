@@ -175,17 +175,3 @@ def test_an_installed_package_has_script_and_style(
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
         assert page.asset(part) == path
-
-
-def test_requests_cut_short_at_the_end_are_not_logged_as_faults() -> None:
-    import asyncio
-    import logging
-
-    from sadtalker_ext.webui.server import _no_fault
-
-    def record(error: BaseException) -> logging.LogRecord:
-        return logging.LogRecord("uvicorn.error", 40, "", 1, "", None, (type(error), error, None))
-
-    assert not _no_fault(record(asyncio.CancelledError()))
-    assert _no_fault(record(ValueError()))
-    assert _no_fault(logging.LogRecord("uvicorn.error", 40, "", 1, "address in use", None, None))
