@@ -9,7 +9,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from .host import MODELS_VARIABLE
-from .options import GROUPS, Knob, Options, knobs, shown
+from .knob import Knob, shown
+from .options import GROUPS, Options, knobs
 from .paths import user_path
 
 NOTABLE_LIMIT = 80_000.0  # upper limits beyond this only catch mistakes and are not shown in --help

@@ -10,7 +10,8 @@ from typing import Any
 
 from . import __version__
 from .errors import OptionsError
-from .options import Knob, Options, knobs, shown
+from .knob import Knob, shown
+from .options import Options, knobs
 
 # A name, a colon, and a value up to the next comma; a value with a comma in it is in quotes.
 PAIR = re.compile(r'\s*([^\s:,"][^:,"]*):\s*("(?:\\.|[^"\\])*"|[^,]*)(?:,|$)', re.DOTALL)

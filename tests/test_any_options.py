@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from sadtalker_ext import Options, animate
-from sadtalker_ext.options import Knob, knobs
+from sadtalker_ext.knob import Knob
+from sadtalker_ext.options import knobs
 from sadtalker_ext.video import probe
 
 # Chosen by the test itself, or in need of a file.

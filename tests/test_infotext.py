@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from sadtalker_ext import __version__
 from sadtalker_ext.errors import OptionsError
 from sadtalker_ext.infotext import NOT_DESCRIBED, from_infotext, restore, to_infotext
-from sadtalker_ext.options import Knob, Options, knobs
+from sadtalker_ext.knob import Knob
+from sadtalker_ext.options import Options, knobs
 
 TEXT = st.text(st.characters(codec="utf-8"), min_size=1, max_size=40)
 

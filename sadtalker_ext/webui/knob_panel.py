@@ -12,7 +12,8 @@ from typing import Any
 import gradio as gr
 
 from ..errors import OptionsError
-from ..options import Knob, Options, knobs, shown
+from ..knob import Knob, shown
+from ..options import Options, knobs
 from ..presets import PRESETS
 from . import compat
 

@@ -15,7 +15,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sadtalker_ext import Options, animate, make_motion
-from sadtalker_ext.options import Knob, knobs
+from sadtalker_ext.knob import Knob
+from sadtalker_ext.options import knobs
 from sadtalker_ext.video import probe
 
 # In need of a file, of a compiler or of a device; or chosen by the tests themselves.
