@@ -1,4 +1,4 @@
-"""Rules around SadTalker's networks: blink schedules, smoothed pose, coefficient windows, head turns."""
+"""Rules around SadTalker's networks: blink schedules, smoothed pose, loops, head turns."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from collections.abc import Sequence
 import numpy as np
 
 EXPRESSIONS, POSE = 64, 6  # columns of a coefficient row: expression, then pitch yaw roll (rad) and x y z
-REACH = 13  # frames on either side that a window shows
 SMOOTHING = 13  # frames of the pose's Savitzky-Golay filter
 SMOOTHING_ORDER = 2
 LEAST_TURN = 1e-6  # degrees in all; less is none
@@ -58,20 +57,6 @@ def looped(rows: np.ndarray, count: int) -> np.ndarray:
     """The first `count` rows of a recording repeated forwards and backwards, so that no seam jumps."""
     there_and_back = np.concatenate([rows, rows[-2:0:-1]]) if len(rows) > 2 else rows
     return there_and_back[np.arange(count) % len(there_and_back)]
-
-
-def windows(rows: np.ndarray, first: int, last: int) -> np.ndarray:
-    """(last - first, C, 27): each frame's row with 13 before and after it; the track's ends are held.
-
-    rows: (T, C).
-    """
-    places = np.arange(first, last)[:, None] + np.arange(-REACH, REACH + 1)
-    return np.ascontiguousarray(rows[np.clip(places, 0, len(rows) - 1)].transpose(0, 2, 1))
-
-
-def steady_window(row: np.ndarray) -> np.ndarray:
-    """(C, 27): the window of a face that does not move."""
-    return np.repeat(row[:, None], 2 * REACH + 1, axis=1)
 
 
 def turns(degrees: Sequence[float], frames: int) -> np.ndarray:

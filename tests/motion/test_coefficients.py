@@ -11,6 +11,7 @@ from sadtalker_ext.motion import coefficients
 from sadtalker_ext.motion.speech_driven import CHUNK, face_coefficients, pose_noise
 from sadtalker_ext.networks.expnet import ExpNet
 from sadtalker_ext.networks.posevae import PoseVAE
+from sadtalker_ext.render.face3d import windows
 
 
 def blinks(shut: np.ndarray) -> int:
@@ -53,13 +54,13 @@ def test_short_tracks_are_smoothed_too(frames: int) -> None:
 
 def test_windows_hold_the_ends() -> None:
     rows = np.arange(20, dtype=np.float32)[:, None]
-    made = coefficients.windows(rows, 0, 20)
+    made = windows.windows(rows, 0, 20)
     assert made.shape == (20, 1, 27)
     assert (made[:, 0, 13] == rows[:, 0]).all()
     assert (made[0, 0, :13] == 0).all()
     assert (made[19, 0, 14:] == 19).all()
-    assert np.array_equal(coefficients.windows(rows, 5, 9), made[5:9])
-    assert np.array_equal(coefficients.steady_window(np.float32([3, 4])), np.float32([[3] * 27, [4] * 27]))
+    assert np.array_equal(windows.windows(rows, 5, 9), made[5:9])
+    assert np.array_equal(windows.steady_window(np.float32([3, 4])), np.float32([[3] * 27, [4] * 27]))
 
 
 def test_recordings_are_played_to_and_fro() -> None:

@@ -16,7 +16,6 @@ from tiny_sadtalker import tiny_states
 
 from sadtalker_ext.audio.mel import mel_spectrogram
 from sadtalker_ext.checkpoints.sadtalker import loaded
-from sadtalker_ext.motion.coefficients import steady_window, windows
 from sadtalker_ext.motion.speech_driven import face_coefficients, pose_noise
 from sadtalker_ext.networks.expnet import ExpNet
 from sadtalker_ext.networks.face_render import Generator
@@ -24,6 +23,7 @@ from sadtalker_ext.networks.keypoints import KeyPointDetector, transform_keypoin
 from sadtalker_ext.networks.mapping import MappingNet
 from sadtalker_ext.networks.posevae import PoseVAE
 from sadtalker_ext.networks.recon import ReconNet
+from sadtalker_ext.render.face3d.windows import steady_window, windows
 
 FILE = Path(__file__).with_name("tiny_goldens.npz")
 FRAMES = 35  # more than a block of PoseVAE

@@ -18,6 +18,7 @@ from sadtalker_ext.motion.speech_driven import face_coefficients
 from sadtalker_ext.networks.face_render.fast import faster
 from sadtalker_ext.networks.keypoints import transform_keypoints
 from sadtalker_ext.networks.posevae import PoseVAE
+from sadtalker_ext.render.face3d import windows
 from sadtalker_ext.render.face3d.renderer import FaceRenderer
 from sadtalker_ext.render.face3d.source import MODEL_POINTS, reconstruct
 
@@ -191,7 +192,7 @@ def test_a_followed_head_is_added_to_the_pose() -> None:
 
 def target(rows: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     """Windows in the reference's order: batches of contiguous parts, the last window repeated."""
-    made = coefficients.windows(rows, 0, len(rows))
+    made = windows.windows(rows, 0, len(rows))
     count = shape[0] * shape[1]
     made = np.concatenate([made, np.repeat(made[-1:], count - len(made), axis=0)])
     return made.reshape(shape)
@@ -210,7 +211,7 @@ def test_windows_of_coefficients(case: str) -> None:
     if "still" in case:
         rows[:, 64:] = source[64 : rows.shape[1]]
     close(target(rows, group[f"{case}_target"].shape), group[f"{case}_target"], relative=1e-7)
-    at_rest = coefficients.steady_window(source[: rows.shape[1]])
+    at_rest = windows.steady_window(source[: rows.shape[1]])
     close(at_rest, group[f"{case}_source_semantics"], relative=1e-7)
 
 
@@ -269,7 +270,7 @@ def test_a_whole_run(mode: str) -> None:
         rows = np.concatenate([rows, np.repeat(source[None, 70:], frames, axis=0)], axis=1)
         rows[:, 64:] = source[64:]  # still
     order = run[f"{mode}_frame_indices"]
-    driven = coefficients.windows(rows, 0, frames)
+    driven = windows.windows(rows, 0, frames)
     want = run[f"{mode}_target_semantics_rendered"]
     close(driven[order], want.reshape(-1, *want.shape[2:]), absolute=1e-4)
 
@@ -277,7 +278,7 @@ def test_a_whole_run(mode: str) -> None:
     generator = faster(network("generator"))
     picture = torch.from_numpy(prepared[f"{mode}_png_rgb_u8"]).permute(2, 0, 1)[None].float() / 255
     canonical = network("kp_extractor")(picture)
-    at_rest = torch.from_numpy(coefficients.steady_window(source[: mapping.coefficients]))[None]
+    at_rest = torch.from_numpy(windows.steady_window(source[: mapping.coefficients]))[None]
     resting = transform_keypoints(canonical, mapping(at_rest))
     features = generator.encode(picture)
     for place in (0, len(order) - 1) if mode == "crop" else (0,):

@@ -11,7 +11,6 @@ import torch
 
 from ...errors import TrackError
 from ...face.crop import Box, Mode
-from ...motion.coefficients import steady_window, windows
 from ...networks.face_render import Warp
 from ...networks.keypoints import transform_keypoints
 from ...networks.mapping import HeadMotion, bins_to_degrees
@@ -19,6 +18,7 @@ from ...track import BFM, MotionTrack
 from .between import KeyFrame, frame_between, key_frames
 from .paste import Paster
 from .source import source_face
+from .windows import steady_window, windows
 
 if TYPE_CHECKING:
     from ...face import Portrait
