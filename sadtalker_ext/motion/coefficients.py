@@ -7,7 +7,6 @@ from collections.abc import Sequence
 
 import numpy as np
 
-EXPRESSIONS, POSE = 64, 6  # columns of a coefficient row: expression, then pitch yaw roll (rad) and x y z
 SMOOTHING = 13  # frames of the pose's Savitzky-Golay filter
 SMOOTHING_ORDER = 2
 LEAST_TURN = 1e-6  # degrees in all; less is none
