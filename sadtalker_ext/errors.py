@@ -37,6 +37,10 @@ class TrackError(SadTalkerError):
     """A motion track is unreadable, empty, or lives in another motion space."""
 
 
+class MeshError(SadTalkerError):
+    """A mesh, a template or a region of one cannot be used: unreadable, damaged, or of another shape."""
+
+
 class EngineError(SadTalkerError):
     """An engine is unknown or something that it needs is missing."""
 

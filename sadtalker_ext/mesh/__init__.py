@@ -1,0 +1,7 @@
+"""Faces as meshes: the neutral ones that motion is added to."""
+
+from __future__ import annotations
+
+from .template import Template, is_mesh_file, load_template, subjects
+
+__all__ = ["Template", "is_mesh_file", "load_template", "subjects"]

@@ -1,0 +1,110 @@
+"""A .ply or .obj file into its vertices and triangles, in the order in which the file has them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import DependencyError, MeshError
+
+MESH_SUFFIXES = (".ply", ".obj")
+SIZE_LIMIT = 1 << 30  # bytes
+
+
+def read_mesh(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
+    """Vertices (V, 3) and triangles int32 (F, 3), None where the file has none; polygons are cut into fans.
+
+    Vertices are those that the file lists, in its order: none is merged, split at a seam of texture or left
+    out. Raises `MeshError` where the file is unreadable, `DependencyError` where a package is missing.
+    """
+    try:
+        size = path.stat().st_size
+    except OSError as error:
+        raise MeshError(f"{path} cannot be read ({error.strerror or error}).") from error
+    if size == 0:
+        raise MeshError(f"{path} is empty.")
+    if size > SIZE_LIMIT:
+        raise MeshError(f"{path} is too large for a face ({size / 1e6:,.0f} MB).")
+    try:
+        if path.suffix.lower() == ".obj":
+            vertices, faces = _read_obj(path)
+        else:
+            vertices, faces = _read_ply(path)
+    except OSError as error:
+        raise MeshError(f"{path} cannot be read ({error.strerror or error}).") from error
+    if len(vertices) == 0:
+        raise MeshError(f"{path} has no vertices; it is empty, cut off or another kind of file.")
+    if len(faces) == 0:
+        return vertices, None
+    if not 0 <= int(faces.min()) <= int(faces.max()) < len(vertices):
+        raise MeshError(f"{path} is damaged: its faces name vertices that it does not have.")
+    return vertices, np.ascontiguousarray(faces, dtype=np.int32)
+
+
+def _read_obj(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """By own code: readers made for pictures split the vertices where texture or normals have seams."""
+    points: list[list[float]] = []
+    triangles: list[tuple[int, int, int]] = []
+    number = 0
+    try:
+        with path.open(encoding="utf-8", errors="replace") as file:
+            for number, line in enumerate(_whole_lines(file), 1):  # noqa: B007
+                kind, *words = line.split() or [""]
+                if kind == "v":
+                    points.append([float(word) for word in words[:3]])
+                elif kind == "f":
+                    corners = [_corner(word, len(points)) for word in words]
+                    triangles += [
+                        (corners[0], corners[k], corners[k + 1]) for k in range(1, len(corners) - 1)
+                    ]
+        vertices = np.array(points, dtype=np.float64).reshape(-1, 3)
+        return vertices, np.array(triangles, dtype=np.int64).reshape(-1, 3)
+    except (ValueError, OverflowError) as error:
+        raise MeshError(f"{path} is no usable .obj file (line {number}: {error}); export it anew.") from error
+
+
+def _whole_lines(lines: Iterator[str]) -> Iterator[str]:
+    """Lines, with those that end in a backslash joined to the next."""
+    kept = ""
+    for line in lines:
+        if line.rstrip().endswith("\\"):
+            kept += line.rstrip()[:-1] + " "
+        else:
+            yield kept + line
+            kept = ""
+    if kept:
+        yield kept
+
+
+def _corner(word: str, count: int) -> int:
+    """The vertex of `17/3/5`: counted from 1, or backwards from the latest."""
+    index = int(word.split("/", 1)[0])
+    return index - 1 if index > 0 else count + index
+
+
+def _read_ply(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    try:
+        import trimesh
+    except ImportError as error:
+        raise DependencyError(
+            'Reading .ply files needs the package trimesh; install it with: pip install "trimesh>=4", or '
+            "save the mesh as .obj."
+        ) from error
+    logging.getLogger("trimesh").setLevel(logging.CRITICAL)  # what it has to say is in the error
+    try:
+        with path.open("rb") as file:
+            loaded = trimesh.load(
+                file, file_type="ply", process=False, fix_texture=False, skip_materials=True
+            )
+        vertices = np.asarray(loaded.vertices, dtype=np.float64).reshape(-1, 3)
+        faces = np.asarray(getattr(loaded, "faces", []), dtype=np.int64).reshape(-1, 3)
+    except OSError:
+        raise
+    except Exception as error:  # what trimesh raises for bad files is not documented
+        raise MeshError(
+            f"{path} is no usable .ply file ({error or type(error).__name__}); export it with triangles."
+        ) from error
+    return vertices, faces

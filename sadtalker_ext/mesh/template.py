@@ -1,0 +1,142 @@
+"""A mesh file, or the templates of a corpus, into the neutral face that a vertex motion is added to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import MeshError
+from .files import MESH_SUFFIXES, read_mesh
+from .pickles import read_pickle
+
+PICKLE_SUFFIXES = (".pkl", ".pickle")
+VERTEX_LIMIT = 2_000_000  # of a face; the largest published topology has 23,370
+
+
+@dataclass(frozen=True)
+class Template:
+    """A neutral face. vertices: float32 (V, 3), in the units of its corpus. faces: int32 (F, 3), or None.
+
+    name: the file's, or the subject's of a collection. source: the file it is from.
+    """
+
+    name: str
+    vertices: np.ndarray
+    faces: np.ndarray | None
+    source: str
+
+    def require(self, vertices: int, what: str) -> None:
+        """Raises `MeshError` unless it has that many vertices. what: that needs them, such as a model."""
+        if len(self.vertices) != vertices:
+            raise MeshError(
+                f"The template {self.source} has {len(self.vertices):,} vertices, but {what} moves "
+                f"{vertices:,}; choose a template of the same topology."
+            )
+
+
+def is_mesh_file(path: str | Path) -> bool:
+    """Whether the name says that `load_template` reads it: .ply, .obj, .pkl or .pickle."""
+    return Path(path).suffix.lower() in (*MESH_SUFFIXES, *PICKLE_SUFFIXES)
+
+
+def load_template(
+    path: str | Path, subject: str | None = None, *, faces: str | Path | np.ndarray | None = None
+) -> Template:
+    """The neutral face in a .ply or .obj mesh, or one of those in a templates.pkl.
+
+    path: the mesh, its vertices in the file's order; or a pickle of a dictionary subject → (V, 3), as VOCASET
+    and BIWI have it, read without running anything in it. subject: whose face of a pickle (None: the first in
+    alphabetical order). faces: the triangles (F, 3), or a mesh file to take them from; None takes the file's
+    own, for a pickle those of the mesh file beside it that has as many vertices.
+    Raises `MeshError` with what is wrong.
+    """
+    path = Path(path)
+    suffix = path.suffix.lower()
+    if not path.is_file():
+        raise MeshError(f"There is no mesh file {path}; check the name.")
+    if suffix in MESH_SUFFIXES:
+        if subject is not None:
+            raise MeshError(f"{path} is one mesh; a subject can be chosen from a templates.pkl only.")
+        vertices, own = read_mesh(path)
+        name = path.stem
+    elif suffix in PICKLE_SUFFIXES:
+        name, vertices = _from_pickle(path, subject)
+        own = _faces_beside(path, len(vertices)) if faces is None else None
+    else:
+        raise MeshError(f"{path} is no mesh; templates are .ply, .obj or templates.pkl files.")
+    triangles = own if faces is None else _given_faces(faces, len(vertices))
+    return Template(name, _checked_vertices(vertices, path), triangles, str(path))
+
+
+def subjects(path: str | Path) -> tuple[str, ...]:
+    """The names in a templates.pkl, in alphabetical order; `MeshError` where it is none."""
+    return tuple(sorted(_collection(Path(path))))
+
+
+def _collection(path: Path) -> dict[str, np.ndarray]:
+    found = read_pickle(path)
+    if not isinstance(found, dict) or not found:
+        raise MeshError(f"{path} is no collection of templates: it holds no names with vertices.")
+    for name, value in found.items():
+        if not isinstance(name, str) or not isinstance(value, np.ndarray):
+            raise MeshError(f"{path} is no collection of templates: {name!r} stands for no vertices.")
+    return found
+
+
+def _from_pickle(path: Path, subject: str | None) -> tuple[str, np.ndarray]:
+    found = _collection(path)
+    name = min(found) if subject is None else subject
+    if name not in found:
+        raise MeshError(f"{path} has no subject {name!r}; it has {', '.join(sorted(found))}.")
+    vertices = found[name]
+    if vertices.ndim == 1 and vertices.size % 3 == 0:
+        vertices = vertices.reshape(-1, 3)
+    if vertices.ndim != 2 or vertices.shape[1] != 3:
+        raise MeshError(f"{name} in {path} is no list of vertices: its shape is {vertices.shape}.")
+    return name, vertices
+
+
+def _checked_vertices(vertices: np.ndarray, path: Path) -> np.ndarray:
+    if not 3 <= len(vertices) <= VERTEX_LIMIT:
+        raise MeshError(
+            f"{path} has {len(vertices):,} vertices; a face needs 3 at least and {VERTEX_LIMIT:,} at most."
+        )
+    with np.errstate(over="ignore", invalid="ignore"):
+        exact = np.ascontiguousarray(vertices, dtype=np.float32)
+    if not np.isfinite(exact).all():
+        raise MeshError(f"{path} has vertices that are no numbers (NaN or infinite); export it anew.")
+    return exact
+
+
+def _given_faces(faces: str | Path | np.ndarray, count: int) -> np.ndarray:
+    if isinstance(faces, np.ndarray):
+        if faces.ndim != 2 or faces.shape[1] != 3 or not np.issubdtype(faces.dtype, np.integer):
+            raise MeshError(f"Faces are triangles, (F, 3) whole numbers; given are {faces.shape}.")
+        if faces.size and not 0 <= int(faces.min()) <= int(faces.max()) < count:
+            raise MeshError(f"The faces name vertices that are not among the {count:,} of the template.")
+        return np.ascontiguousarray(faces, dtype=np.int32)
+    vertices, own = read_mesh(Path(faces))
+    if own is None:
+        raise MeshError(f"{faces} has no faces; it is a cloud of points.")
+    if len(vertices) != count:
+        raise MeshError(
+            f"{faces} has {len(vertices):,} vertices, but the template has {count:,}; the faces of another "
+            "topology do not fit."
+        )
+    return own
+
+
+def _faces_beside(path: Path, count: int) -> np.ndarray | None:
+    """The faces of the first mesh file in the same folder that has as many vertices; None without one."""
+    for neighbour in sorted(path.parent.iterdir()):
+        if neighbour.suffix.lower() not in MESH_SUFFIXES:
+            continue
+        try:
+            vertices, faces = read_mesh(neighbour)
+        except MeshError:  # of another program, maybe: whoever wants that one names it
+            continue
+        if faces is not None and len(vertices) == count:
+            return faces
+    return None
