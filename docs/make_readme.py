@@ -18,7 +18,10 @@ def knob_table() -> str:
             if knob.group == group:
                 default = "" if knob.default is None or knob.kind == "bool" else f"`{knob.default}`"
                 values = "" if knob.kind == "bool" else knob.expected()
-                lines.append(f"| `{knob.flag}` | {knob.help} | {values} | {default} |")
+                flag = f"`{knob.flag}`"
+                if knob.kind == "bool" and knob.default:
+                    flag, default = f"`--no-{knob.flag[2:]}`", f"`{knob.flag}`"
+                lines.append(f"| {flag} | {knob.help} | {values} | {default} |")
     return "\n".join(lines)
 
 

@@ -28,7 +28,8 @@ RENDER_KNOBS = (
     *("engine", "start", "end", *PORTRAIT_KNOBS, *DRAWING_KNOBS, *ENHANCING_KNOBS),
     *("fps", "crf", "preset", "overwrite"),
 )
-ENCODER_KNOBS = ("crf", "preset")
+# What shapes frames, but no motion. Part and size of the picture do: the networks look at them.
+FRAME_KNOBS = ("batch_size", "precision", "turbo", "compile", *ENHANCING_KNOBS, "crf", "preset")
 
 
 class _Parser(argparse.ArgumentParser):
@@ -129,7 +130,7 @@ def build_parser() -> argparse.ArgumentParser:
         motion, "motion track to write: .npz, or .csv as Live Link Face writes it", default="track.npz"
     )
     add_models_dir(motion)
-    add_arguments(motion, only=[knob.name for knob in knobs() if knob.name not in ENCODER_KNOBS])
+    add_arguments(motion, only=[knob.name for knob in knobs() if knob.name not in FRAME_KNOBS])
 
     render = command("render", _render, "render a motion track on a portrait")
     render.add_argument("picture", metavar="PICTURE", help="the portrait")

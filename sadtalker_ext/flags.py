@@ -46,7 +46,9 @@ def add_arguments(parser: argparse.ArgumentParser, *, only: Sequence[str] | None
                 "help": _help_line(knob),
             }
             if knob.kind == "bool":
-                section.add_argument(knob.flag, action="store_true", **settings)
+                # What is on by itself has to have a way to be switched off: --no-….
+                action = argparse.BooleanOptionalAction if knob.default else "store_true"
+                section.add_argument(knob.flag, action=action, **settings)
                 continue
             settings["metavar"] = knob.metavar
             if knob.kind in ("int", "float", "ramp", "point", "points"):
@@ -85,7 +87,9 @@ def _help_line(knob: Knob) -> str:
     notes = []
     if knob.low is not None and knob.high is not None and knob.high < NOTABLE_LIMIT:
         notes.append(f"{knob.low:g} to {knob.high:g}")
-    if knob.default is not None and knob.kind != "bool":
+    if knob.kind == "bool" and knob.default:
+        notes.append("default on")
+    elif knob.default is not None and knob.kind != "bool":
         notes.append(
             f"default {knob.default:g}" if knob.kind in ("int", "float") else f"default {knob.default}"
         )

@@ -50,6 +50,15 @@ def test_motion_alone(given: list[str], tmp_path: Path) -> None:
     assert load_track(target).space == BFM
 
 
+@pytest.mark.parametrize(
+    "flag", ["--precision bfloat16", "--batch-size 2", "--turbo", "--compile", "--upscale 2", "--crf 20"]
+)
+def test_motion_takes_no_flag_that_only_shapes_frames(flag: str, given: list[str], tmp_path: Path) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["motion", *given, "--engine", "sadtalker", "-o", str(tmp_path / "t.npz"), *flag.split()])
+    assert ended.value.code == 2
+
+
 @pytest.mark.parametrize("command", ["motion", "animate"])
 def test_motion_that_a_csv_cannot_hold_is_refused_before_any_work(
     command: str, given: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
