@@ -49,7 +49,9 @@ def test_flags_reach_every_kind_of_knob():
     assert options.ref_pose == "my video.mp4"
 
 
-@pytest.mark.parametrize("knob", [knob for knob in knobs() if knob.kind == "bool"], ids=lambda knob: knob.name)
+@pytest.mark.parametrize(
+    "knob", [knob for knob in knobs() if knob.kind == "bool"], ids=lambda knob: knob.name
+)
 def test_every_switch_can_be_turned_from_what_it_is_by_itself(knob):
     flag = knob.flag.replace("--", "--no-", 1) if knob.default else knob.flag
     assert getattr(parse(flag), knob.name) is not knob.default
