@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from sadtalker_ext.cli import DEMO
+from sadtalker_ext.animate_command import DEMO
 from sadtalker_ext.host import StandaloneHost
 from sadtalker_ext.render.warp.device_warp import DeviceWarp, PictureWarp, Piece
 from sadtalker_ext.render.warp.grid import Box, Grid

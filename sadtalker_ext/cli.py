@@ -9,23 +9,19 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
-from . import __version__, say_command
-from .errors import OutputError, SadTalkerError, TrackError
-from .flags import add_arguments, add_models_dir, from_namespace, weights_from
-from .options import DRAWING_KNOBS, ENHANCING_KNOBS, Options, knobs
-from .track import ARKIT
+from . import __version__, animate_command, say_command
+from .errors import OutputError, SadTalkerError
+from .flags import add_arguments, add_models_dir, weights_from
+from .options import DRAWING_KNOBS, ENHANCING_KNOBS, knobs
 
 if TYPE_CHECKING:
-    from .face import Portrait
+    pass
 
 USER_MISTAKE, CANCELLED, FAILED = 2, 130, 1  # exit codes
-DEMO = Path(__file__).parent / "assets" / "demo"
-PORTRAIT_KNOBS = ("face", "face_at", "points", "detector")
 RENDER_KNOBS = (
-    *("engine", "start", "end", *PORTRAIT_KNOBS, *DRAWING_KNOBS, *ENHANCING_KNOBS),
+    *("engine", "start", "end", *animate_command.PORTRAIT_KNOBS, *DRAWING_KNOBS, *ENHANCING_KNOBS),
     *("fps", "crf", "preset", "overwrite"),
 )
 # What shapes frames, but no motion. Part and size of the picture do: the networks look at them.
@@ -109,7 +105,9 @@ def build_parser() -> argparse.ArgumentParser:
         added.set_defaults(run=run)
         return added
 
-    animate = command("animate", _animate, "make a talking-head video from a portrait and speech")
+    animate = command(
+        "animate", animate_command.animate, "make a talking-head video from a portrait and speech"
+    )
     _add_inputs(animate)
     _add_output(animate, "video to write: .mp4, .webm, .gif, or a folder name ending in / for PNG frames")
     animate.add_argument(
@@ -119,12 +117,14 @@ def build_parser() -> argparse.ArgumentParser:
     add_models_dir(animate)
     add_arguments(animate)
 
-    demo = command("demo", _demo, "make a video from the portrait and speech that come with the program")
+    demo = command(
+        "demo", animate_command.demo, "make a video from the portrait and speech that come with the program"
+    )
     _add_output(demo, "video to write", default="talking.mp4")
     add_models_dir(demo)
     add_arguments(demo, only=[knob.name for knob in knobs() if knob.group != "face"])
 
-    motion = command("motion", _motion, "make the motion alone, to edit and render later")
+    motion = command("motion", animate_command.motion, "make the motion alone, to edit and render later")
     _add_inputs(motion)
     _add_output(
         motion, "motion track to write: .npz, or .csv as Live Link Face writes it", default="track.npz"
@@ -132,7 +132,7 @@ def build_parser() -> argparse.ArgumentParser:
     add_models_dir(motion)
     add_arguments(motion, only=[knob.name for knob in knobs() if knob.name not in FRAME_KNOBS])
 
-    render = command("render", _render, "render a motion track on a portrait")
+    render = command("render", animate_command.render, "render a motion track on a portrait")
     render.add_argument("picture", metavar="PICTURE", help="the portrait")
     render.add_argument("track", metavar="TRACK", help="motion track: .npz or Live Link Face .csv")
     render.add_argument("--audio", metavar="AUDIO", help="soundtrack: any audio or video file")
@@ -196,123 +196,6 @@ def _add_output(parser: argparse.ArgumentParser, help: str, default: str | None 
     parser.add_argument("-q", "--quiet", action="store_true", help="print nothing but errors")
 
 
-def _animate(given: argparse.Namespace) -> int:
-    from .pipeline import animate
-    from .video import check_output
-
-    options = from_namespace(given)
-    tracks = _track_target(given.save_motion, options)
-    if given.output is not None:
-        check_output(given.output, options.overwrite)
-    if given.preview_face is not None:
-        _keep_inputs(given.preview_face, given.picture, given.audio, *options.references())
-        _preview_face(given.picture, given.preview_face, options)
-        if given.audio is None and given.text is None and options.idle is None:
-            return 0
-    with say_command.speech_of(given) as speech:
-        return _make(
-            given,
-            lambda report: animate(given.picture, speech, given.output, options, progress=report),
-            tracks,
-        )
-
-
-def _demo(given: argparse.Namespace) -> int:
-    from .pipeline import animate
-
-    options = from_namespace(given)
-    portrait, speech = DEMO / "portrait.png", None if options.idle is not None else DEMO / "speech.wav"
-    return _make(given, lambda report: animate(portrait, speech, given.output, options, progress=report))
-
-
-def _render(given: argparse.Namespace) -> int:
-    from .motion import load_track
-    from .pipeline import playable_fps, render_track
-
-    track = load_track(given.track, fps=given.track_fps)
-    if not hasattr(given, "fps"):
-        given.fps = playable_fps(track)
-    options = from_namespace(given)
-    return _make(
-        given,
-        lambda report: render_track(
-            given.picture, track, given.output, options, speech=given.audio, progress=report
-        ),
-    )
-
-
-def _make(given: argparse.Namespace, work: Callable[[Any], Any], save_motion: Path | None = None) -> int:
-    from .console import ProgressBar, describe_result
-
-    with ProgressBar(quiet=given.quiet) as report:
-        result = work(report)
-    if save_motion is not None:
-        from .motion import save_track
-
-        save_track(result.track, save_motion, overwrite=result.options.overwrite)
-    if not given.quiet:
-        for notice in result.notices:
-            print(f"note: {notice}", file=sys.stderr)
-        print(describe_result(result))
-    return 0
-
-
-def _keep_inputs(target: str, *inputs: str | None) -> None:
-    """Refuse a picture to be written over what the run reads, even with --overwrite."""
-    from .pipeline import same_file
-
-    if any(given is not None and same_file(Path(target), Path(given)) for given in inputs):
-        raise OutputError(f"{target} is one of the inputs; choose another name for what is written.")
-
-
-def _track_target(name: str | None, options: Options) -> Path | None:
-    """Refuse a motion file that cannot be written before any work is done."""
-    if name is None:
-        return None
-    from .engines import choose_engine
-    from .motion import check_track_output
-
-    target = check_track_output(name, options.overwrite)
-    engine = choose_engine(options.engine)
-    if target.suffix.lower() == ".csv" and engine.space != ARKIT:
-        raise TrackError(f"The motion of the engine {engine.name} cannot be written as .csv; choose .npz.")
-    return target
-
-
-def _motion(given: argparse.Namespace) -> int:
-    from .console import ProgressBar
-    from .motion import save_track
-    from .pipeline import make_motion
-
-    options = from_namespace(given)
-    target = _track_target(given.output, options)
-    assert target is not None
-    with say_command.speech_of(given) as speech, ProgressBar(quiet=given.quiet) as report:
-        track = make_motion(speech, options, picture=given.picture, progress=report)
-    save_track(track, target, overwrite=options.overwrite)
-    if not given.quiet:
-        print(f"{target}: {len(track)} frames at {track.fps:g} frames/s in the {track.space.name} space")
-    return 0
-
-
-def _load_portrait(picture: str, options: Options, *, all_faces: bool = False) -> Portrait:
-    from .face import load_portrait
-
-    return load_portrait(
-        picture, **{name: getattr(options, name) for name in PORTRAIT_KNOBS}, all_faces=all_faces
-    )
-
-
-def _preview_face(picture: str, target: str, options: Options) -> None:
-    from .face import check_picture_output, save_preview
-
-    check_picture_output(target, options.overwrite)
-    portrait = _load_portrait(picture, options, all_faces=True)
-    path = save_preview(portrait, target, overwrite=options.overwrite)
-    count = len(portrait.faces)
-    print(f"{path}: {count} {'face' if count == 1 else 'faces'} found")
-
-
 def _inspect(given: argparse.Namespace) -> int:
     from .console import describe_metadata
     from .errors import VideoError
@@ -335,7 +218,7 @@ def _evaluate(given: argparse.Namespace) -> int:
     if given.sheet is not None:
         from .face import check_picture_output, save_picture
 
-        _keep_inputs(given.sheet, given.video, given.picture)
+        animate_command.keep_inputs(given.sheet, given.video, given.picture)
         check_picture_output(given.sheet, given.overwrite)
         save_picture(contact_sheet(given.video), given.sheet, overwrite=given.overwrite)
     report = evaluate(given.video, track=track, picture=given.picture)

@@ -11,12 +11,14 @@ from typing import Any
 
 from .errors import OptionsError
 
+TEXT_CHARACTERS = 200
+
 
 @dataclass(frozen=True)
 class Knob:
     """How one option is described, checked and shown.
 
-    kind: bool, int, float, choice, path, ramp (numbers over time), point (x, y) or points (five).
+    kind: bool, int, float, choice, text, path, ramp (numbers over time), point (x, y) or points (five).
     low, high: inclusive range of a number (for a ramp: of each number).
     nullable: whether None (“not given”) is allowed.
     """
@@ -58,6 +60,7 @@ class Knob:
             "int": f"a whole number{between}",
             "float": f"a number{between}",
             "choice": "one of " + ", ".join(self.choices),
+            "text": f"a word or a line of at most {TEXT_CHARACTERS} characters",
             "path": "the path of a file",
             "ramp": f"one or more numbers{between}",
             "point": "a point X,Y in pixels",
@@ -77,6 +80,7 @@ class Knob:
             "int": {**number, "type": "integer"},
             "float": number,
             "choice": {"type": "string", "enum": list(self.choices)},
+            "text": {"type": "string", "minLength": 1, "maxLength": TEXT_CHARACTERS},
             "path": {"type": "string"},
             "ramp": {"type": "array", "items": number, "minItems": 1},
             "point": point,
@@ -127,6 +131,12 @@ def _check_choice(knob: Knob, value: Any) -> str:
     return value
 
 
+def _check_text(knob: Knob, value: Any) -> str:
+    if not isinstance(value, str) or not value.isprintable() or not 0 < len(value) <= TEXT_CHARACTERS:
+        raise knob.error(value)
+    return value
+
+
 def _check_path(knob: Knob, value: Any) -> str:
     if not isinstance(value, (str, Path)) or not str(value):
         raise knob.error(value)
@@ -158,6 +168,7 @@ _CHECKS: dict[str, Callable[[Knob, Any], Any]] = {
     "int": _check_int,
     "float": _check_float,
     "choice": _check_choice,
+    "text": _check_text,
     "path": _check_path,
     "ramp": _check_ramp,
     "point": _check_point,

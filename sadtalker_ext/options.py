@@ -14,12 +14,14 @@ GROUPS: dict[str, str] = {
     "motion": "how the head and face move",
     "face": "which face, and how it is found",
     "sadtalker": "the engine sadtalker alone",
+    "codetalker": "the engine codetalker alone",
     "output": "the file that is written",
 }
 DEFAULT_FPS = 25.0
 # Knobs of the group output that change the frames themselves.
 ENHANCING_KNOBS = ("enhancer", "enhancer_strength", "upscale")
 VIDEO_KNOBS = ("ref_pose", "ref_face", "ref_blink")  # each names a video that is followed
+FILE_KNOBS = (*VIDEO_KNOBS, "template")  # each names a file that is read
 # Knobs of the group sadtalker that shape the picture, not the motion.
 DRAWING_KNOBS = ("crop", "size", "batch_size", "precision", "turbo", "compile")
 
@@ -37,7 +39,7 @@ class Options:
         "choice",
         "basic",
         "which engine makes the video; auto takes the best one that is ready",
-        choices=("auto", "sadtalker", "instant"),
+        choices=("auto", "sadtalker", "instant", "codetalker"),
     )
     start: float = _knob(0.0, "float", "basic", "seconds of the recording to skip", low=0.0, high=86400.0)
     end: float | None = _knob(
@@ -218,6 +220,58 @@ class Options:
         "sadtalker",
         "compile the face render first, for long videos: takes a minute, and needs a C++ compiler",
     )
+    template: str | None = _knob(
+        None,
+        "path",
+        "codetalker",
+        "head mesh that speaks: a .ply or .obj file, or templates.pkl (default: the picture, if it is one of "
+        "these, else a neutral head of our own)",
+        nullable=True,
+        metavar="MESH",
+    )
+    person: str | None = _knob(
+        None,
+        "text",
+        "codetalker",
+        "whose head in templates.pkl (default: the first)",
+        nullable=True,
+        metavar="NAME",
+    )
+    face_model: str = _knob(
+        "auto",
+        "choice",
+        "codetalker",
+        "which pair of networks; auto takes the one that fits the mesh",
+        choices=("auto", "vocaset", "biwi", "own"),
+    )
+    manner: int = _knob(
+        0,
+        "int",
+        "codetalker",
+        "whose manner of speaking, by number",
+        low=0,
+        high=99,
+    )
+    manner_mix: int | None = _knob(
+        None,
+        "int",
+        "codetalker",
+        "a second manner that is mixed in",
+        low=0,
+        high=99,
+        nullable=True,
+        metavar="N",
+    )
+    manner_share: float = _knob(0.5, "float", "codetalker", "share of the second manner", low=0.0, high=1.0)
+    exact: bool = _knob(
+        False,
+        "bool",
+        "codetalker",
+        "compute as the published program does: slow, and for 20 seconds (vocaset) or 24 (biwi) at most",
+    )
+    canvas: int = _knob(
+        512, "int", "codetalker", "width and height of the video in pixels", low=64, high=2048
+    )
     enhancer: str = _knob(
         "none",
         "choice",
@@ -262,10 +316,10 @@ class Options:
         if sum(value is not None for value in (self.face, self.face_at, self.points)) > 1:
             raise OptionsError("Give only one of --face, --face-at and --points.")
 
-    def references(self) -> tuple[str, ...]:
-        """The videos that are followed."""
-        named = (getattr(self, name) for name in VIDEO_KNOBS)
-        return tuple(video for video in named if video is not None)
+    def files(self) -> tuple[str, ...]:
+        """The files that are read beside picture and speech."""
+        named = (getattr(self, name) for name in FILE_KNOBS)
+        return tuple(path for path in named if path is not None)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values, one per knob; `from_dict` reads them back."""

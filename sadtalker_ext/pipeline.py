@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import __version__
-from .engines import Engine, choose_engine
+from .engines import Engine, Subject, choose_engine
 from .errors import AudioError, OptionsError, TrackError
 from .host import CancelToken, Host, Progress, ProgressCallback, StandaloneHost
-from .options import VIDEO_KNOBS, Options, knobs
+from .options import FILE_KNOBS, Options, knobs
 from .paths import is_folder, user_path
 from .track import MotionSpace, MotionTrack
 
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from .audio import Speech
-    from .face import Portrait
     from .render import Renderer
 
     PictureSource = str | Path | Image.Image | np.ndarray
@@ -56,7 +55,7 @@ class Result:
 
 
 def animate(
-    picture: PictureSource,
+    picture: PictureSource | None,
     speech: SpeechSource | None = None,
     output: str | Path | None = None,
     options: Options | None = None,
@@ -67,18 +66,19 @@ def animate(
 ) -> Result:
     """Turn one portrait and speech into a talking-head video.
 
-    picture: a file, a PIL image or uint8 (H, W, 3 or 4). speech: an audio or video file, or
+    picture: a file, a PIL image or uint8 (H, W, 3 or 4); for the engine codetalker a mesh file, or None for a
+    neutral head. speech: an audio or video file, or
     (samples (N,) or (N, channels), rate); None with `options.idle`. output: .mp4, .webm, .gif or a
     folder for PNG frames; None names a new .mp4 in the host's output folder.
     Raises a `SadTalkerError` whose text says what to do; nothing half-written stays.
     """
-    run = _Run(options, progress, cancel, host)
+    run = _Run(options, progress, cancel, host, mesh=is_mesh(picture))
     path = run.check_output(output, picture, speech)
     heard = run.load_speech(speech)
-    portrait = run.load_portrait(picture)
-    track = run.make_motion(heard, portrait)
+    subject = run.load_subject(picture)
+    track = run.make_motion(heard, subject)
     heard = heard.as_soundtrack()  # rendering takes long, and needs the memory more
-    return run.render(portrait, track, heard, path, picture, speech)
+    return run.render(subject, track, heard, path, picture, speech)
 
 
 def make_motion(
@@ -94,14 +94,14 @@ def make_motion(
 
     picture: needed by engines whose motion depends on the face, such as sadtalker.
     """
-    run = _Run(options, progress, cancel, host)
+    run = _Run(options, progress, cancel, host, mesh=is_mesh(picture))
     heard = run.load_speech(speech)
-    portrait = None if picture is None else run.load_portrait(picture)
-    return run.make_motion(heard, portrait)
+    wanted = picture is not None or run.engine.animates_meshes
+    return run.make_motion(heard, run.load_subject(picture) if wanted else None)
 
 
 def render_track(
-    picture: PictureSource,
+    picture: PictureSource | None,
     track: MotionTrack,
     output: str | Path | None = None,
     options: Options | None = None,
@@ -116,18 +116,24 @@ def render_track(
     The track is resampled to `options.fps`; without options it keeps its own rate where that can be shown.
     """
     run = _Run(options or Options(fps=playable_fps(track)), progress, cancel, host, track.space)
-    if track.space != run.engine.space:
-        raise TrackError(
-            f"The engine {run.engine.name} renders {run.engine.space.name} tracks, not {track.space.name}."
-        )
+    if not run.engine.plays(track.space):
+        known = "tracks of vertices" if run.engine.space is None else f"{run.engine.space.name} tracks"
+        raise TrackError(f"The engine {run.engine.name} renders {known}, not {track.space.name}.")
     path = run.check_output(output, picture, speech)
     heard = None if speech is None else run.load_speech(speech)
-    portrait = run.load_portrait(picture)
+    subject = run.load_subject(picture)
     track = track.resampled(run.options.fps)
     if heard is not None:
         track = track.fitted(run.frames(heard))
         heard = heard.as_soundtrack()
-    return run.render(portrait, track, heard, path, picture, speech)
+    return run.render(subject, track, heard, path, picture, speech)
+
+
+def is_mesh(source: PictureSource | None) -> bool:
+    """Whether what is to be animated is the file of a mesh."""
+    from .mesh import is_mesh_file
+
+    return isinstance(source, (str, Path)) and is_mesh_file(source)
 
 
 def playable_fps(track: MotionTrack) -> float:
@@ -166,17 +172,19 @@ class _Run:
         cancel: CancelToken | None,
         host: Host | None,
         space: MotionSpace | None = None,
+        *,
+        mesh: bool = False,
     ) -> None:
-        """space: of the motion where that is given."""
+        """space: of the motion where that is given. mesh: whether a mesh is animated."""
         self.options = options or Options()
         self.report = progress or (lambda _: None)
         self.check = (cancel or CancelToken()).check
         self.host = host or StandaloneHost()
-        self.engine: Engine = choose_engine(self.options.engine, self.host.models_dir(), space)
+        self.engine: Engine = choose_engine(self.options.engine, self.host.models_dir(), space, mesh=mesh)
         self.started = time.perf_counter()
 
     def check_output(
-        self, output: str | Path | None, picture: PictureSource, speech: SpeechSource | None
+        self, output: str | Path | None, picture: PictureSource | None, speech: SpeechSource | None
     ) -> Path:
         from .video import check_output
 
@@ -184,7 +192,7 @@ class _Run:
         if output is None:
             output = self.host.output_dir() / _free_name(self.host.output_dir(), picture, speech)
         path = check_output(output, self.options.overwrite)
-        for given in (picture, speech, *self.options.references()):
+        for given in (picture, speech, *self.options.files()):
             if isinstance(given, (str, Path)) and _would_replace(path, Path(given)):
                 raise OptionsError(f"The output {path.name} is one of the inputs; choose another name.")
         return path
@@ -205,34 +213,24 @@ class _Run:
         self.report(Progress("speech", 1, 1))
         return speech
 
-    def load_portrait(self, source: PictureSource) -> Portrait:
-        from .face import load_portrait
-
-        options = self.options
+    def load_subject(self, source: PictureSource | None) -> Subject:
         self.report(Progress("portrait", 0, 1))
-        portrait = load_portrait(
-            source,
-            face=options.face,
-            face_at=options.face_at,
-            points=options.points,
-            detector=options.detector,
-            check=self.check,
-        )
+        subject = self.engine.subject(source, self.options, self.check)
         self.report(Progress("portrait", 1, 1))
-        return portrait
+        return subject
 
     def frames(self, speech: Speech) -> int:
         return max(1, math.ceil(speech.duration * self.options.fps - 1e-6))
 
-    def make_motion(self, speech: Speech, portrait: Portrait | None) -> MotionTrack:
+    def make_motion(self, speech: Speech, subject: Subject | None) -> MotionTrack:
         self.report(Progress("motion", 0, 1))
         renderer = None
         if self.engine.needs_portrait:
-            if portrait is None:
+            if subject is None:
                 raise OptionsError(
                     f"The motion of the engine {self.engine.name} depends on the face; give a picture."
                 )
-            renderer = self.prepare(portrait)
+            renderer = self.prepare(subject)
             self.check()
         track = self.engine.motion(
             speech,
@@ -245,34 +243,33 @@ class _Run:
         self.report(Progress("motion", 1, 1))
         return track
 
-    def prepare(self, portrait: Portrait) -> Renderer:
-        image, alpha, device = portrait.image, portrait.alpha, self.host.device()
+    def prepare(self, subject: Subject) -> Renderer:
         key = (
             self.engine.name,
             self.engine.renderer_key(self.options),
-            device,
+            self.host.device(),
             str(self.host.models_dir()),
-            image.shape,
-            hash(image.tobytes()),
-            None if alpha is None else hash(alpha.tobytes()),
-            portrait.face.landmarks.tobytes(),
+            subject.fingerprint,
         )
-        renderer = _renderers.pop(key, None) or self.engine.renderer(portrait, self.options, self.host)
+        renderer = _renderers.pop(key, None) or self.engine.renderer(subject, self.options, self.host)
         _renderers[key] = renderer
         while len(_renderers) > RENDERERS_KEPT:
             _renderers.popitem(last=False)
         return renderer
 
-    def enhanced(self, renderer: Renderer, portrait: Portrait) -> Renderer:
+    def enhanced(self, renderer: Renderer, subject: Subject) -> Renderer:
         """The renderer with the enhancers around it that were asked for."""
         from .enhance import build, wanted
+        from .face import Portrait
 
         if not wanted(self.options):
             return renderer
+        if not isinstance(subject, Portrait):
+            raise OptionsError("--enhancer and --upscale are for portraits; for a mesh set --canvas.")
         restoration = getattr(self.host, "face_restoration", None)  # only some hosts have one
         return build(
             renderer,
-            portrait,
+            subject,
             self.options,
             self.host.models_dir(),
             self.host.device(),
@@ -282,19 +279,19 @@ class _Run:
 
     def render(
         self,
-        portrait: Portrait,
+        subject: Subject,
         track: MotionTrack,
         speech: Speech | None,
         path: Path,
-        picture: PictureSource,
+        picture: PictureSource | None,
         sound: SpeechSource | None,
     ) -> Result:
         from .video import VideoWriter
 
         self.report(Progress("render", 0, len(track)))
-        renderer = self.enhanced(self.prepare(portrait), portrait)
+        renderer = self.enhanced(self.prepare(subject), subject)
         self.check()
-        metadata = self.describe(portrait, track, renderer, picture, sound)
+        metadata = self.describe(subject, track, renderer, picture, sound)
         writer = VideoWriter(
             path,
             width=renderer.size[0],
@@ -324,15 +321,15 @@ class _Run:
             options=self.options,
             track=track,
             metadata=metadata,
-            notices=(*portrait.picture.notices, *getattr(renderer, "notices", ()), *writer.notices),
+            notices=(*subject.notices, *getattr(renderer, "notices", ()), *writer.notices),
         )
 
     def describe(
         self,
-        portrait: Portrait,
+        subject: Subject,
         track: MotionTrack,
         renderer: Renderer,
-        picture: PictureSource,
+        picture: PictureSource | None,
         sound: SpeechSource | None,
     ) -> dict[str, Any]:
         """The metadata document: everything needed to make the same video again, no folder names."""
@@ -341,7 +338,7 @@ class _Run:
         opening = renderer.opening(track)
         options = self.options.to_dict()
         del options["overwrite"]
-        for name in VIDEO_KNOBS:
+        for name in FILE_KNOBS:
             options[name] = options[name] and Path(options[name]).name
         return {
             "software": SOFTWARE,
@@ -352,19 +349,23 @@ class _Run:
             "device": self.host.device(),
             "picture": _name(picture),
             "speech": _name(sound),
-            "face": _in_frame(portrait.face.box, portrait, renderer),
+            "face": _face_in_frame(subject, renderer),
             "region": list(renderer.region),
             "motion": dict(track.provenance),
             "lips": None if opening is None else encode_opening(opening, track.fps),
         }
 
 
-def _in_frame(box: tuple[float, ...], portrait: Portrait, renderer: Renderer) -> list[int]:
-    """A box in the portrait's pixels as it lies in a frame, which may show a part, or be larger."""
-    view = getattr(renderer, "view", (0, 0, portrait.width, portrait.height))
+def _face_in_frame(subject: Subject, renderer: Renderer) -> list[int] | None:
+    """The box of a portrait's face as it lies in a frame, which may show a part, or be larger."""
+    from .face import Portrait
+
+    if not isinstance(subject, Portrait):
+        return None
+    view = getattr(renderer, "view", (0, 0, subject.width, subject.height))
     return [
         round((float(edge) - view[axis]) * renderer.size[axis] / (view[axis + 2] - view[axis]))
-        for edge, axis in zip(box, (0, 1, 0, 1), strict=True)
+        for edge, axis in zip(subject.face.box, (0, 1, 0, 1), strict=True)
     ]
 
 
@@ -385,7 +386,7 @@ def _would_replace(output: Path, given: Path) -> bool:
     return same_file(output, given) or (is_folder(output) and same_file(output, user_path(given).parent))
 
 
-def _free_name(folder: Path, picture: PictureSource, speech: SpeechSource | None) -> str:
+def _free_name(folder: Path, picture: PictureSource | None, speech: SpeechSource | None) -> str:
     parts = [Path(name).stem[:STEM_CHARACTERS] for name in (_name(picture), _name(speech)) if name]
     stem = "-".join(parts) or "talking"
     number = 1

@@ -6,12 +6,14 @@ resampled, smoothed, mixed by channel, saved (see `motion.files`) and rendered a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from .errors import TrackError
+from .rows import gathered, slices
 
 if TYPE_CHECKING:
     import numpy as np
@@ -53,6 +55,11 @@ class MotionSpace:
     @property
     def dim(self) -> int:
         return len(self.columns)
+
+    @property
+    def vertices(self) -> int:
+        """How many vertices a row moves; 0 where coefficients say something else."""
+        return self.dim // 3 if "vertices" in self.channels else 0
 
     def index(self, column: str) -> int:
         """Column number of a coefficient by name; raises `TrackError` for a name it does not have."""
@@ -109,12 +116,42 @@ def _bfm() -> MotionSpace:
 ARKIT, BFM = _arkit(), _bfm()
 SPACES: Mapping[str, MotionSpace] = MappingProxyType({space.name: space for space in (ARKIT, BFM)})
 
+FLAME_VERTICES, BIWI_VERTICES = 5023, 23370  # of the two meshes that CodeTalker was published for
+_MESHES: Mapping[int, str] = MappingProxyType({FLAME_VERTICES: "flame", BIWI_VERTICES: "biwi"})
+MOST_VERTICES = 200_000
+
+
+@lru_cache(maxsize=4)
+def vertex_space(vertices: int) -> MotionSpace:
+    """Offsets of a mesh's vertices from its template, x, y, z of each in turn, in the template's units.
+
+    The space is called `flame` for 5023 vertices, `biwi` for 23370, else `mesh` and their number; its only
+    channel is `vertices`.
+    """
+    if not 0 < vertices <= MOST_VERTICES:
+        raise TrackError(f"A mesh can have 1 to {MOST_VERTICES} vertices, not {vertices}.")
+    columns = tuple(f"{axis}{number}" for number in range(vertices) for axis in "xyz")
+    channels = MappingProxyType({"vertices": tuple(range(len(columns)))})
+    return MotionSpace(_MESHES.get(vertices, f"mesh{vertices}"), columns, channels)
+
+
+def space_named(name: str) -> MotionSpace | None:
+    """The motion space of that name; None where there is none."""
+    for vertices, known in _MESHES.items():
+        if name == known:
+            return vertex_space(vertices)
+    number = name.removeprefix("mesh")
+    if number != name and number.isascii() and number.isdecimal() and 0 < int(number) <= MOST_VERTICES:
+        return vertex_space(int(number))
+    return SPACES.get(name)
+
 
 @dataclass(frozen=True)
 class MotionTrack:
     """Motion coefficients over time.
 
-    data: float32 (T, space.dim), T ≥ 1, finite; blendshapes in 0..1, head pose in degrees.
+    data: float32 (T, space.dim), T ≥ 1, finite; blendshapes in 0..1, head pose in degrees, vertex offsets in
+    the mesh's units. Long tracks of vertices are mapped from a file: work on `rows.slices` of them.
     fps: frames per second, > 0.
     provenance: what made it — generator, weights' hash, seed … (plain JSON values).
     """
@@ -133,7 +170,7 @@ class MotionTrack:
                 f"A motion track in the {self.space.name} space needs at least one row of "
                 f"{self.space.dim} numbers; got an array of shape {data.shape}."
             )
-        if not np.isfinite(data).all():
+        if not all(np.isfinite(data[part]).all() for part in slices(*data.shape)):
             raise TrackError("The motion track holds numbers that are not finite; check where it came from.")
         if not 0 < self.fps < float("inf"):
             raise TrackError(f"A motion track needs a positive frame rate, not {self.fps}.")
@@ -195,18 +232,27 @@ class MotionTrack:
         if not 0 < fps < float("inf"):
             raise TrackError(f"A motion track needs a positive frame rate, not {fps}.")
         frames = max(1, round(len(self.data) * fps / self.fps))
-        position = np.clip(np.arange(frames) * (self.fps / fps), 0, len(self.data) - 1)
-        low = np.floor(position).astype(int)
-        high = np.minimum(low + 1, len(self.data) - 1)
-        weight = (position - low)[:, None].astype(np.float32)
-        return replace(self, fps=fps, data=self.data[low] * (1 - weight) + self.data[high] * weight)
+
+        def interpolated() -> Iterator[np.ndarray]:
+            for part in slices(frames, self.space.dim):
+                position = np.arange(part.start, part.stop) * (self.fps / fps)
+                position = np.clip(position, 0, len(self.data) - 1)
+                low = np.floor(position).astype(int)
+                high = np.minimum(low + 1, len(self.data) - 1)
+                weight = (position - low)[:, None].astype(np.float32)
+                yield self.data[low] * (1 - weight) + self.data[high] * weight
+
+        return replace(self, fps=fps, data=gathered(interpolated(), self.space.dim))
 
     def fitted(self, frames: int) -> MotionTrack:
         """The same track cut, or its last row repeated, to exactly `frames` rows."""
         import numpy as np
 
+        if frames == len(self.data):
+            return self
         rows = np.minimum(np.arange(max(1, frames)), len(self.data) - 1)
-        return replace(self, data=self.data[rows])
+        parts = (self.data[rows[part]] for part in slices(len(rows), self.space.dim))
+        return replace(self, data=gathered(parts, self.space.dim))
 
     def smoothed(self, seconds: float, channels: Iterable[str] | None = None) -> MotionTrack:
         """A copy smoothed over time by a Gaussian whose standard deviation is `seconds`."""

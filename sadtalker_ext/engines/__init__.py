@@ -9,11 +9,11 @@ from types import MappingProxyType
 from ..errors import EngineError
 from ..host import StandaloneHost
 from ..track import MotionSpace
-from .base import Engine, Need
+from .base import Engine, Need, Subject
 from .instant import INSTANT
 from .sadtalker import SADTALKER
 
-__all__ = ["ENGINES", "Engine", "Need", "choose_engine", "ready_engines"]
+__all__ = ["ENGINES", "Engine", "Need", "Subject", "choose_engine", "ready_engines"]
 
 # Best first: `auto` takes the first that is ready.
 ENGINES: Mapping[str, Engine] = MappingProxyType({engine.name: engine for engine in (SADTALKER, INSTANT)})
@@ -25,13 +25,18 @@ def ready_engines(models_dir: Path | None = None) -> Iterator[Engine]:
     return (engine for engine in ENGINES.values() if not engine.missing(folder))
 
 
-def choose_engine(name: str, models_dir: Path | None = None, space: MotionSpace | None = None) -> Engine:
+def choose_engine(
+    name: str, models_dir: Path | None = None, space: MotionSpace | None = None, *, mesh: bool = False
+) -> Engine:
     """The engine of that name, or for `auto` the best that is ready; `EngineError` says what is missing.
 
-    space: of a motion that is to be rendered; `auto` then takes an engine that can.
+    space: of a motion that is to be rendered; `auto` then takes an engine that can. mesh: whether a mesh is
+    animated, not a picture.
     """
     if name == "auto":
-        able = [engine for engine in ENGINES.values() if space is None or engine.space == space]
+        able = [engine for engine in ENGINES.values() if space is None or engine.plays(space)]
+        if space is None:
+            able = [engine for engine in able if engine.animates_meshes == mesh]
         folder = models_dir or StandaloneHost().models_dir()
         best = next((engine for engine in able if not engine.missing(folder)), None)
         if best is not None:
@@ -40,6 +45,8 @@ def choose_engine(name: str, models_dir: Path | None = None, space: MotionSpace 
     if name not in ENGINES:
         raise EngineError(f"Unknown engine {name!r}; known engines: {', '.join(ENGINES)}.")
     engine = ENGINES[name]
+    if mesh and not engine.animates_meshes:
+        raise EngineError(f"The engine {name} animates pictures; for a mesh choose codetalker.")
     folder = models_dir or StandaloneHost().models_dir()
     missing = engine.missing(folder)
     if missing:

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from shutil import which
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
+from ..errors import OptionsError
 from ..host import Host
 from ..track import MotionSpace, MotionTrack
 
 if TYPE_CHECKING:
     from ..audio import Speech
-    from ..face import Portrait
     from ..options import Options
     from ..render import Renderer
 
@@ -73,25 +73,64 @@ def face_finders() -> tuple[Need, ...]:
     )
 
 
+class Subject(Protocol):
+    """What is animated: a portrait, or the mesh of a head.
+
+    fingerprint: equal for equal subjects. notices: sentences worth showing.
+    """
+
+    @property
+    def fingerprint(self) -> tuple[object, ...]: ...
+
+    @property
+    def notices(self) -> tuple[str, ...]: ...
+
+
+def load_picture(source: Any, options: Options, check: Check) -> Subject:
+    """The portrait in a picture, the face chosen by the options."""
+    from ..face import load_portrait
+
+    if source is None:
+        raise OptionsError("No picture was given; give a portrait.")
+    return load_portrait(
+        source,
+        face=options.face,
+        face_at=options.face_at,
+        points=options.points,
+        detector=options.detector,
+        check=check,
+    )
+
+
 @dataclass(frozen=True)
 class Engine:
     """A named composition of motion generators and a renderer.
 
-    needs(models_dir): what it uses. renderer(portrait, options, host): everything that depends on the picture
-    alone, ready to render tracks. renderer_key(options): the options that shape it. motion(speech, frames,
-    options, renderer, check, report): the motion track, `frames` rows in `space`; `renderer` is None where
-    the motion alone is wanted and `needs_portrait` is False.
+    space: of its motion; None: the vertices of whichever mesh it animates. needs(models_dir): what it uses.
+    subject(source, options, check): what is animated, from what the user gives. renderer(subject, options,
+    host): everything that depends on the subject alone, ready to render tracks. renderer_key(options): the
+    options that shape it. motion(speech, frames, options, renderer, check, report): the motion track,
+    `frames` rows; `renderer` is None where the motion alone is wanted and `needs_portrait` is False.
     """
 
     name: str
     summary: str
-    space: MotionSpace
+    space: MotionSpace | None
     composition: Mapping[str, str]
     needs: Callable[[Path], tuple[Need, ...]]
     motion: Callable[[Speech, int, Options, Renderer | None, Check, Report], MotionTrack]
-    renderer: Callable[[Portrait, Options, Host], Renderer]
+    renderer: Callable[[Any, Options, Host], Renderer]
     renderer_key: Callable[[Options], tuple[object, ...]] = lambda options: ()
+    subject: Callable[[Any, Options, Check], Subject] = load_picture
     needs_portrait: bool = False
+
+    @property
+    def animates_meshes(self) -> bool:
+        return self.space is None
+
+    def plays(self, space: MotionSpace) -> bool:
+        """Whether it can render motion in that space."""
+        return space.vertices > 0 if self.space is None else space == self.space
 
     def missing(self, models_dir: Path) -> list[Need]:
         """Needs that must be met before the engine can run."""

@@ -45,6 +45,17 @@ class Portrait:
         return self.picture.alpha
 
     @property
+    def fingerprint(self) -> tuple[object, ...]:
+        """Equal for the same pixels and the same face."""
+        alpha = None if self.alpha is None else hash(self.alpha.tobytes())
+        return self.image.shape, hash(self.image.tobytes()), alpha, self.face.landmarks.tobytes()
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """What was done to the picture that its owner may want to know."""
+        return self.picture.notices
+
+    @property
     def width(self) -> int:
         return self.picture.width
 

@@ -14,7 +14,7 @@ import numpy as np
 from ..errors import OutputError, TrackError
 from ..outputs import check_new_file, write_whole
 from ..paths import existing_file, user_path
-from ..track import ARKIT, SPACES, MotionTrack
+from ..track import ARKIT, SPACES, MotionTrack, space_named
 from .livelink import read_livelink, write_livelink
 
 FORMAT_VERSION = 1  # of our .npz
@@ -121,7 +121,7 @@ def _read_npz(source: Path) -> MotionTrack:
         raise TrackError(
             f"{name} was written by a newer version (format {version}); update this one to read it."
         )
-    space = SPACES.get(space_name)
+    space = space_named(space_name)
     if space is None:
         raise TrackError(f"{name} is in the motion space {space_name!r}; known here: {', '.join(SPACES)}.")
     if sorted(columns) != sorted(space.columns) or data.ndim != 2 or data.shape[1] != len(columns):

@@ -25,6 +25,7 @@ GROUP_TITLES: Mapping[str, str] = MappingProxyType(
         "motion": "Motion",
         "face": "Face",
         "sadtalker": "Engine sadtalker",
+        "codetalker": "Engine codetalker",
         "output": "Output",
     }
 )
@@ -51,6 +52,14 @@ TITLES: Mapping[str, str] = MappingProxyType(
         "size": "Face size",
         "batch_size": "Frames at once",
         "detector": "Face finder",
+        "template": "Head mesh",
+        "person": "Person in the mesh file",
+        "face_model": "Networks",
+        "manner": "Manner of speaking",
+        "manner_mix": "Second manner",
+        "manner_share": "Share of the second manner",
+        "exact": "Exactly as published",
+        "canvas": "Video size",
         "fps": "Frames per second",
         "crf": "Quality (CRF)",
         "preset": "Encoder effort",
@@ -203,6 +212,8 @@ def to_widget(knob: Knob, value: Any) -> Any:
     """A knob's value as its component shows it."""
     if knob.nullable and knob.kind in ("int", "float", "ramp", "point", "points"):
         return "" if value is None else " ".join(f"{number:.15g}" for number in _flat(value))
+    if knob.kind == "text":
+        return value or ""
     if knob.kind == "path":
         return None
     return value
@@ -213,6 +224,8 @@ def from_widget(knob: Knob, value: Any) -> Any:
     if knob.kind == "path":
         path = compat.file_path(value)
         value = None if path is None else str(path)
+    elif knob.kind == "text":
+        value = (value or "").strip() or None if isinstance(value, (str, type(None))) else value
     elif knob.kind == "ramp" and isinstance(value, str):
         words = [word for word in NUMBERS.split(value.strip()) if word]
         try:
