@@ -53,6 +53,10 @@ class DependencyError(EngineError):
     """An optional package is needed for what was asked and is not installed."""
 
 
+class TrainingError(SadTalkerError):
+    """A corpus cannot be trained on, or a training run cannot start, go on or be resumed."""
+
+
 class Cancelled(SadTalkerError):
     """The run was cancelled; nothing was written."""
 

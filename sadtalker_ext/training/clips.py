@@ -1,0 +1,229 @@
+"""Clips of a corpus into files that training reads, and back: a cache folder with a manifest."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import TrainingError
+from ..outputs import write_whole
+
+TRAIN, VALIDATION, TEST = "train", "validation", "test"
+MANIFEST, CORPUS, TEMPLATES = "manifest.jsonl", "corpus.json", "templates.npz"
+UNFINISHED = "manifest.jsonl.part"  # becomes the manifest when the last clip is written
+CLIPS = "clips"
+FORMAT = 1
+SAMPLES_PER_SECOND = 16000  # of the sound in a cache
+
+
+@dataclass(frozen=True)
+class ClipRecord:
+    """One utterance: what is heard and how the face moves.
+
+    audio: float32 (S,) at 16 kHz. motion: float32 (T, D), offsets from the subject's template in its units,
+    or coefficients. space: name of the motion space. sentence: as the corpus numbers it. split: `TRAIN`,
+    `VALIDATION`, `TEST` or another name.
+    """
+
+    clip: str
+    subject: str
+    sentence: str
+    split: str
+    fps: float
+    space: str
+    audio: np.ndarray
+    motion: np.ndarray
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A line of the manifest: a clip without its arrays.
+
+    frames: T. samples: S. mismatch: seconds that the sound is longer than the motion. sha1: of both arrays.
+    """
+
+    clip: str
+    subject: str
+    sentence: str
+    split: str
+    frames: int
+    samples: int
+    mismatch: float
+    sha1: str
+
+
+@dataclass(frozen=True)
+class CorpusInfo:
+    """What all clips of a cache share.
+
+    subjects: those of the training split, in the order of their style indices. dim: D.
+    """
+
+    name: str
+    space: str
+    fps: float
+    dim: int
+    subjects: tuple[str, ...]
+    notes: Mapping[str, Any] = field(default_factory=dict)
+    format: int = FORMAT
+
+
+class ClipCache:
+    """A finished cache folder, read-only. Attributes: `info`, `entries` in the order they were written."""
+
+    def __init__(self, folder: str | Path) -> None:
+        """Raises `TrainingError` where the folder holds no finished cache."""
+        self.folder = Path(folder)
+        if not (self.folder / MANIFEST).is_file():
+            state = "is not finished" if (self.folder / UNFINISHED).exists() else "holds no prepared corpus"
+            raise TrainingError(f"{self.folder} {state}; make one by: sadtalker train prepare.")
+        try:
+            told = json.loads((self.folder / CORPUS).read_text(encoding="utf-8"))
+            self.info = CorpusInfo(**{**told, "subjects": tuple(told["subjects"])})
+            self.entries = tuple(read_manifest(self.folder / MANIFEST))
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            raise TrainingError(f"{self.folder} is damaged ({error}); prepare the corpus anew.") from error
+        if self.info.format != FORMAT:
+            raise TrainingError(
+                f"{self.folder} was prepared by another version (format {self.info.format}, here {FORMAT}); "
+                "prepare the corpus anew."
+            )
+        self._checked: set[str] = set()
+
+    def of_split(self, split: str) -> tuple[Entry, ...]:
+        return tuple(entry for entry in self.entries if entry.split == split)
+
+    def templates(self) -> dict[str, np.ndarray]:
+        """The neutral face of each subject, float32 (V, 3); empty for spaces that have none."""
+        path = self.folder / TEMPLATES
+        if not path.exists():
+            return {}
+        with np.load(path, allow_pickle=False) as file:
+            return {name: file[name] for name in file.files}
+
+    def load(self, entry: Entry) -> ClipRecord:
+        """Reads a clip whole, checking its hash the first time; `TrainingError` where it is damaged."""
+        path = clip_path(self.folder, entry.clip)
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                motion, audio = file["motion"], file["audio"]
+        except (OSError, ValueError, KeyError) as error:
+            raise TrainingError(f"{path} cannot be read ({error}); prepare the corpus anew.") from error
+        if entry.clip not in self._checked:
+            if digest(motion, audio) != entry.sha1:
+                raise TrainingError(f"{path} is not what was prepared (its sha1 differs); prepare it anew.")
+            self._checked.add(entry.clip)
+        info = self.info
+        return ClipRecord(
+            entry.clip,
+            entry.subject,
+            entry.sentence,
+            entry.split,
+            info.fps,
+            info.space,
+            audio,
+            motion.astype(np.float32, copy=False),
+        )
+
+    def fingerprint(self) -> str:
+        """Of all clips and their splits: two caches with the same one train the same."""
+        text = json.dumps([[e.clip, e.split, e.sha1] for e in self.entries])
+        return hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
+
+
+class CacheWriter:
+    """Writes a cache clip by clip; an interrupted one goes on where it stopped.
+
+    Used as: `with CacheWriter(...)`, `add` for every clip that is not in `done`, then `finish`.
+    """
+
+    def __init__(self, folder: str | Path, *, overwrite: bool = False) -> None:
+        """Raises `TrainingError` where a finished cache is there already, unless `overwrite`."""
+        self.folder = Path(folder)
+        if (self.folder / MANIFEST).exists():
+            if not overwrite:
+                raise TrainingError(
+                    f"{self.folder} holds a prepared corpus; choose another folder, or --overwrite it."
+                )
+            for name in (MANIFEST, UNFINISHED):
+                (self.folder / name).unlink(missing_ok=True)
+        (self.folder / CLIPS).mkdir(parents=True, exist_ok=True)
+        self.done: dict[str, Entry] = {}
+        if (self.folder / UNFINISHED).exists():
+            self.done = {entry.clip: entry for entry in read_manifest(self.folder / UNFINISHED, cut=True)}
+            self.done = {k: v for k, v in self.done.items() if clip_path(self.folder, k).exists()}
+            lines = "".join(f"{json.dumps(asdict(entry))}\n" for entry in self.done.values())
+            (self.folder / UNFINISHED).write_text(lines, encoding="utf-8")
+
+    def add(self, clip: ClipRecord, *, half: bool = False) -> Entry:
+        """Writes one clip. half: motion in 16 bits (offsets of millimetres lose below a micrometre)."""
+        motion = np.ascontiguousarray(clip.motion, np.float16 if half else np.float32)
+        audio = np.ascontiguousarray(clip.audio, np.float32)
+        mismatch = len(audio) / SAMPLES_PER_SECOND - len(motion) / clip.fps
+        entry = Entry(
+            clip.clip,
+            clip.subject,
+            clip.sentence,
+            clip.split,
+            len(motion),
+            len(audio),
+            round(mismatch, 4),
+            digest(motion, audio),
+        )
+        path = clip_path(self.folder, clip.clip)
+        write_whole(path, True, lambda file: np.savez(file, motion=motion, audio=audio))
+        with (self.folder / UNFINISHED).open("a", encoding="utf-8") as lines:
+            lines.write(f"{json.dumps(asdict(entry))}\n")
+        self.done[clip.clip] = entry
+        return entry
+
+    def finish(self, info: CorpusInfo, templates: Mapping[str, np.ndarray]) -> ClipCache:
+        """Writes what the clips share and gives the manifest its name; returns the cache."""
+        if not self.done:
+            raise TrainingError(f"No clip could be prepared, so {self.folder} stays empty.")
+        if templates:
+            arrays = {name: np.asarray(value, np.float32) for name, value in templates.items()}
+            # Names are the user's: as keyword arguments some would clash with the function's own.
+            write_whole(self.folder / TEMPLATES, True, lambda file: _save_arrays(file, arrays))
+        text = json.dumps(asdict(info), indent=1, ensure_ascii=False)
+        write_whole(self.folder / CORPUS, True, lambda file: file.write(text.encode()))
+        os.replace(self.folder / UNFINISHED, self.folder / MANIFEST)
+        return ClipCache(self.folder)
+
+
+def clip_path(folder: Path, clip: str) -> Path:
+    return folder / CLIPS / f"{clip}.npz"
+
+
+def digest(motion: np.ndarray, audio: np.ndarray) -> str:
+    """sha1 of a clip's numbers."""
+    made = hashlib.sha1(usedforsecurity=False)
+    for array in (motion, audio):
+        made.update(f"{array.dtype.str}{array.shape}".encode())
+        made.update(np.ascontiguousarray(array).data)
+    return made.hexdigest()
+
+
+def read_manifest(path: Path, *, cut: bool = False) -> Iterator[Entry]:
+    """The lines of a manifest. cut: a last line that is half written is left out."""
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    if cut and lines and not lines[-1].endswith("\n"):
+        del lines[-1]
+    for line in lines:
+        yield Entry(**json.loads(line))
+
+
+def _save_arrays(file: Any, arrays: Mapping[str, np.ndarray]) -> None:
+    import zipfile
+
+    with zipfile.ZipFile(file, "w") as archive:
+        for name, array in arrays.items():
+            with archive.open(f"{name}.npy", "w") as entry:
+                np.lib.format.write_array(entry, array, allow_pickle=False)
