@@ -38,7 +38,8 @@ class Requirement:
     the extension if it is not there. low: the oldest release that works. essential: without it no video can
     be made. hosted: every WebUI brings it, so it is never added by us. alone: pip must not follow what it
     depends on. serves: the package that it is there for. stand_in: a program that does as well. aliases:
-    other packages that hold the same module.
+    other packages that hold the same module. extra: for those who want what it does; it is listed, but its
+    absence is no trouble, and the installer leaves it alone.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Requirement:
     serves: str = ""
     stand_in: str = ""
     aliases: tuple[str, ...] = ()
+    extra: bool = False
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,11 @@ class Finding:
     @property
     def name(self) -> str:
         return self.requirement.name
+
+    @property
+    def trouble(self) -> bool:
+        """Whether something ought to be done about it."""
+        return self.state == "unsuitable" or (self.state == "missing" and not self.requirement.extra)
 
     def remedy(self) -> str:
         """The line to type that mends this; "" where there is none."""
@@ -143,6 +150,21 @@ REQUIREMENTS: tuple[Requirement, ...] = (
         low="5.0.3",
     ),
     Requirement("tqdm", "tqdm", "shows progress on the command line", "the command line shows none"),
+    Requirement(
+        "spandrel",
+        "spandrel",
+        "runs face restoration and upscalers from your own weights",
+        "faces are restored by the WebUI's own restoration alone, and pictures enlarged by interpolation",
+        extra=True,
+    ),
+    Requirement(
+        "spandrel-extra-arches",
+        "spandrel_extra_arches",
+        "adds CodeFormer to spandrel; its licence allows non-commercial use only",
+        "CodeFormer cannot be used",
+        serves="spandrel",
+        extra=True,
+    ),
 )
 
 
@@ -165,8 +187,8 @@ def findings(environment: Environment | None = None) -> tuple[Finding, ...]:
 
 
 def problems(environment: Environment | None = None) -> tuple[Finding, ...]:
-    """What is missing or unsuitable."""
-    return tuple(finding for finding in findings(environment) if finding.state != "present")
+    """What is missing or unsuitable, and ought not to be."""
+    return tuple(finding for finding in findings(environment) if finding.trouble)
 
 
 def missing(environment: Environment | None = None) -> tuple[Finding, ...]:

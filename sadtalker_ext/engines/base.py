@@ -102,6 +102,18 @@ def load_picture(source: Any, options: Options, check: Check) -> Subject:
     )
 
 
+def enhancers() -> tuple[Need, ...]:
+    """What restores faces and enlarges pictures after any renderer."""
+    return (
+        Need(
+            "spandrel",
+            has_module("spandrel"),
+            "pip install spandrel (restores faces and enlarges pictures with your own weights)",
+            optional=True,
+        ),
+    )
+
+
 @dataclass(frozen=True)
 class Engine:
     """A named composition of motion generators and a renderer.

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..track import ARKIT, MotionTrack
-from .base import Check, Engine, Need, Report, face_finders, has_module, packages
+from .base import Check, Engine, Need, Report, enhancers, face_finders, has_module, packages
 
 if TYPE_CHECKING:
     from ..audio import Speech
@@ -32,7 +32,7 @@ def needs(models_dir: Path) -> tuple[Need, ...]:
         "pip install pocketsphinx (better lips: it recognises the sounds of speech)",
         optional=True,
     )
-    return (*packages(), phones, *face_finders())
+    return (*packages(), phones, *face_finders(), *enhancers())
 
 
 def motion(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..track import BFM, MotionTrack
-from .base import Check, Engine, Need, Report, face_finders, packages
+from .base import Check, Engine, Need, Report, enhancers, face_finders, packages
 
 if TYPE_CHECKING:
     from ..audio import Speech
@@ -43,6 +43,7 @@ def needs(models_dir: Path) -> tuple[Need, ...]:
         weights("mapping-109"),
         weights("mapping-229"),
         *face_finders(),
+        *enhancers(),
     )
 
 

@@ -22,7 +22,7 @@ UPDATED = (
     "SadTalker was updated while the WebUI was running. Reload the UI (Settings), or restart the WebUI, "
     "so that all of it is of one version."
 )
-MARKS = {"present": "✓", "missing": "✗", "unsuitable": "!"}
+MARKS = {"present": "✓", "missing": "✗", "unsuitable": "!", "extra": "○"}
 _BLOCK = "margin: 0 0 0.6em 0; overflow-wrap: anywhere;"
 _CODE = "display: block; margin-top: 0.2em; padding: 0.3em 0.5em; user-select: all; white-space: pre-wrap;"
 
@@ -34,7 +34,7 @@ def build(shell: Any) -> None:
     from . import compat
 
     found = requirements.findings()
-    stuck = any(each.state != "present" and each.requirement.essential for each in found)
+    stuck = any(each.trouble and each.requirement.essential for each in found)
     with compat.component(gr.Accordion, heading(found), open=stuck, elem_id="sadtalker_health") as panel:
         state = compat.component(gr.HTML, page(found), elem_id="sadtalker_health_state", label="State")
         with gr.Row():
@@ -108,7 +108,7 @@ def problem(error: Exception) -> str:
 
 def heading(found: tuple[Finding, ...], broken: Mapping[str, str] | None = None) -> str:
     """The folded panel's title, with the number of troubles inside."""
-    bad = sum(finding.state != "present" or finding.name in (broken or {}) for finding in found)
+    bad = sum(finding.trouble or finding.name in (broken or {}) for finding in found)
     count = bad + len(_notes())
     return f"Requirements: {count} to look at" if count else "Requirements"
 
@@ -116,12 +116,12 @@ def heading(found: tuple[Finding, ...], broken: Mapping[str, str] | None = None)
 def page(found: tuple[Finding, ...], broken: Mapping[str, str] | None = None, *, tried: bool = False) -> str:
     """HTML of the panel: troubles first. broken: by name, what went wrong when it was tried out."""
     broken = broken or {}
-    bad = [finding for finding in found if finding.state != "present" or finding.name in broken]
+    bad = [finding for finding in found if finding.trouble or finding.name in broken]
     good = [finding for finding in found if finding not in bad]
     if bad:
         head = f"{len(bad)} of {len(found)} requirements need attention."
     else:
-        head = "Everything works." if tried else "Everything that SadTalker uses is there."
+        head = "Everything works." if tried else "Everything that SadTalker needs is there."
     items = [_item(finding, broken.get(finding.name, "")) for finding in (*bad, *good)]
     return "\n".join([_paragraph(head), *_notes(), *items])
 
@@ -197,6 +197,12 @@ def _item(finding: Finding, broken: str) -> str:
     mark = MARKS["present" if well else "missing" if finding.state == "missing" else "unsuitable"]
     name = f"<b>{html.escape(finding.name)}</b> {html.escape(finding.version or '')}"
     text = f"{mark} {name} {html.escape(requirement.purpose)}"
+    if finding.state == "missing" and not finding.trouble:
+        remedy = finding.remedy()
+        text = f"{MARKS['extra']} {name} {html.escape(requirement.purpose)}: not installed, and not needed; "
+        text += f"without it {html.escape(requirement.without)}."
+        text += f" To add it:{_code(remedy)}" if remedy else ""
+        return f"<div style='{_BLOCK} opacity: 0.75;'>{text}</div>"
     if well:
         note = f" ({html.escape(finding.note)})" if finding.note else ""
         return f"<div style='{_BLOCK} opacity: 0.75;'>{text}{note}.</div>"

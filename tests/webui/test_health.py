@@ -44,10 +44,19 @@ def test_panel_names_troubles_first_with_the_line_that_mends_them():
 
 def test_panel_without_troubles_offers_no_lines():
     text = health.page((THERE,))
-    assert "Everything that SadTalker uses is there" in text
+    assert "Everything that SadTalker needs is there" in text
     assert health.heading((THERE,)) == "Requirements"
     assert health.heading((THERE, MISSING, WRONG)) == "Requirements: 2 to look at"
     assert "pip install" not in text
+
+
+def test_what_only_some_want_is_offered_and_is_no_trouble():
+    some = Requirement("spandrel", "spandrel", "restores faces", "they stay as they are", extra=True)
+    text = health.page((THERE, Finding(some, "missing", None, "", "spandrel")))
+    assert "Everything that SadTalker needs is there" in text
+    assert "not needed; without it they stay as they are" in text
+    assert "pip install spandrel" in text
+    assert health.heading((THERE, Finding(some, "missing", None, "", "spandrel"))) == "Requirements"
 
 
 def test_what_does_not_work_when_tried_is_shown():

@@ -51,6 +51,16 @@ def test_nothing_is_wanted_when_all_is_there():
     assert requirements.problems(environment({**HELD, **ADDED})) == ()
 
 
+def test_what_only_some_want_is_listed_and_never_added():
+    extras = {each.name for each in requirements.REQUIREMENTS if each.extra}
+    assert "spandrel" in extras
+    bare = environment({})
+    assert extras <= {each.name for each in requirements.findings(bare)}
+    assert not extras & {each.name for each in requirements.problems(bare)}
+    assert not extras & specs(bare)
+    assert "pip install spandrel" in finding(bare, "spandrel").remedy()
+
+
 def test_hosts_own_packages_are_never_added():
     wanted = specs(environment({}))
     assert not {"torch", "numpy", "Pillow", "safetensors", "kornia", "gradio", "fastapi"} & wanted
