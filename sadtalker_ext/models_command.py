@@ -65,7 +65,8 @@ def table(models_dir: Path) -> str:
             lines += _lines(found, width)
         if any(found.state != PRESENT for found in own):
             folder = home(own[0].checkpoint, models_dir)
-            lines += _wrapped(f"fetch: sadtalker models download NAME, or by hand into {folder}", width)
+            ways = "sadtalker models download NAME, or by hand" if own[0].checkpoint.urls else "by hand"
+            lines += _wrapped(f"fetch: {ways} into {folder}", width)
             for page in dict.fromkeys(found.checkpoint.page for found in own if found.state != PRESENT):
                 lines += _wrapped(f"from {page}", width, "    ")
         lines += _wrapped(f"licence: {own[0].checkpoint.licence}", width)
@@ -82,9 +83,16 @@ def engine_note(engine: str) -> str:
     """Whether this version can use the files of an engine, in a phrase."""
     if engine not in ENGINES:
         return "this version has no such engine yet; its files can be fetched and will be found later"
+    if models := pairs(engine):
+        return f"needs both stages of one face model, {' or '.join(models)}"
     if all(checkpoint.optional for checkpoint in CATALOG if checkpoint.engine == engine):
         return "needs no model; these are optional"
     return "needs these files"
+
+
+def pairs(engine: str) -> list[str]:
+    """What an engine's files come in pairs for, any one of which it needs; empty for other engines."""
+    return list(dict.fromkeys(c.pair for c in CATALOG if c.engine == engine and c.pair))
 
 
 def _lines(found: Status, width: int) -> list[str]:

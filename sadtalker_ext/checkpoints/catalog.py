@@ -17,6 +17,11 @@ _LICENCE = (
     "Apache-2.0, as its authors publish it; it builds on the Basel Face Model and parts of Wav2Lip, whose "
     "own terms allow research only: read them before commercial use"
 )
+CODETALKER_PAGE = "https://github.com/Doubiiu/CodeTalker"
+_CODETALKER_LICENCE = (
+    "MIT, as its authors publish the program; they state no separate terms for the weights, which were "
+    "trained on recordings (VOCASET, BIWI) for non-commercial research only: read those terms first"
+)
 _ALIGNMENT = "https://www.adrianbulat.com/downloads/python-fan/"
 _ALIGNMENT_LICENCE = (
     "the package face-alignment is BSD-3-Clause; its author states no separate terms for the weights"
@@ -32,7 +37,8 @@ class Checkpoint:
     where size is not known. sha256: as published, in hex, or its leading digits; "" when not known.
     urls: where it can be fetched without an account, best first. folder: `MODELS` or `TORCH_HUB`.
     optional: the engine runs without it. signature: some of its tensors with their shapes, by which it is
-    recognised. twin_tag: what the name has where tensors are equal.
+    recognised. twin_tag: what the name has where tensors are equal. subfolders: where else it may lie.
+    pair: of what it is one of two files; an engine with pairs needs both files of any one of them.
     """
 
     id: str
@@ -49,6 +55,8 @@ class Checkpoint:
     optional: bool = False
     signature: Mapping[str, tuple[int, ...]] = field(default_factory=lambda: MappingProxyType({}))
     twin_tag: str = ""
+    subfolders: tuple[str, ...] = ()
+    pair: str = ""
 
     @property
     def bytes_to_expect(self) -> int | None:
@@ -102,6 +110,25 @@ def _older(part: str, file: str, use: str, signature: Mapping[str, tuple[int, ..
     )
 
 
+def _codetalker(pair: str, corpus: str, stage: int, about: int, signature: Mapping) -> Checkpoint:
+    what = "the codes of motion and what they look like" if stage == 1 else "from speech to codes"
+    return Checkpoint(
+        id=f"{pair}-stage{stage}",
+        file=f"{pair}_stage{stage}.pth.tar",
+        engine="codetalker",
+        use=f"{what}, for {corpus}",
+        page=CODETALKER_PAGE,
+        licence=_CODETALKER_LICENCE,
+        about=about,
+        optional=True,
+        signature=MappingProxyType(signature),
+        subfolders=("codetalker", "VOCASET", "vocaset", "BIWI", "biwi"),
+        pair=pair,
+    )
+
+
+_FLAME, _SCANS = "heads of 5,023 vertices (FLAME)", "heads of 23,370 vertices (BIWI)"
+
 CATALOG: tuple[Checkpoint, ...] = (
     _sadtalker(
         "sadtalker-256",
@@ -148,6 +175,34 @@ CATALOG: tuple[Checkpoint, ...] = (
         "audio2pose", "auido2pose_00140-model.pth", "head motion", {"model.netG.decoder.classbias": (46, 64)}
     ),
     _older("recon", "epoch_20.pth", "reconstruction", {"net_recon.backbone.conv1.weight": (64, 3, 7, 7)}),
+    _codetalker(
+        "vocaset",
+        _FLAME,
+        1,
+        567_600_000,
+        {"encoder.vertice_mapping.0.weight": (1024, 15069), "quantize.embedding.weight": (256, 64)},
+    ),
+    _codetalker(
+        "vocaset",
+        _FLAME,
+        2,
+        751_700_000,
+        {"vertice_map.weight": (1024, 15069), "feat_map.weight": (1024, 1024)},
+    ),
+    _codetalker(
+        "biwi",
+        _SCANS,
+        1,
+        1_026_900_000,
+        {"encoder.vertice_mapping.0.weight": (1024, 70110), "quantize.embedding.weight": (256, 128)},
+    ),
+    _codetalker(
+        "biwi",
+        _SCANS,
+        2,
+        1_279_600_000,
+        {"vertice_map.weight": (1024, 70110), "feat_map.weight": (1024, 1024)},
+    ),
     Checkpoint(
         id="face-alignment-detector",
         file="s3fd-619a316812.pth",

@@ -21,15 +21,25 @@ def folders(checkpoint: Checkpoint, models_dir: Path) -> list[Path]:
     """Where the file is looked for, best place first; nothing is ever written into any but the first.
 
     After its home: the folder that the environment variable SADTALKER_CHECKPOINTS names, `checkpoints` in it,
-    and the folder `checkpoints` of each installed extension whose name holds "sadtalker".
+    and the folder `checkpoints` of each installed extension whose name holds "sadtalker"; then the
+    checkpoint's own subfolders of all these.
     """
-    places = [home(checkpoint, models_dir)]
-    if checkpoint.folder != TORCH_HUB:
-        places.append(models_dir / "checkpoints")
-        named = os.environ.get(VARIABLE)
-        if named:
-            places += [Path(named), Path(named) / "checkpoints"]
-        places += _extension_folders(models_dir)
+    if checkpoint.folder == TORCH_HUB:
+        return [torch_hub()]
+    found = bases(models_dir)
+    return _unique([*found, *(base / inner for base in found for inner in checkpoint.subfolders)])
+
+
+def bases(models_dir: Path) -> list[Path]:
+    """The folders for files of `MODELS`, best place first."""
+    places = [models_dir, models_dir / "checkpoints"]
+    named = os.environ.get(VARIABLE)
+    if named:
+        places += [Path(named), Path(named) / "checkpoints"]
+    return _unique([*places, *_extension_folders(models_dir)])
+
+
+def _unique(places: list[Path]) -> list[Path]:
     unique: dict[str, Path] = {}
     for place in places:
         unique.setdefault(os.path.normcase(os.path.abspath(place)), place)

@@ -16,6 +16,7 @@ from .places import folders, home
 HASH_CHUNK = 1 << 20  # bytes
 SUFFIXES = (".safetensors", ".pth", ".tar", ".pt", ".ckpt", ".bin", ".zip")
 LOOKED_AT = 200  # files of a folder whose contents are looked at for renamed checkpoints
+WRAPPERS = ("", "state_dict.")  # what a training program may put around its tensors
 PART = ".part"  # what the name of an unfinished download ends in
 
 Check = Callable[[], None]
@@ -92,7 +93,7 @@ def require(checkpoint: Checkpoint, models_dir: Path) -> Path:
 def fault(checkpoint: Checkpoint, path: Path) -> Fault | None:
     """Why this file is not that checkpoint; None when it is, as far as its headers tell."""
     try:
-        contents = _contents(path)
+        contents = contents_of(path)
     except OSError as error:
         return Fault(DAMAGED, f"cannot be read ({error.strerror or error})")
     except Fault as found:
@@ -152,7 +153,10 @@ def _judge(checkpoint: Checkpoint, path: Path, part: int, *, elsewhere: bool) ->
 
 
 def _matches(checkpoint: Checkpoint, contents: Contents) -> bool:
-    return all(contents.tensors.get(name) == shape for name, shape in checkpoint.signature.items())
+    return any(
+        all(contents.tensors.get(outer + name) == shape for name, shape in checkpoint.signature.items())
+        for outer in WRAPPERS
+    )
 
 
 def _renamed(checkpoint: Checkpoint, models_dir: Path) -> Path | None:
@@ -180,7 +184,8 @@ def _size(path: Path) -> int:
         return 0
 
 
-def _contents(path: Path) -> Contents:
+def contents_of(path: Path) -> Contents:
+    """What `read_contents` finds in a file, remembered as long as the file does not change."""
     stat = path.stat()
     found = _read(path, stat.st_size, stat.st_mtime_ns)
     if isinstance(found, Fault):

@@ -79,7 +79,7 @@ def download(
     if not allowed:
         raise WeightsError(f"{OFF}; {by_hand}.")
     if not checkpoint.urls:
-        raise WeightsError(f"{checkpoint.file} cannot be fetched without an account; {by_hand}.")
+        raise WeightsError(f"{checkpoint.file} has no address that a program could fetch it from; {by_hand}.")
     if there.state not in (MISSING, DAMAGED) and there.path == target:
         raise WeightsError(f"{there.note.rstrip('.')}; move it away first, then download again.")
     part = target.with_name(target.name + PART)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -96,7 +97,7 @@ def _read_ply(path: Path) -> tuple[np.ndarray, np.ndarray]:
     logging.getLogger("trimesh").setLevel(logging.CRITICAL)  # what it has to say is in the error
     try:
         with path.open("rb") as file:
-            loaded = trimesh.load(
+            loaded: Any = trimesh.load(
                 file, file_type="ply", process=False, fix_texture=False, skip_materials=True
             )
         vertices = np.asarray(loaded.vertices, dtype=np.float64).reshape(-1, 3)

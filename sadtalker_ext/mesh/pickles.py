@@ -59,7 +59,7 @@ def read_pickle(path: Path, *, size_limit: int = SIZE_LIMIT) -> Any:
 def _check_codes(data: bytes) -> None:
     """Refuse what cannot be read to its end, and a memo that would take more room than the file."""
     for code, argument, _ in pickletools.genops(data):
-        if code.name in _MEMO and int(argument) > len(data):
+        if code.name in _MEMO and (argument or 0) > len(data):
             raise ValueError("the memo is larger than the file")
 
 

@@ -25,7 +25,7 @@ from ..checkpoints import (
 )
 from ..checkpoints.transfer import CHECKING, OFF
 from ..engines import ENGINES
-from ..models_command import engines_in_order, megabytes
+from ..models_command import engines_in_order, megabytes, pairs
 from . import compat
 from .shell import Shell
 
@@ -103,6 +103,8 @@ def heading(engine: str) -> str:
             f"This version has no engine {engine} yet, so nothing reads these files today; "
             "those you have or fetch are found when it comes."
         )
+    elif models := pairs(engine):
+        note = f"The engine {engine} needs both stages of one face model: {' or '.join(models)}."
     elif all(checkpoint.optional for checkpoint in CATALOG if checkpoint.engine == engine):
         note = f"The engine {engine} runs without these; they are for what is said beside them."
     else:
