@@ -128,7 +128,7 @@ class Options:
         None,
         "path",
         "motion",
-        "video whose head motion is followed (looped if short)",
+        "video, or motion file of the same engine, whose head motion is followed (looped if short)",
         nullable=True,
         metavar="VIDEO",
     )
@@ -136,7 +136,7 @@ class Options:
         None,
         "path",
         "sadtalker",
-        "video whose whole face and head are followed (looped if short)",
+        "video, or motion file of this engine, whose whole face and head are followed (looped if short)",
         nullable=True,
         metavar="VIDEO",
     )
@@ -144,7 +144,7 @@ class Options:
         None,
         "path",
         "motion",
-        "video whose blinks are followed (looped if short)",
+        "video, or motion file of the engine instant, whose blinks are followed (looped if short)",
         nullable=True,
         metavar="VIDEO",
     )

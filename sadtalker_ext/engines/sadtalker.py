@@ -164,10 +164,17 @@ def _followed_blinks(options: Options, frames: int, check: Check) -> np.ndarray 
 
 
 def _followed_face(video: str, face: FaceRenderer, frames: int, check: Check) -> np.ndarray:
-    """(frames, 70) coefficients of the face in a video, played to and fro where it is short."""
+    """(frames, 70) coefficients of a face, played to and fro where they are few.
+
+    video: a video, or a motion file in the `bfm` space.
+    """
+    from ..motion import reference_track
     from ..motion.coefficients import looped
     from ..render.face3d.reference import video_coefficients
 
+    track = reference_track(video, BFM)
+    if track is not None:
+        return looped(track.resampled(FPS).data[:, : POSE.stop], frames)
     return looped(video_coefficients(video, face.networks.recon, frames, check), frames)
 
 

@@ -7,7 +7,7 @@ from .files import check_track_output, load_track, save_track
 from .head import generate_head, ramp
 from .lipsync import generate_lips
 from .recognition import forget
-from .reference import track_reference
+from .reference import reference_track, track_reference
 
 __all__ = [
     "check_track_output",
@@ -17,6 +17,7 @@ __all__ = [
     "generate_lips",
     "load_track",
     "ramp",
+    "reference_track",
     "save_track",
     "track_reference",
 ]

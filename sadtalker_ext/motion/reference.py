@@ -1,4 +1,4 @@
-"""Turns a reference video into head pose or blinks to follow, looped without a jump when it is short."""
+"""Turns a reference video, or a motion file, into head pose or blinks to follow, looped without a jump."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from ..audio.features import smooth
-from ..errors import OptionsError, VideoError
-from ..track import ARKIT, HEAD_POSE, MotionTrack
+from ..errors import OptionsError, TrackError, VideoError
+from ..track import ARKIT, HEAD_POSE, MotionSpace, MotionTrack
+from .files import SUFFIXES, load_track
 
 CHANNELS = ("pose", "blink")
 MOST_FPS = 30.0  # head and lids say no more at a higher rate
@@ -39,13 +40,21 @@ def track_reference(
 ) -> MotionTrack:
     """Head pose (degrees, relative to the video's median) and blinks (0..1) of the largest face in a video.
 
-    An `arkit` track at `fps` with only `channels` (of "pose", "blink") filled: as long as the video, or
+    video: a video, or a motion file in the `arkit` space, as the engine instant makes them. Returns an
+    `arkit` track at `fps` with only `channels` (of "pose", "blink") filled: as long as the video, or
     exactly `frames` rows, cut or looped with a cross-fade. Frames without a face are filled in from their
-    neighbours. check: called for every frame. Raises `VideoError`: unreadable, no video stream, no face.
+    neighbours. check: called for every frame. Raises `VideoError`: unreadable, no video stream, no face;
+    `TrackError`: a motion file that is unreadable, or in another space.
     """
     wanted = (channels,) if isinstance(channels, str) else tuple(channels)
     if not wanted or set(wanted) - set(CHANNELS):
         raise OptionsError(f"A reference video gives {' and '.join(CHANNELS)}, not {', '.join(wanted)}.")
+    given = reference_track(video, ARKIT)
+    if given is not None:
+        kept = MotionTrack.rest(len(given), given.fps).with_channels(given, wanted)
+        made_by = {"reference": Path(video).name, "channels": list(wanted)}
+        track = MotionTrack(ARKIT, given.fps, kept.data, made_by).resampled(fps)
+        return track if frames is None else loop(track, frames)
     seconds = None if frames is None else frames / fps
     rate, seen, poses, apertures = _observe(Path(video), seconds, check)
     where, rows = np.flatnonzero(seen), np.arange(len(seen))
@@ -61,6 +70,19 @@ def track_reference(
     track = MotionTrack(ARKIT, rate, np.zeros((len(seen), ARKIT.dim), np.float32), provenance)
     track = track.with_columns(columns).resampled(fps)
     return track if frames is None else loop(track, frames)
+
+
+def reference_track(path: str | os.PathLike[str], space: MotionSpace) -> MotionTrack | None:
+    """The motion in a file, which must be in this space; None where the file is none: then it is a video."""
+    if Path(path).suffix.lower() not in SUFFIXES:
+        return None
+    track = load_track(path)
+    if track.space != space:
+        raise TrackError(
+            f"{Path(path).name} holds motion in the {track.space.name} space, and what is asked of it can be "
+            f"taken from the {space.name} space alone; give a video, or the motion of another engine."
+        )
+    return track
 
 
 def loop(track: MotionTrack, frames: int, crossfade_s: float = CROSSFADE_S) -> MotionTrack:

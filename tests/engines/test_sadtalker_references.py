@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 from sadtalker_ext import Options, animate, make_motion, render_track
-from sadtalker_ext.errors import VideoError
+from sadtalker_ext.errors import TrackError, VideoError
+from sadtalker_ext.motion import save_track
 from sadtalker_ext.motion.coefficients import looped
 from sadtalker_ext.render.face3d.reference import video_coefficients
-from sadtalker_ext.track import ARKIT, MotionTrack
+from sadtalker_ext.track import ARKIT, BFM, MotionTrack
 from sadtalker_ext.video import VideoWriter
 
 pytest.importorskip("mediapipe")
@@ -99,6 +100,41 @@ def test_a_face_is_followed_into_a_video(
     assert result.frames == 5
     assert result.metadata["options"]["ref_face"] == "acted.mp4"
     assert result.metadata["motion"]["lips"] == "followed from acted.mp4"
+
+
+def test_motion_files_are_followed_as_videos_are(moved: Any, voice: Any, tmp_path: Path) -> None:
+    """The engine instant's blinks, and another run's head, under these lips."""
+    from tiny_sadtalker import tiny_states
+
+    blink = np.zeros(FRAMES, np.float32)
+    blink[3:5] = 0.8
+    track = MotionTrack.rest(FRAMES, 25.0, ARKIT).with_columns(
+        {"eyeBlinkLeft": blink, "eyeBlinkRight": blink}
+    )
+    blinks = str(save_track(track, tmp_path / "blinks.npz"))
+    head = str(save_track(moved(pose_style=9, seed=5), tmp_path / "head.npz"))
+    plain = moved(blink_rate=0)
+    mixed = moved(ref_blink=blinks, ref_pose=head)
+    towards = tiny_states()["expnet"]["mapping1.weight"][:, -1].numpy()
+    once = FRAMES // 2  # then it fades into its start
+    apart = mixed.data[:once, :64] - plain.data[:once, :64]
+    assert apart == pytest.approx(np.outer(blink[:once], towards), abs=1e-4)
+    other = moved(pose_style=9, seed=5).data[:, POSE]
+    assert mixed.data[:, POSE] == pytest.approx(plain.data[:, POSE] + other - other[:1], abs=1e-4)
+    whole = moved(ref_face=head)
+    assert whole.data[:, :64] == pytest.approx(moved(pose_style=9, seed=5).data[:, :64], abs=1e-4)
+    assert mixed.provenance["pose"] == "followed from head.npz"
+
+
+@pytest.mark.parametrize("knob", ["ref_pose", "ref_face", "ref_blink"])
+def test_motion_of_another_kind_is_refused(knob: str, moved: Any, tmp_path: Path) -> None:
+    space = BFM if knob == "ref_blink" else ARKIT
+    path = save_track(MotionTrack.rest(4, 25.0, space), tmp_path / "track.npz")
+    with pytest.raises(TrackError, match=space.name):
+        moved(**{knob: str(path)})
+    path.write_bytes(b"PK nothing")
+    with pytest.raises(TrackError, match="damaged"):
+        moved(**{knob: str(path)})
 
 
 @pytest.mark.parametrize("knob", ["ref_pose", "ref_face", "ref_blink"])

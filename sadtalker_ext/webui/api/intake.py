@@ -68,6 +68,7 @@ def read_order(body: Body, folder: Path, shell: Shell, limits: Limits) -> Order:
     if "track" in files:
         files["track"] = _with_suffix(files["track"])
         track = read_track(files["track"], limits)
+    _check_followed(files, limits)
     options = _read_options(values, files, shell, track)
     _check_sources(values, files, options, limits)
     if "picture" not in files:
@@ -146,6 +147,15 @@ def _read_options(
     if options.detector == "face-alignment" and not shell.settings().downloads:
         raise OptionsError("The detector face-alignment may need a download, which is switched off here.")
     return options
+
+
+def _check_followed(files: Mapping[str, Path], limits: Limits) -> None:
+    """Refuse motion files among what is to be followed that cannot be used; videos are looked at later."""
+    from ...motion.files import SUFFIXES
+
+    for name in VIDEO_KNOBS:
+        if name in files and files[name].suffix in SUFFIXES:
+            read_track(files[name], limits)
 
 
 def _check_sources(
