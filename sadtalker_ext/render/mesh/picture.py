@@ -1,0 +1,101 @@
+"""Turns a mesh's vertices into one shaded, smooth-edged picture of it."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .camera import Camera
+from .lighting import Screen, background, light_table, table_place
+from .raster import ROWS, Samples, Triangles
+from .surface import Closed, Normals, faces_viewer, light_reaching
+
+BAND_PX = 1 << 15  # pixels that are drawn at once: what keeps memory small, and in the processor's cache
+POCKET = (0.028, 0.012, 0.010)  # linear light of what is behind an opening
+ATTRIBUTES = 6  # of a vertex: the normal's x and y, red, green, blue, shine
+BACK_LIGHT = 0.10  # share of the light on back sides, which are the inside of a head
+BACK_SIDE = np.float32([-1, -1, BACK_LIGHT, BACK_LIGHT, BACK_LIGHT, 0])[:, None]  # turns attributes around
+CLAY = (0.58, 0.50, 0.44)  # linear colour of a mesh that has none
+CLAY_SHINE = 0.55
+
+
+class Picture:
+    """Draws one mesh as it moves; all that depends on the mesh at rest is computed once.
+
+    size: width and height in px.
+    """
+
+    def __init__(
+        self,
+        vertices: np.ndarray,
+        faces: np.ndarray,
+        size: tuple[int, int],
+        *,
+        colours: np.ndarray | None = None,
+        shine: np.ndarray | None = None,
+    ) -> None:
+        """vertices: (V, 3) at rest, y up, z towards the viewer. faces: (F, 3). colours: linear (V, 3) in 0..1.
+        shine: (V,) 0..1, how much of the highlights a surface shows."""
+        width, height = self.size = size
+        vertices, faces = np.asarray(vertices, np.float32), np.asarray(faces, np.intp)
+        if not faces_viewer(vertices, faces):
+            faces = np.ascontiguousarray(faces[:, ::-1])
+        self._closed = Closed.of(vertices, faces)
+        self._corners = np.ascontiguousarray(self._closed.faces.T)
+        self._camera = Camera.before(vertices, size, bust=self._closed.open_below)
+        self._normals = Normals(vertices, faces)
+        light = light_reaching(vertices, faces, self._normals.of(vertices))
+        base = np.broadcast_to(np.float32(CLAY), vertices.shape) if colours is None else colours
+        gloss = np.full(len(vertices), CLAY_SHINE, np.float32) if shine is None else shine
+        pockets = np.tile(np.float32([*POCKET, 0]), (self._closed.added, 1))
+        material = np.column_stack([base * light[:, None], gloss * light]).astype(np.float32)
+        self._material = np.ascontiguousarray(np.concatenate([material, pockets]).T)
+        self._table = light_table()
+        self._background = background(width, height)
+        self._screen = Screen(width, height)
+        self._band = min(height, max(1, BAND_PX // width))
+        self._samples = Samples(width, self._band)
+
+    def draw(self, vertices: np.ndarray) -> np.ndarray:
+        """uint8 (H, W, 3) sRGB of the mesh with its vertices at (V, 3)."""
+        width, height = self.size
+        whole = self._closed.moved(np.asarray(vertices, np.float32))
+        normals = np.zeros_like(whole)
+        normals[:, 2] = 1
+        normals[: len(vertices)] = self._normals.of(vertices)
+        triangles = Triangles.of(self._camera.project(whole), self._corners)
+        corner = np.empty((3, ATTRIBUTES, self._corners.shape[1]), np.float32)
+        for number, values in enumerate((normals[:, 0], normals[:, 1], *self._material)):
+            corner[:, number] = values.take(self._corners)
+        corner[..., triangles.area > 0] *= BACK_SIDE
+        frame = np.empty((height, width, 3), np.uint8)
+        for top in range(0, height, self._band):
+            frame[top : top + self._band] = self._draw_band(triangles, corner, top)
+        return frame
+
+    def _draw_band(self, triangles: Triangles, corner: np.ndarray, top: int) -> np.ndarray:
+        rows = min(self._band, self.size[1] - top)
+        part = self._background[top : top + rows]
+        here = triangles.drawn & (triangles.y.max(0) > top) & (triangles.y.min(0) < top + rows)
+        which = np.flatnonzero(here)
+        if len(which) == 0:
+            return self._screen.encode(part, top)
+        shifted = triangles.chosen(which, top)
+        hits = self._samples.seen(shifted)
+        x, y, *colour, shine = hits.values(shifted, corner.take(which, 2))
+        place = table_place(x, y)
+        glow = shine * self._table[3].take(place)
+        samples = self._samples
+        covered = np.zeros(samples.stride * samples.height_rows, np.float32)
+        covered[hits.sample] = 1
+        left = 1 - self._mean(covered, rows)
+        light = np.empty((rows, self.size[0], 3), np.float32)
+        for number in range(3):
+            covered[hits.sample] = colour[number] * self._table[number].take(place) + glow
+            light[..., number] = self._mean(covered, rows) + part[..., number] * left
+        return self._screen.encode(light, top)
+
+    def _mean(self, values: np.ndarray, rows: int) -> np.ndarray:
+        """(rows, W): the mean over each pixel's samples."""
+        rows_of = values.reshape(-1, ROWS, self._samples.stride)
+        total = sum(rows_of[:rows, number, : self.size[0]] for number in range(ROWS))
+        return np.asarray(total) * np.float32(1 / ROWS)
