@@ -159,6 +159,15 @@ def build_parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--overwrite", action="store_true", help="replace the contact sheet if it exists")
     evaluate.add_argument("--json", action="store_true", help="print JSON instead of a table")
 
+    from . import evaluate_mesh_command
+
+    evaluate_mesh = command(
+        "evaluate-mesh",
+        evaluate_mesh_command.run,
+        "measure a predicted motion of a mesh against the true one",
+    )
+    evaluate_mesh_command.add_arguments(evaluate_mesh)
+
     engines = command("engines", _engines, "list engines: what is ready, what is missing and how to get it")
     engines.add_argument("--json", action="store_true", help="print JSON instead of text")
     add_models_dir(engines)

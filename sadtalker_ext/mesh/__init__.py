@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from .template import Template, is_mesh_file, load_template, subjects
+from .template import Template, is_mesh_file, load_template, load_templates
 
-__all__ = ["Template", "is_mesh_file", "load_template", "subjects"]
+__all__ = ["Template", "is_mesh_file", "load_template", "load_templates"]

@@ -70,9 +70,17 @@ def load_template(
     return Template(name, _checked_vertices(vertices, path), triangles, str(path))
 
 
-def subjects(path: str | Path) -> tuple[str, ...]:
-    """The names in a templates.pkl, in alphabetical order; `MeshError` where it is none."""
-    return tuple(sorted(_collection(Path(path))))
+def load_templates(path: str | Path) -> dict[str, Template]:
+    """All the faces of a templates.pkl by their subjects, in alphabetical order, without triangles.
+
+    Raises `MeshError` where the file is no such collection.
+    """
+    path = Path(path)
+    found = _collection(path)
+    return {
+        name: Template(name, _checked_vertices(_rows(found[name], name, path), path), None, str(path))
+        for name in sorted(found)
+    }
 
 
 def _collection(path: Path) -> dict[str, np.ndarray]:
@@ -90,12 +98,15 @@ def _from_pickle(path: Path, subject: str | None) -> tuple[str, np.ndarray]:
     name = min(found) if subject is None else subject
     if name not in found:
         raise MeshError(f"{path} has no subject {name!r}; it has {', '.join(sorted(found))}.")
-    vertices = found[name]
+    return name, _rows(found[name], name, path)
+
+
+def _rows(vertices: np.ndarray, name: str, path: Path) -> np.ndarray:
     if vertices.ndim == 1 and vertices.size % 3 == 0:
         vertices = vertices.reshape(-1, 3)
     if vertices.ndim != 2 or vertices.shape[1] != 3:
         raise MeshError(f"{name} in {path} is no list of vertices: its shape is {vertices.shape}.")
-    return name, vertices
+    return vertices
 
 
 def _checked_vertices(vertices: np.ndarray, path: Path) -> np.ndarray:
