@@ -95,15 +95,19 @@ class _Found:
 
 
 def available(models_dir: Path) -> tuple[str, ...]:
+    """The names of `stages`."""
+    return tuple(stages(models_dir))
+
+
+def stages(models_dir: Path) -> dict[str, tuple[Stage, Stage]]:
     """The face models of which both stages are there and fit: `vocaset`, `biwi`, then those of one's own.
 
     Reads headers only. A model has its name from its files, NAME_stage1 and NAME_stage2, or from the folder
     they are in; files with other names are known by their topology.
     """
     pairs = {name: found.best for name, found in _search(models_dir).items()}
-    usable = [name for name, best in pairs.items() if best is not None and not _misfit(*best)]
-    own = sorted(name for name in usable if name not in _PUBLISHED)
-    return (*(name for name in _PUBLISHED if name in usable), *own)
+    order = sorted(pairs, key=lambda name: (name not in _PUBLISHED, name != _PUBLISHED[0], name))
+    return {name: best for name in order if (best := pairs[name]) is not None and not _misfit(*best)}
 
 
 def problems(models_dir: Path) -> tuple[str, ...]:
