@@ -74,23 +74,33 @@ def sampled(articulation: Articulation, *, fps: float, frames: int) -> np.ndarra
     none falls between two frames, down to about 12 frames a second.
     """
     times = (np.arange(frames) + 0.5) / fps + LEAD_S
-    blur = max(MOVEMENT_S, 0.3 / fps) * RATE
+    blur_s, shortest_s = max(MOVEMENT_S, 0.3 / fps), min(HELD_FRAMES / fps, HELD_LONGEST_S)
+    columns = columns_at(articulation, times, blur_s=blur_s, shortest_s=shortest_s)
+    return MotionTrack.rest(frames, fps).with_columns(columns).data
+
+
+def columns_at(
+    articulation: Articulation, times: np.ndarray, *, blur_s: float, shortest_s: float
+) -> dict[str, np.ndarray]:
+    """ARKit lip columns, each (T,), of an articulation at `times`, ascending seconds (T,).
+
+    blur_s: smoothing of everything but closures. shortest_s: closures are held at least this long.
+    """
     rows = np.arange(len(articulation.gap)) / RATE
 
     def track(values: np.ndarray) -> np.ndarray:
-        return np.interp(times, rows, smooth(np.asarray(values, np.float64), blur), right=0.0)
+        return np.interp(times, rows, smooth(np.asarray(values, np.float64), blur_s * RATE), right=0.0)
 
-    columns = lips.from_articulators(
+    return lips.from_articulators(
         gap=track(articulation.gap),
         jaw=track(articulation.jaw),
         width=track(articulation.width),
         rounding=track(articulation.rounding),
-        closure=_closed(articulation.closures, times, min(HELD_FRAMES / fps, HELD_LONGEST_S)),
+        closure=_closed(articulation.closures, times, shortest_s),
         labiodental=track(articulation.labiodental),
         teeth=track(articulation.teeth),
         tongue=track(articulation.tongue),
     )
-    return MotionTrack.rest(frames, fps).with_columns(columns).data
 
 
 def _closed(closures: Sequence[Closure], times: np.ndarray, shortest: float) -> np.ndarray:
