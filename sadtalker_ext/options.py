@@ -237,12 +237,13 @@ class Options:
         nullable=True,
         metavar="NAME",
     )
-    face_model: str = _knob(
-        "auto",
-        "choice",
+    face_model: str | None = _knob(
+        None,
+        "text",
         "codetalker",
-        "which pair of networks; auto takes the one that fits the mesh",
-        choices=("auto", "vocaset", "biwi", "own"),
+        "which pair of networks: vocaset, biwi or the name of your own (default: one that fits the mesh)",
+        nullable=True,
+        metavar="NAME",
     )
     manner: int = _knob(
         0,

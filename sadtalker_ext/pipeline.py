@@ -150,12 +150,10 @@ def release() -> None:
 
     _renderers.clear()
     forget()
-    networks = sys.modules.get(f"{__package__}.render.face3d.networks")
-    if networks is not None:
-        networks.release()
-    enhancers = sys.modules.get(f"{__package__}.enhance.choice")
-    if enhancers is not None:
-        enhancers.release()
+    for room in ("render.face3d.networks", "enhance.choice", "motion.code_networks"):
+        loaded = sys.modules.get(f"{__package__}.{room}")
+        if loaded is not None:
+            loaded.release()
 
 
 # Prepared portraits, most recently used last; the key holds everything that shaped them.

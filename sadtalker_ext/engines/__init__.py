@@ -10,13 +10,16 @@ from ..errors import EngineError
 from ..host import StandaloneHost
 from ..track import MotionSpace
 from .base import Engine, Need, Subject
+from .codetalker import CODETALKER
 from .instant import INSTANT
 from .sadtalker import SADTALKER
 
 __all__ = ["ENGINES", "Engine", "Need", "Subject", "choose_engine", "ready_engines"]
 
 # Best first: `auto` takes the first that is ready.
-ENGINES: Mapping[str, Engine] = MappingProxyType({engine.name: engine for engine in (SADTALKER, INSTANT)})
+ENGINES: Mapping[str, Engine] = MappingProxyType(
+    {engine.name: engine for engine in (SADTALKER, INSTANT, CODETALKER)}
+)
 
 
 def ready_engines(models_dir: Path | None = None) -> Iterator[Engine]:

@@ -67,7 +67,15 @@ def motion(
         )
     if options.idle is None:
         track = generators.generate_lips(
-            speech, fps=fps, frames=frames, method=options.lips, check=check, progress=report
+            speech,
+            fps=fps,
+            frames=frames,
+            method=options.lips,
+            manner=options.manner,
+            mix=options.manner_mix,
+            share=options.manner_share,
+            check=check,
+            progress=report,
         )
     else:
         track = MotionTrack.rest(frames, fps)
@@ -114,7 +122,7 @@ INSTANT = Engine(
     summary="warps the picture itself; no download, real time on a CPU, photos and drawings alike",
     space=ARKIT,
     composition={
-        "lips": "recognised phones or VisemeNet, mixed with signal processing",
+        "lips": "recognised phones or VisemeNet, mixed with signal processing; or a prior over codes",
         "pose": "procedural, follows the prosody",
         "eyes": "procedural blinks, gaze and brows",
         "render": "mesh warp of the picture",

@@ -22,7 +22,7 @@ from typing import Any
 from modules import scripts
 
 from ..errors import OptionsError, SadTalkerError
-from ..options import Options, knobs
+from ..options import Options
 from ..presets import PRESETS, with_preset
 
 log = logging.getLogger(__name__)
@@ -84,11 +84,12 @@ class AfterGeneration(scripts.Script):
         """The controls, in the order of `Wish`."""
         import gradio as gr
 
+        from ..engines import ENGINES
         from . import compat, the_shell
 
         page = getattr(self, "parent", None) or ("img2img" if is_img2img else "txt2img")
         name = f"sadtalker_after_{page}"
-        engines = list(next(knob.choices for knob in knobs() if knob.name == "engine"))
+        engines = ["auto", *(name for name, engine in ENGINES.items() if not engine.animates_meshes)]
         with _accordion(name) as enabled:
             compat.component(
                 gr.HTML,

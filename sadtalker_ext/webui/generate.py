@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..engines import ENGINES
 from ..errors import Cancelled, OptionsError, SadTalkerError, TrackError
 from ..host import CancelToken, Progress, ProgressCallback
 from ..options import DRAWING_KNOBS, Options, knobs
@@ -64,9 +65,10 @@ class Form:
         *given, engine, suffix = values
         chosen = knob_panel.read(self.knobs, given[knobs_from:])
         speech_values = given[heard_from:knobs_from]
-        portrait, heard, problems = None, None, []
+        portrait, heard, problems = portrait_panel.PortraitChoice(None, {}), None, []
         try:
-            portrait = portrait_panel.read(given[:heard_from])
+            if not animates_meshes(engine, track):
+                portrait = portrait_panel.read(given[:heard_from])
         except SadTalkerError as error:
             problems.append(error)
         try:
@@ -74,7 +76,7 @@ class Form:
         except SadTalkerError as error:
             if track is None:
                 problems.append(error)
-        if portrait is None or problems:
+        if problems:
             raise SadTalkerError(" ".join(map(str, problems)))
         settings = {**chosen, **portrait.options, "engine": engine or "auto"}
         if track is not None:
@@ -90,6 +92,14 @@ class Form:
             track=track,
             suffix=f".{suffix}",
         )
+
+
+def animates_meshes(engine: str | None, track: MotionTrack | None) -> bool:
+    """Whether no picture is wanted: by the engine that was chosen, or by `auto` for a motion of vertices."""
+    chosen = ENGINES.get(engine or "auto")
+    if chosen is not None:
+        return chosen.animates_meshes
+    return track is not None and track.space.vertices > 0
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import gradio as gr
 
 from ..errors import OptionsError
 from ..knob import Knob, shown
-from ..options import Options, knobs
+from ..options import VIDEO_KNOBS, Options, knobs
 from ..presets import PRESETS
 from . import compat
 
@@ -71,7 +71,7 @@ SLIDER_FLOAT_SPAN = 100.0
 FINE_SPAN = 5.0  # up to here a slider moves in small steps
 FINE_STEP, COARSE_STEP = 0.05, 1.0
 ANY_SEED = -1  # as hosts write it: another one for every video
-FOLLOWED_TYPES = ("video", ".npz", ".csv")  # what can be followed
+FOLLOWED_TYPES, MESH_TYPES = ("video", ".npz", ".csv"), (".ply", ".obj", ".pkl")
 NUMBERS = re.compile(r"[\s,;]+")
 EMPTY_NOTE = re.compile(r"\s*\(default: ([^)]*)\)")
 FLAG = re.compile(r"--([a-z][a-z-]*)(?: SECONDS)?")
@@ -181,7 +181,8 @@ def info(knob: Knob) -> str | None:
 def _component(knob: Knob) -> Any:
     settings: dict[str, Any] = {"label": title(knob), "elem_id": f"sadtalker_knob_{knob.name}"}
     if knob.kind == "path":
-        return compat.file(**settings, file_types=FOLLOWED_TYPES, elem_classes=["sadtalker-small-file"])
+        types = FOLLOWED_TYPES if knob.name in VIDEO_KNOBS else MESH_TYPES
+        return compat.file(**settings, file_types=types, elem_classes=["sadtalker-small-file"])
     settings.update(info=info(knob), value=to_widget(knob, knob.default))
     if knob.kind == "bool":
         return compat.component(gr.Checkbox, **settings)

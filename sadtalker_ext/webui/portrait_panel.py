@@ -37,9 +37,9 @@ class PortraitPanel:
 
 @dataclass(frozen=True, eq=False)
 class PortraitChoice:
-    """The picture, and the `Options` that say which of its faces is to speak."""
+    """The picture, and the `Options` that say which of its faces is to speak; None where none is wanted."""
 
-    picture: Image.Image
+    picture: Image.Image | None
     options: dict[str, Any]
 
 

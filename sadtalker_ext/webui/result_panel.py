@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from ..track import MotionTrack
 
 VIDEO_HEIGHT = 480  # px on the page
+TRACK_BYTES = 256 * 2**20  # of a motion that is offered as a file
 CSV_FRAMES = 30_000  # 20 minutes; a longer motion is given as .npz alone, which is written at once
 TRACK_TYPES = (".npz", ".csv")
 PLAYABLE = (".mp4", ".webm")
@@ -220,13 +221,16 @@ def unchanged(panel: ResultPanel) -> list[Any]:
 
 
 def track_files(finished: Finished, folder: Path) -> list[Path]:
-    """The motion as .npz and, where that is possible, as .csv, named after the video, in `folder`.
+    """The motion as .npz and, where that is possible, as .csv, named after the video, in `folder`; none of a
+    very long one of a mesh.
 
     Raises `OutputError` where they cannot be written.
     """
     from ..motion import save_track
     from ..track import ARKIT
 
+    if finished.track.data.nbytes > TRACK_BYTES:
+        return []
     made = [save_track(finished.track, folder / f"{finished.path.stem}.npz")]
     if finished.track.space == ARKIT and len(finished.track) <= CSV_FRAMES:
         made.append(save_track(finished.track, folder / f"{finished.path.stem}.csv"))

@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 class Request:
     """What is to be made.
 
-    picture: a file or a PIL image. speech: a recording; or text: spoken by `voice` (see `audio.say`); or
-    neither, with `options.idle`. track: this motion is rendered instead of a new one. output: where to; None
-    is the shell's folder for results. suffix: the kind of file there.
+    picture: a file, a PIL image, or None where a mesh is animated. speech: a recording; or text: spoken by
+    `voice` (see `audio.say`); or neither, with `options.idle`. track: this motion is rendered instead of a
+    new one. output: where to; None is the shell's folder for results. suffix: the kind of file there.
     """
 
-    picture: Path | Image.Image
+    picture: Path | Image.Image | None
     options: Options
     speech: Path | None = None
     text: str | None = None

@@ -8,7 +8,7 @@ from typing import Any
 
 import gradio as gr
 
-from ..engines import ENGINES, ready_engines
+from ..engines import ENGINES, Engine, ready_engines
 from ..options import Options, knobs
 from ..video import FORMATS
 from . import compat, generate, knob_panel, portrait_panel, read_back, result_panel, speech_panel
@@ -67,7 +67,7 @@ def build_tab(shell: Shell) -> gr.Blocks:
         result_panel.connect(shell, results, message)
         read_back.connect(settings, panel, speech, manner=manner, engine=engine, file_format=file_format)
         _connect_runs(shell, form, results, start, stop, latest, task, message)
-        compat.on_load(blocks, lambda: compat.update(info=engine_states(shell)), [], [engine])
+        compat.on_load(blocks, lambda: _engines_now(shell), [], [engine])
 
     blocks.sadtalker_image = portrait.image
     blocks.sadtalker_last_frame_button = results.last_frame
@@ -86,11 +86,11 @@ def _part(module: str, shell: Shell) -> None:
 
 
 def _engine(shell: Shell) -> Any:
-    names = next(knob.choices for knob in knobs() if knob.name == "engine")
+    names = engines_on_offer(shell)
     wanted = shell.settings().engine
     return compat.component(
         gr.Dropdown,
-        choices=list(names),
+        choices=names,
         value=wanted if wanted in names else Options().engine,
         label="Engine",
         info=engine_states(shell),
@@ -98,12 +98,26 @@ def _engine(shell: Shell) -> Any:
     )
 
 
+def _engines_now(shell: Shell) -> Any:
+    return compat.update(info=engine_states(shell), choices=engines_on_offer(shell))
+
+
+def engines_on_offer(shell: Shell) -> list[str]:
+    """The choices of engines: those for meshes appear when their files are there."""
+    names = next(knob.choices for knob in knobs() if knob.name == "engine")
+    return [name for name in names if name not in ENGINES or _offered(ENGINES[name], shell)]
+
+
+def _offered(engine: Engine, shell: Shell) -> bool:
+    return not engine.animates_meshes or not engine.missing(shell.host.models_dir())
+
+
 def engine_states(shell: Shell) -> str:
     """Which engines are ready, which one `auto` takes, and what the others miss."""
     folder = shell.host.models_dir()
-    best = next(ready_engines(folder), None)
+    best = next((engine for engine in ready_engines(folder) if not engine.animates_meshes), None)
     states = [f"auto takes {best.name}"] if best is not None else []
-    for engine in ENGINES.values():
+    for engine in (engine for engine in ENGINES.values() if _offered(engine, shell)):
         missing = ", ".join(need.name for need in engine.missing(folder))
         if missing:
             states.append(f"{engine.name} still needs {missing}")

@@ -11,9 +11,9 @@ from types import MappingProxyType
 from typing import Any
 
 from ...engines import choose_engine
-from ...errors import AudioError, OptionsError, PictureError, SadTalkerError, TrackError
+from ...errors import AudioError, MeshError, OptionsError, PictureError, SadTalkerError, TrackError
 from ...host import CancelToken, ProgressCallback
-from ...options import VIDEO_KNOBS, Options, knobs
+from ...options import FILE_KNOBS, VIDEO_KNOBS, Options, knobs
 from ...pipeline import Result
 from ...presets import PRESETS
 from ...track import MotionTrack
@@ -22,7 +22,7 @@ from ..shell import Shell
 from .body import Body
 from .limits import Limits
 
-FILE_FIELDS = ("picture", "speech", *VIDEO_KNOBS, "track")
+FILE_FIELDS = ("picture", "speech", *FILE_KNOBS, "track")
 VALUE_FIELDS = ("text", "voice", "idle", "options", "preset", "format")
 FORMATS: Mapping[str, str] = MappingProxyType({"mp4": "video/mp4", "webm": "video/webm", "gif": "image/gif"})
 # Knobs that name files of the machine that serves, or that have no meaning there.
@@ -37,11 +37,12 @@ VIDEO_STEM = "video"
 class Order:
     """A checked request; all files lie in `folder`, which belongs to the job.
 
-    format: a key of `FORMATS`. At most one of speech and text is given; with a track neither need be.
+    picture: None where a mesh is animated. format: a key of `FORMATS`. At most one of speech and text is
+    given; with a track neither need be.
     """
 
     folder: Path
-    picture: Path
+    picture: Path | None
     options: Options
     format: str
     speech: Path | None = None
@@ -68,18 +69,25 @@ def read_order(body: Body, folder: Path, shell: Shell, limits: Limits) -> Order:
     if "track" in files:
         files["track"] = _with_suffix(files["track"])
         track = read_track(files["track"], limits)
+    if "template" in files:
+        files["template"] = _mesh_file(files["template"])
     _check_followed(files, limits)
     options = _read_options(values, files, shell, track)
     _check_sources(values, files, options, limits)
-    if "picture" not in files:
+    space = None if track is None else track.space
+    engine = choose_engine(options.engine, shell.host.models_dir(), space)
+    if engine.animates_meshes:
+        if "picture" in files:
+            raise PictureError(f"The engine {engine.name} animates meshes; leave picture out.")
+    elif "picture" not in files:
         raise PictureError("No picture was sent; give it as a file of a form, or in base64.")
-    check_picture(files["picture"], limits)
-    choose_engine(options.engine, shell.host.models_dir())
+    else:
+        check_picture(files["picture"], limits)
     if values.get("text") is not None:
         check_voice(values["text"], values.get("voice"), shell, limits)
     return Order(
         folder,
-        files["picture"],
+        files.get("picture"),
         options,
         kind,
         files.get("speech"),
@@ -119,7 +127,7 @@ def _read_options(
             raise OptionsError(
                 "overwrite is no option of a job; leave it out."
                 if name == "overwrite"
-                else f"{name} cannot be a path; send the video itself as the field {name} beside picture."
+                else f"{name} cannot be a path; send the file itself as the field {name} beside picture."
             )
     unknown = sorted(set(given) - set(open_knobs()))
     if unknown:
@@ -140,7 +148,7 @@ def _read_options(
         if given.get("idle") is not None:
             raise OptionsError("Give idle once: beside picture, or among the options.")
         chosen["idle"] = values["idle"]
-    for name in VIDEO_KNOBS:
+    for name in FILE_KNOBS:
         if name in files:
             chosen[name] = str(files[name])
     options = Options.from_dict(chosen)
@@ -177,6 +185,16 @@ def _check_sources(
         raise AudioError(f"idle must be at most {limits.seconds:g} seconds here.")
     if values.get("voice") is not None and values.get("text") is None:
         raise AudioError("A voice was given without a text to speak.")
+
+
+def _mesh_file(path: Path) -> Path:
+    """The mesh that was sent, named after its kind; pickles are not taken from strangers."""
+    start = path.read_bytes()[:4096].lstrip()
+    if start.startswith(b"ply"):
+        return path.replace(path.with_suffix(".ply"))
+    if b"\0" in start or not any(line.startswith((b"v ", b"#", b"o ")) for line in start.splitlines()):
+        raise MeshError("The template cannot be read; send the content of a .ply or .obj file.")
+    return path.replace(path.with_suffix(".obj"))
 
 
 def check_picture(path: Path, limits: Limits) -> None:

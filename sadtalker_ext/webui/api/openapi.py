@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
-from ...options import VIDEO_KNOBS
+from ...options import FILE_KNOBS
 from .intake import FORMATS
 
 ERROR = {
@@ -105,6 +105,7 @@ _JOB_BODY: Mapping[str, Mapping[str, Any]] = {
     "ref_pose": _file("video, or motion file of the same engine, whose head motion is followed"),
     "ref_blink": _file("video, or motion file of the engine instant, whose blinks are followed"),
     "ref_face": _file("video, or motion file, whose whole face and head are followed (engine sadtalker)"),
+    "template": _file("mesh of a head, .ply or .obj (engine codetalker, in the place of picture)"),
     "preset": {"type": "string", "description": "a manner of moving; GET schema lists them"},
     "options": {"type": "object", "description": "see GET schema; in a form as JSON text"},
     "format": {"type": "string", "enum": list(FORMATS), "description": "of the video (default mp4)"},
@@ -140,10 +141,11 @@ DESCRIPTIONS: Mapping[tuple[str, str], Description] = MappingProxyType(
         ),
         ("POST", "jobs"): Description(
             "Make a video",
-            "Queues a job: a picture with one of speech, text, idle or track. Answers 202 with its id.",
+            "Queues a job: a picture (for the engine codetalker none, or template) with one of speech, text, "
+            "idle or track. Answers 202 with its id.",
             status=202,
             body=_JOB_BODY,
-            files=("picture", "speech", "track", *VIDEO_KNOBS),
+            files=("picture", "speech", "track", *FILE_KNOBS),
             errors={**_BODY_ERRORS, 429: "too many jobs are waiting"},
         ),
         ("GET", "jobs/{job_id}"): Description(

@@ -352,7 +352,7 @@ def test_a_fault_of_ours_is_told_without_its_insides(client, encoded, monkeypatc
 
 def test_catalogues(client, shell):
     engines = client.get(f"{V1}/engines").json()["engines"]
-    assert {row["name"]: row["ready"] for row in engines} == {"sadtalker": False, "instant": True}
+    assert {row["name"]: row["ready"] for row in engines} == {"sadtalker": False, "instant": True, "codetalker": False}
     assert {"ready", "needs", "summary", "composition"} <= set(engines[0])
     assert all({"name", "present", "optional", "remedy"} == set(need) for need in engines[0]["needs"])
     assert str(shell.host.models_dir().parent) not in json.dumps(engines)

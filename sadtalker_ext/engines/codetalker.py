@@ -1,0 +1,183 @@
+"""The engine `codetalker`: speech moves the vertices of a head, by CodeTalker's discrete motion prior."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..errors import OptionsError
+from ..rows import gathered
+from ..track import MotionTrack, vertex_space
+from .base import Check, Engine, Need, Report, has_module, packages
+
+if TYPE_CHECKING:
+    from ..audio import Speech
+    from ..host import Host
+    from ..mesh import Template
+    from ..motion.code_networks import CodeNetworks
+    from ..options import Options
+    from ..render import Renderer
+    from ..render.mesh import MeshRenderer
+
+PAGE = "https://github.com/Doubiiu/CodeTalker"
+
+
+@dataclass(frozen=True)
+class Head:
+    """What speaks: a template of the user's, or, where there is none, our neutral head."""
+
+    template: Template | None
+
+    @property
+    def vertices(self) -> int | None:
+        """How many vertices the networks have to move; None: whichever they do."""
+        return None if self.template is None else len(self.template.vertices)
+
+    @cached_property
+    def fingerprint(self) -> tuple[object, ...]:
+        if self.template is None:
+            return ("neutral",)
+        faces = self.template.faces
+        return hash(self.template.vertices.tobytes()), None if faces is None else hash(faces.tobytes())
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        if self.template is not None:
+            return ()
+        return (
+            "No mesh was given, so the motion is shown on a neutral head, which fits it roughly; "
+            "give your own with --template.",
+        )
+
+
+def needs(models_dir: Path) -> tuple[Need, ...]:
+    from ..checkpoints.codetalker import available
+
+    pairs = available(models_dir)
+    remedy = f"put vocaset_stage1.pth.tar and vocaset_stage2.pth.tar (or biwi_…) there, from {PAGE}"
+    return (
+        *packages(),
+        Need("transformers", has_module("transformers"), "pip install transformers"),
+        Need("networks (" + ", ".join(pairs) + ")" if pairs else "networks", bool(pairs), remedy),
+        Need(
+            "trimesh",
+            has_module("trimesh"),
+            "pip install trimesh (reads and writes .ply meshes; .obj needs nothing)",
+            optional=True,
+        ),
+    )
+
+
+def subject(source: Any, options: Options, check: Check) -> Head:
+    """The head in `source` or in the option `template`; raises `OptionsError` for a picture."""
+    from ..mesh import is_mesh_file, load_template
+
+    check()
+    given = source if isinstance(source, (str, Path)) and is_mesh_file(source) else None
+    if source is not None and given is None:
+        raise OptionsError(
+            "The engine codetalker animates meshes: give a .ply, .obj or templates.pkl file in place of the "
+            "picture, or none for a neutral head; for a portrait choose --engine instant --lips codetalker."
+        )
+    if given is not None and options.template is not None:
+        raise OptionsError("Give the head's mesh once: in place of the picture, or as --template.")
+    path = given or options.template
+    if path is None:
+        return Head(None)
+    return Head(load_template(path, options.person))
+
+
+class HeadRenderer:
+    """A head prepared for speech: the networks that move it, loaded when first asked for, and its drawing."""
+
+    has_alpha = False
+
+    def __init__(self, head: Head, options: Options, host: Host) -> None:
+        """Raises `MeshError` or `WeightsError` where no networks fit the mesh."""
+        from ..motion.code_networks import choose_pair
+
+        self.head = head
+        self._weights = host.models_dir(), options.face_model
+        self._device = host.device()
+        vertices = choose_pair(*self._weights, head.vertices).vertices
+        if head.template is not None:
+            head.template.require(vertices, "the chosen face model")
+        self.space = vertex_space(vertices)
+        self._drawn = self._drawing(options.canvas)
+        self.accepts, self.size, self.region = self._drawn.accepts, self._drawn.size, self._drawn.region
+
+    def _drawing(self, canvas: int) -> MeshRenderer:
+        from ..render.mesh import MeshRenderer
+
+        if self.head.template is not None:
+            return MeshRenderer(self.head.template, size=canvas)
+        from ..mesh.neutral import neutral_figure
+
+        return MeshRenderer(neutral_figure(self.space), size=canvas)
+
+    @property
+    def networks(self) -> CodeNetworks:
+        from ..motion.code_networks import load_networks
+
+        return load_networks(*self._weights, self.space.vertices, self._device)
+
+    def opening(self, track: MotionTrack) -> np.ndarray | None:
+        return self._drawn.opening(track)
+
+    def render(self, track: MotionTrack, *, check: Check | None = None) -> Generator[np.ndarray, None, None]:
+        return self._drawn.render(track, check=check)
+
+
+def motion(
+    speech: Speech, frames: int, options: Options, renderer: Renderer | None, check: Check, report: Report
+) -> MotionTrack:
+    """Offsets of the head's vertices, `frames` rows at `options.fps`, from the networks' own rate."""
+    from ..motion.code_query import predict
+
+    head: HeadRenderer = renderer  # type: ignore[assignment]
+    if options.idle is not None:
+        rest = MotionTrack.rest(1, options.fps, head.space)
+        return replace(rest.fitted(frames), provenance={"vertices": "rest", "why": "nothing is said"})
+    networks = head.networks
+    second = options.manner_mix
+    style = options.manner if second is None else (options.manner, second, options.manner_share)
+    blocks = predict(
+        networks.stage1,
+        networks.stage2,
+        speech.samples,
+        style=style,
+        exact=options.exact,
+        check=check,
+        report=report,
+    )
+    scale = np.float32(options.expression_scale)
+    data = gathered((block * scale for block in blocks), head.space.dim)
+    made_by = {
+        "vertices": f"CodeTalker, {networks.name}, {'as published' if options.exact else 'any length'}",
+        "manner": options.manner,
+    }
+    if options.manner_mix is not None:
+        made_by |= {"manner_mix": options.manner_mix, "manner_share": options.manner_share}
+    return MotionTrack(head.space, networks.fps, data, made_by).resampled(options.fps).fitted(frames)
+
+
+CODETALKER = Engine(
+    name="codetalker",
+    summary="a talking head as a mesh; needs CodeTalker's published weights, or your own",
+    space=None,
+    composition={
+        "vertices": "a discrete motion prior, queried by wav2vec2's features of the speech",
+        "render": "shaded mesh",
+    },
+    needs=needs,
+    motion=motion,
+    renderer=HeadRenderer,
+    renderer_key=lambda options: (options.face_model, options.canvas),
+    subject=subject,
+    needs_portrait=True,
+)
