@@ -55,7 +55,6 @@ def build_renderer(portrait: Portrait, options: Options, host: Host) -> Renderer
     networks = load_networks(
         host.models_dir(),
         int(options.size),
-        options.crop,
         host.device(),
         options.precision,
         turbo=options.turbo,
@@ -88,7 +87,10 @@ def motion(
     source = face.source.coefficients
     count = max(1, math.ceil(speech.duration * FPS - 1e-6))
     rng = np.random.default_rng(options.seed)
+    # What is followed first: when it cannot be used, that is known before the listening.
     shut = _followed_blinks(options, count, check)
+    videos = {name for name in (options.ref_face, options.ref_pose) if name is not None}
+    seen = {name: _followed_face(name, face, count, check) for name in videos}
     if shut is None:
         shut = blink_schedule(count, rng, options.blink_rate)
     shut = np.asarray(shut, np.float32)
@@ -110,12 +112,12 @@ def motion(
     made_by: dict[str, object] = {"lips": "ExpNet", "pose": f"PoseVAE, style {options.pose_style}"}
     rest = source[: rows.shape[1]]
     if options.ref_face is not None:
-        followed = _followed_face(options.ref_face, face, count, check)
+        followed = seen[options.ref_face]
         rows[:, EXPRESSION] = followed[:, EXPRESSION]
         rows[:, POSE] = rest[POSE] + followed[:, POSE] - followed[:1, POSE]
         made_by["lips"] = made_by["pose"] = f"followed from {Path(options.ref_face).name}"
     if options.ref_pose is not None and options.ref_pose != options.ref_face:
-        followed = _followed_face(options.ref_pose, face, count, check)
+        followed = seen[options.ref_pose]
         if options.ref_face is not None:
             rows[:, POSE] = rest[POSE]
         rows[:, POSE] += followed[:, POSE] - followed[:1, POSE]

@@ -260,7 +260,7 @@ def test_a_second_portrait_uses_the_networks_that_are_there(
     make_motion(voice, options, picture=face)
     make_motion(voice, options, picture=face[:, ::-1])
     make_motion(voice, options, picture=face)
-    assert sorted(read) == ["expnet", "generator", "keypoints", "posevae", "recon"]
+    assert sorted(read) == ["expnet", "posevae", "recon"]  # what draws is not needed for motion alone
 
 
 def test_faces_at_the_pictures_edge(face: Any, voice: Any, options: Options, tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ TURBO_STEP, TURBO_STEP_FLOAT32 = 2.5, 5.0
 
 
 class FaceNetworks:
-    """All networks for one size and kind of crop. Each is read from its file on first use, and once.
+    """All networks for one size. Each is read from its file on first use, and once.
 
     kind: the face render's numbers; the other networks keep float32, for half precision would still the head.
     """
@@ -35,14 +35,13 @@ class FaceNetworks:
     def __init__(
         self,
         sources: Sources,
-        whole_picture: bool,
         device: torch.device,
         kind: torch.dtype,
         compiled: bool = False,
     ) -> None:
         self.sources, self.device, self.kind = sources, device, kind
-        self._whole, self._compiled = whole_picture, compiled
-
+        self._compiled = compiled
+        self._mapping: dict[bool, MappingNet] = {}
         self.notices: tuple[str, ...] = ()  # sentences worth showing
 
     @property
@@ -77,9 +76,12 @@ class FaceNetworks:
     def posevae(self) -> PoseVAE:
         return loaded(PoseVAE.shaped_like, self.sources.state("posevae")).to(self.device)
 
-    @cached_property
-    def mapping(self) -> MappingNet:
-        return loaded(MappingNet.shaped_like, self.sources.mapping(self._whole)).to(self.device)
+    def mapping(self, whole_picture: bool) -> MappingNet:
+        """The one for the crops full and extfull, or the one for the others."""
+        if whole_picture not in self._mapping:
+            state = self.sources.mapping(whole_picture)
+            self._mapping[whole_picture] = loaded(MappingNet.shaped_like, state).to(self.device)
+        return self._mapping[whole_picture]
 
     @cached_property
     def keypoints(self) -> KeyPointDetector:
@@ -100,7 +102,6 @@ class FaceNetworks:
 def load_networks(
     models_dir: Path,
     size: int,
-    crop: str,
     device: str,
     precision: str,
     *,
@@ -111,15 +112,12 @@ def load_networks(
 
     turbo: takes bfloat16 on a CPU that has it, where `precision` leaves the choice.
     """
-    whole = crop in ("full", "extfull")
-    return _kept(models_dir, size, whole, device, dtype_for(precision, device, turbo), compiled)
+    return _kept(models_dir, size, device, dtype_for(precision, device, turbo), compiled)
 
 
 @lru_cache(maxsize=KEPT)
-def _kept(
-    models_dir: Path, size: int, whole: bool, device: str, kind: torch.dtype, compiled: bool
-) -> FaceNetworks:
-    return FaceNetworks(Sources.find(models_dir, size), whole, torch.device(device), kind, compiled)
+def _kept(models_dir: Path, size: int, device: str, kind: torch.dtype, compiled: bool) -> FaceNetworks:
+    return FaceNetworks(Sources.find(models_dir, size), torch.device(device), kind, compiled)
 
 
 def release() -> None:

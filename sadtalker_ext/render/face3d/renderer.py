@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -11,7 +13,7 @@ import torch
 
 from ...errors import TrackError
 from ...face.crop import Box, Mode
-from ...networks.face_render import Warp
+from ...networks.face_render import SourceFeatures, Warp
 from ...networks.keypoints import transform_keypoints
 from ...networks.mapping import HeadMotion, bins_to_degrees
 from ...track import BFM, MotionTrack
@@ -32,8 +34,20 @@ VIEW_SHARE = slice(73, 76)
 MAPPED_AT_ONCE = 64  # frames
 
 
+@dataclass(frozen=True, eq=False)
+class Appearance:
+    """What the face render knows of a portrait.
+
+    canonical: key points (1, K, 3) of the face without pose. points: as the picture shows them.
+    """
+
+    features: SourceFeatures
+    canonical: torch.Tensor
+    points: torch.Tensor
+
+
 class FaceRenderer:
-    """Renders one portrait; building it computes all that depends on the portrait alone.
+    """Renders one portrait; what depends on the portrait alone is computed once.
 
     region: (x0, y0, x1, y1) px outside which every frame equals the picture. size: (width, height) of a
     frame. source: the portrait as the networks see it. networks: those it is drawn with.
@@ -41,7 +55,6 @@ class FaceRenderer:
 
     accepts = frozenset({BFM.name})
 
-    @torch.no_grad()
     def __init__(
         self, portrait: Portrait, networks: FaceNetworks, mode: Mode, *, batch: int = 0, step: float = 1.0
     ) -> None:
@@ -51,7 +64,7 @@ class FaceRenderer:
         self.networks, self._device, self._step = networks, networks.device, step
         self._batch = batch or networks.usual_batch
         source = self.source = source_face(portrait, mode, networks.sources.size, networks.recon)
-        whole = mode in ("full", "extfull")
+        whole = self._whole_picture = mode in ("full", "extfull")
         side = source.square.shape[0]
         self.size = (portrait.width, portrait.height) if whole else (side, source.height)
         self.view: tuple[int, int, int, int] = Box(0, 0, *self.size) if whole else source.box
@@ -59,13 +72,18 @@ class FaceRenderer:
         self._paster = Paster(portrait.image, source.box, self._device) if whole else None
         self._alpha = portrait.alpha if whole else None
         self.has_alpha = self._alpha is not None
-        pixels = torch.from_numpy(source.square.copy()).to(self._device)
-        picture = pixels.permute(2, 0, 1)[None].float() / 255
-        self._canonical = networks.keypoints(picture)
-        self._features = networks.generator.encode(picture)
-        own = source.coefficients[: networks.mapping.coefficients]
-        at_rest = self._tensor(steady_window(own))[None]
-        self._source_points = transform_keypoints(self._canonical, networks.mapping(at_rest))
+
+    @cached_property
+    def _look(self) -> Appearance:
+        """Made for the first frame: the motion alone needs neither this nor the networks behind it."""
+        networks, mapping = self.networks, self.networks.mapping(self._whole_picture)
+        with torch.no_grad():
+            pixels = torch.from_numpy(self.source.square.copy()).to(self._device)
+            picture = pixels.permute(2, 0, 1)[None].float() / 255
+            canonical = networks.keypoints(picture)
+            own = self.source.coefficients[: mapping.coefficients]
+            points = transform_keypoints(canonical, mapping(self._tensor(steady_window(own))[None]))
+            return Appearance(networks.generator.encode(picture), canonical, points)
 
     @property
     def notices(self) -> tuple[str, ...]:
@@ -119,7 +137,8 @@ class FaceRenderer:
     def _some_frames(self, points: Iterator[torch.Tensor]) -> Iterator[torch.Tensor]:
         """Frames (1, 3, S, S), of which one in `step` is drawn by the networks."""
         before: KeyFrame | None = None
-        last = self._source_points[:0]
+        look = self._look
+        last = look.points[:0]
         for several in points:
             path = torch.cat([last, several])
             chosen = key_frames(path.cpu().numpy(), self._step, known=before is not None)
@@ -132,7 +151,7 @@ class FaceRenderer:
                 for number in range(first + 1, end):
                     share = (number - first) / (end - first)
                     passed = path[number : number + 1]
-                    yield frame_between(before, after, share, passed, self._source_points)
+                    yield frame_between(before, after, share, passed, look.points)
                 yield after.image
                 before = after
             last = path[-1:]
@@ -142,28 +161,29 @@ class FaceRenderer:
 
         The last batch is filled up where another size would mean to compile, or to choose kernels, once more.
         """
-        generator, source = self.networks.generator, self._source_points
+        generator, look = self.networks.generator, self._look
         for part in points.split(self._batch):
             count = len(part)
             if self.networks.one_size and count < self._batch:
                 part = torch.cat([part, part[-1:].expand(self._batch - count, -1, -1)])
-            warp = generator.warp(self._features, part, source)
-            frames = generator.draw(self._features, warp)[:count].float()
+            warp = generator.warp(look.features, part, look.points)
+            frames = generator.draw(look.features, warp)[:count].float()
             yield frames, Warp(*(field[:count] for field in warp))
 
     def _driving_points(self, track: MotionTrack) -> Iterator[torch.Tensor]:
         """Key points (N, K, 3) of the frames, some at a time."""
         rows = track.data[:, :COEFFICIENTS]
-        extra = self.networks.mapping.coefficients - COEFFICIENTS
+        mapping = self.networks.mapping(self._whole_picture)
+        extra = mapping.coefficients - COEFFICIENTS
         if extra:  # the place of the square under the model does not change
             place = self.source.coefficients[COEFFICIENTS : COEFFICIENTS + extra]
             rows = np.concatenate([rows, np.broadcast_to(place, (len(rows), extra))], axis=1)
         at_once = max(1, MAPPED_AT_ONCE // self._batch) * self._batch  # whole batches, but for the last
         for first in range(0, len(rows), at_once):
             last = min(first + at_once, len(rows))
-            motion = self.networks.mapping(self._tensor(windows(rows, first, last)))
+            motion = mapping(self._tensor(windows(rows, first, last)))
             yaw, pitch, roll = self._angles(motion, track.data[first:last])
-            canonical = self._canonical.expand(last - first, -1, -1)
+            canonical = self._look.canonical.expand(last - first, -1, -1)
             yield transform_keypoints(canonical, motion, yaw_deg=yaw, pitch_deg=pitch, roll_deg=roll)
 
     def _angles(self, motion: HeadMotion, rows: np.ndarray) -> Iterator[torch.Tensor | None]:

@@ -14,6 +14,7 @@ from tiny_sadtalker import tiny_states
 
 from sadtalker_ext.errors import Cancelled, OptionsError, TrackError
 from sadtalker_ext.face import load_portrait
+from sadtalker_ext.face.crop import as_mode
 from sadtalker_ext.networks.face_render import Generator
 from sadtalker_ext.networks.face_render.compiled import Compiled
 from sadtalker_ext.networks.face_render.fast import faster, reduced
@@ -30,8 +31,10 @@ def tiny_networks(kind: torch.dtype = torch.float32, reads: list[str] | None = N
             reads.append(component)
         return tiny_states()[component]
 
-    sources: Any = SimpleNamespace(size=64, state=state, mapping=lambda whole: state("mapping-70"))
-    return FaceNetworks(sources, False, torch.device("cpu"), kind)
+    sources: Any = SimpleNamespace(
+        size=64, state=state, mapping=lambda whole: state("mapping-73" if whole else "mapping-70")
+    )
+    return FaceNetworks(sources, torch.device("cpu"), kind)
 
 
 @pytest.fixture(scope="module")
@@ -156,29 +159,31 @@ def test_what_the_picture_decides_is_computed_once(portrait: Any, shared: FaceNe
     assert encoded == [1]
 
 
-def test_every_network_is_read_once(portrait: Any) -> None:
+def test_every_network_is_read_once_and_when_it_is_needed(portrait: Any) -> None:
     reads: list[str] = []
     kit = tiny_networks(reads=reads)
-    for _ in range(2):
-        drawn(FaceRenderer(portrait, kit, "crop"), 2)
-    assert sorted(reads) == ["generator", "keypoints", "mapping-70", "recon"]
+    FaceRenderer(portrait, kit, "crop")
+    assert reads == ["recon"]  # all that the motion needs of the picture
+    for mode in ("crop", "full", "crop", "full"):
+        drawn(FaceRenderer(portrait, kit, as_mode(mode)), 2)
+    assert sorted(reads) == ["generator", "keypoints", "mapping-70", "mapping-73", "recon"]
 
 
 def test_networks_are_kept_until_released(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
     found: list[int] = []
     monkeypatch.setattr(networks.Sources, "find", lambda folder, size: found.append(size))
     networks.release()
-    first = networks.load_networks(tmp_path, 256, "crop", "cpu", "float32")
-    assert networks.load_networks(tmp_path, 256, "resize", "cpu", "auto") is first
-    assert networks.load_networks(tmp_path, 256, "full", "cpu", "auto") is not first
-    assert found == [256, 256]
+    first = networks.load_networks(tmp_path, 256, "cpu", "float32")
+    assert networks.load_networks(tmp_path, 256, "cpu", "auto") is first
+    assert networks.load_networks(tmp_path, 512, "cpu", "auto") is not first
+    assert found == [256, 512]
     gone = weakref.ref(first)
     del first
     networks.release()
     gc.collect()
     assert gone() is None
-    networks.load_networks(tmp_path, 256, "crop", "cpu", "float32")
-    assert found == [256, 256, 256]
+    networks.load_networks(tmp_path, 256, "cpu", "float32")
+    assert found == [256, 512, 256]
     networks.release()
 
 
@@ -190,7 +195,7 @@ def test_half_precision_only_where_it_is_harmless(portrait: Any) -> None:
     assert {"decoder", "third", "fourth", "dense_motion_network"} == half
     assert {"first", "down_blocks", "second", "resblocks_3d", "dense_motion_network"} == full
     assert generator.dense_motion_network.compress.weight.dtype == torch.float32
-    assert kit.mapping.first[0].weight.dtype == kit.keypoints.kp.weight.dtype == torch.float32
+    assert kit.mapping(False).first[0].weight.dtype == kit.keypoints.kp.weight.dtype == torch.float32
     features, points = generator.encode(torch.rand(1, 3, 64, 64)), torch.rand(1, 3, 3) - 0.5
     warp = generator.warp(features, points + 0.05, points)
     assert {field.dtype for field in (*features, *warp)} == {torch.float32}
@@ -250,7 +255,7 @@ def test_a_compiler_that_fails_is_a_sentence_and_frames_are_drawn(monkeypatch: p
 def test_the_batch_suits_the_device() -> None:
     kit = tiny_networks()
     assert (kit.usual_batch, kit.one_size) == (1, False)
-    gpu = FaceNetworks(kit.sources, False, torch.device("cuda"), torch.float16)
+    gpu = FaceNetworks(kit.sources, torch.device("cuda"), torch.float16)
     assert (gpu.usual_batch, gpu.one_size) == (8, True)
     assert gpu.turbo_step == 2.5
     assert kit.turbo_step == 5
