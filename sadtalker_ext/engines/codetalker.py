@@ -56,10 +56,14 @@ class Head:
 
 
 def needs(models_dir: Path) -> tuple[Need, ...]:
-    from ..checkpoints.codetalker import available
+    from ..checkpoints.codetalker import available, problems
 
     pairs = available(models_dir)
-    remedy = f"put vocaset_stage1.pth.tar and vocaset_stage2.pth.tar (or biwi_…) there, from {PAGE}"
+    remedy = (
+        f"put vocaset_stage1.pth.tar and vocaset_stage2.pth.tar (or biwi_…) there, from {PAGE}"
+    )
+    if not pairs:
+        remedy = " ".join(problems(models_dir)) or remedy
     return (
         *packages(),
         Need("transformers", has_module("transformers"), "pip install transformers"),
