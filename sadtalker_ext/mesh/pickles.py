@@ -79,6 +79,8 @@ class _Reader(pickle.Unpickler):
             known = {"_frombuffer": _frombuffer}
         elif module == "_codecs":
             known = {"encode": _encode}
+        elif module in ("builtins", "__builtin__"):
+            known = {"bytes": _no_bytes}
         elif module == "collections":
             known = {"OrderedDict": OrderedDict}
         if name not in known:
@@ -136,6 +138,10 @@ def _numbers(raw: Any, kind: Any, shape: Any, order: Any) -> np.ndarray:
     if order not in ("C", "F") or min(sides, default=0) < 0:
         raise ValueError("an impossible array")
     return np.frombuffer(data, kind.dtype).reshape(sides, order=order)
+
+
+def _no_bytes() -> bytes:
+    return b""  # what Python 3 calls to write no bytes for Python 2
 
 
 def _encode(text: Any, encoding: Any) -> bytes:

@@ -1,0 +1,133 @@
+"""The restricted reader of pickles: data come back as they were, and nothing else gets in."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import struct
+from collections import OrderedDict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from sadtalker_ext.errors import MeshError
+from sadtalker_ext.mesh.pickles import read_pickle
+
+
+def written(folder: Path, data: bytes) -> Path:
+    path = folder / "a.pkl"
+    path.write_bytes(data)
+    return path
+
+
+DATA = {
+    "s": {"sentence01": {"sample_rate": 22050, "audio": np.arange(5, dtype=np.int16)}},
+    "index": {"a": {"sentence01": {0: 3, 1: 4}}},
+    "rest": [1, 2.5, "ä", None, True, (1, 2), np.float64(3.5), np.zeros((2, 0), np.float32), b"raw"],
+}
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_what_the_corpora_have(tmp_path: Path, protocol: int):
+    found = read_pickle(written(tmp_path, pickle.dumps(OrderedDict(DATA), protocol)))
+    np.testing.assert_array_equal(found["s"]["sentence01"]["audio"], np.arange(5))
+    assert found["s"]["sentence01"]["sample_rate"] == 22050
+    assert found["index"] == DATA["index"]
+    rest = found["rest"]
+    assert rest[:7] == [1, 2.5, "ä", None, True, (1, 2), 3.5]
+    assert rest[7].shape == (2, 0)
+
+
+@pytest.mark.parametrize("module", [b"numpy.core.multiarray", b"numpy._core.multiarray"])
+def test_either_generation_of_numpy(tmp_path: Path, module: bytes):
+    data = pickle.dumps([np.arange(3.0), np.float32(2)], 2)
+    for known in (b"numpy._core.multiarray", b"numpy.core.multiarray"):
+        data = data.replace(b"c" + known, b"c" + module)
+    assert data.count(module) == 2
+    array, number = read_pickle(written(tmp_path, data))
+    np.testing.assert_array_equal(array, [0, 1, 2])
+    assert number == 2
+
+
+class Runs:
+    def __init__(self, function: Any, *arguments: Any) -> None:
+        self.what = function, arguments
+
+    def __reduce__(self) -> Any:
+        return self.what
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+@pytest.mark.parametrize(
+    "hostile",
+    [
+        Runs(os.mkdir, "was-run"),
+        Runs(eval, "__import__('os').mkdir('was-run')"),
+        Runs(getattr, "text", "join"),
+        Runs(bytes, 10**12),
+        Runs(np.frombuffer, b"1234"),
+        Path("x"),
+        np.zeros(2, dtype=object),
+        np.zeros(2, dtype=[("a", "f4")]),
+        np.array(["text"]),
+        np.ma.zeros(3),
+        np.memmap,
+        {1, 2},
+        1j,
+    ],
+)
+def test_nothing_else_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hostile: Any, protocol: int):
+    monkeypatch.chdir(tmp_path)
+    path = written(tmp_path, pickle.dumps({"ann": np.zeros((3, 3)), "bad": hostile}, protocol))
+    with pytest.raises(MeshError, match=r"a\.pkl"):
+        read_pickle(path)
+    assert not (tmp_path / "was-run").exists()
+
+
+def test_the_name_of_what_is_refused_is_told(tmp_path: Path):
+    path = written(tmp_path, pickle.dumps(Runs(os.system, "true")))
+    with pytest.raises(MeshError, match=r"holds more than numbers \((posix|nt)\.system\)"):
+        read_pickle(path)
+
+
+def test_an_array_may_not_claim_what_it_does_not_have(tmp_path: Path):
+    data = pickle.dumps(np.zeros((2, 3), np.float32), 2)
+    for shape in ((b"K\x02K\x03\x86", b"K\xffK\xff\x86"), (b"K\x02K\x03\x86", b"J\xff\xff\xff\xffK\x06\x86")):
+        assert shape[0] in data
+        with pytest.raises(MeshError):
+            read_pickle(written(tmp_path, data.replace(*shape)))
+
+
+def test_bombs_are_refused(tmp_path: Path):
+    memo = b"\x80\x02]r" + struct.pack("<I", 2**32 - 2) + b"."  # a memo of 32 GB
+    nested: list[Any] = []
+    for _ in range(40):
+        nested = [nested, nested]
+    endless: list[Any] = []
+    endless.append(endless)
+    for data in (memo, pickle.dumps(nested), pickle.dumps(endless), b"\x80\x04\x95" + b"\xff" * 7 + b"\x7f"):
+        with pytest.raises(MeshError):
+            read_pickle(written(tmp_path, data))
+
+
+def test_too_large_a_file(tmp_path: Path):
+    with pytest.raises(MeshError, match="too large"):
+        read_pickle(written(tmp_path, pickle.dumps(b"x" * 100)), size_limit=99)
+
+
+def test_no_file(tmp_path: Path):
+    with pytest.raises(MeshError, match="cannot be read"):
+        read_pickle(tmp_path / "absent.pkl")
+    with pytest.raises(MeshError, match="cannot be read"):
+        read_pickle(tmp_path)
+
+
+WHOLE = pickle.dumps({"ann": np.arange(9.0).reshape(3, 3), "bob": [1, 2]}, 2)
+
+
+@pytest.mark.parametrize("kept", range(0, len(WHOLE), 3))
+def test_a_pickle_that_is_cut_off(tmp_path: Path, kept: int):
+    with pytest.raises(MeshError, match="cut off"):
+        read_pickle(written(tmp_path, WHOLE[:kept]))
