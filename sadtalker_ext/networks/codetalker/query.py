@@ -240,19 +240,26 @@ class CodeQuery(nn.Module):
         return self.feat_map(x)
 
     def forward(
-        self, speech: torch.Tensor, offsets: torch.Tensor, style: torch.Tensor, stage1: VQAutoEncoder
+        self,
+        speech: torch.Tensor,
+        offsets: torch.Tensor,
+        style: torch.Tensor,
+        stage1: VQAutoEncoder,
+        before: torch.Tensor | None = None,
     ) -> Taught:
         """Teacher forcing: every frame is predicted from the true ones before it.
 
         speech: normalised waveforms (B, N) at 16 kHz. offsets: (B, T, 3·vertices). style: (B,) int64. stage1:
-        in eval mode, its weights frozen; gradients flow through its decoder.
+        in eval mode, its weights frozen; gradients flow through its decoder. before: frames to predict from in
+        the place of the true ones, like `offsets`; the last of them is not used.
         """
         frames = offsets.shape[1]
+        known = offsets if before is None else before
         heard = self.hear(speech, frames)
         frames = min(frames, heard.shape[1] // self.rhythm.keys)
         offsets = offsets[:, :frames]
-        before = torch.cat([torch.zeros_like(offsets[:, :1]), offsets[:, :-1]], dim=1)
-        embedded = self.vertice_map(before) + self.learnable_style_emb(style)[:, None]
+        earlier = torch.cat([torch.zeros_like(offsets[:, :1]), known[:, : frames - 1]], dim=1)
+        embedded = self.vertice_map(earlier) + self.learnable_style_emb(style)[:, None]
         features = self.attend(self.placed(embedded), heard)
         quantised, codes = stage1.quantize.snap(features)
         with torch.no_grad():
