@@ -21,6 +21,8 @@ from .paths import is_folder, user_path
 from .track import MotionSpace, MotionTrack
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import numpy as np
     from PIL import Image
 
@@ -74,6 +76,7 @@ def animate(
     """
     run = _Run(options, progress, cancel, host, mesh=is_mesh(picture))
     path = run.check_output(output, picture, speech)
+    run.check_enhancer()
     heard = run.load_speech(speech)
     subject = run.load_subject(picture)
     track = run.make_motion(heard, subject)
@@ -120,6 +123,7 @@ def render_track(
         known = "tracks of vertices" if run.engine.space is None else f"{run.engine.space.name} tracks"
         raise TrackError(f"The engine {run.engine.name} renders {known}, not {track.space.name}.")
     path = run.check_output(output, picture, speech)
+    run.check_enhancer()
     heard = None if speech is None else run.load_speech(speech)
     subject = run.load_subject(picture)
     track = track.resampled(run.options.fps)
@@ -195,6 +199,18 @@ class _Run:
                 raise OptionsError(f"The output {path.name} is one of the inputs; choose another name.")
         return path
 
+    def check_enhancer(self) -> None:
+        """Refuse an enhancer that is not there before the long work."""
+        if self.options.enhancer != "none":
+            from .enhance import look_up
+
+            look_up(self.options.enhancer, self.host.models_dir(), self.restoration() is not None)
+
+    def restoration(self) -> Callable[[np.ndarray], np.ndarray] | None:
+        """The host's own face restoration, which only some have."""
+        asked = getattr(self.host, "face_restoration", None)
+        return None if asked is None else asked()
+
     def load_speech(self, source: SpeechSource | None) -> Speech:
         from .audio import load_speech, silence
 
@@ -264,14 +280,13 @@ class _Run:
             return renderer
         if not isinstance(subject, Portrait):
             raise OptionsError("--enhancer and --upscale are for portraits; for a mesh set --canvas.")
-        restoration = getattr(self.host, "face_restoration", None)  # only some hosts have one
         return build(
             renderer,
             subject,
             self.options,
             self.host.models_dir(),
             self.host.device(),
-            None if restoration is None else restoration(),
+            self.restoration(),
             self.check,
         )
 

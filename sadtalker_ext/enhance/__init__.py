@@ -6,7 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .choice import ENHANCERS, build, wanted
+    from .choice import ENHANCERS, build, look_up, wanted
     from .renderer import EnhancedRenderer
     from .weights import available
 
@@ -15,10 +15,11 @@ _HOMES = {
     "EnhancedRenderer": "renderer",
     "available": "weights",
     "build": "choice",
+    "look_up": "choice",
     "wanted": "choice",
 }
 
-__all__ = ["ENHANCERS", "EnhancedRenderer", "available", "build", "wanted"]
+__all__ = ["ENHANCERS", "EnhancedRenderer", "available", "build", "look_up", "wanted"]
 
 
 def __getattr__(name: str) -> object:

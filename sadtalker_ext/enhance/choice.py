@@ -85,22 +85,33 @@ def build(
 
 def choose(name: str, models_dir: Path, device: str, restore_faces: RestoreFaces | None) -> Restorer | None:
     """The restorer of that name; "auto" takes the host's, else the first whose weights are there."""
-    if name == "none":
+    file = look_up(name, models_dir, restore_faces is not None)
+    if file is not None:
+        return NetworkRestorer(
+            file.kind, _loaded(file, device).model, device, 1 if device == "cpu" else BATCH
+        )
+    return HostRestorer(restore_faces) if name != "none" and restore_faces is not None else None
+
+
+def look_up(name: str, models_dir: Path, hosted: bool) -> files.Weights | None:
+    """The weights of the restorer of that name; None for none, and for the host's, where it has one.
+
+    Reads headers only. Raises `WeightsError`, `DependencyError` or `OptionsError` with what is missing.
+    """
+    if name == "none" or (name in ("host", "auto") and hosted):
         return None
-    if name == "host" or (name == "auto" and restore_faces is not None):
-        if restore_faces is None:
-            raise OptionsError(
-                "--enhancer host takes the face restoration of a WebUI, which is not there; choose "
-                "gfpgan, codeformer or restoreformer."
-            )
-        return HostRestorer(restore_faces)
+    if name == "host":
+        raise OptionsError(
+            "--enhancer host takes the face restoration of a WebUI, which is not there; choose "
+            "gfpgan, codeformer or restoreformer."
+        )
     found = files.available(models_dir)
     kinds = list(PUBLISHED) if name == "auto" else [name]
     for kind in kinds:
         for file in found:
             if file.kind == kind:
-                network = _loaded(file, device).model
-                return NetworkRestorer(kind, network, device, 1 if device == "cpu" else BATCH)
+                files.require_packages(file.architecture)
+                return file
     file_name, page = PUBLISHED[kinds[0]]
     raise WeightsError(
         f"--enhancer {name} needs the weights of a network; put {file_name} from {page} into {models_dir}, "

@@ -107,18 +107,28 @@ def load(weights: Weights, device: str) -> Any:
     return model
 
 
-def _registry(architecture: str) -> Any:
+def require_packages(architecture: str) -> None:
+    """Raises `DependencyError` where a package that runs such a network is missing."""
     if find_spec("spandrel") is None:
         raise DependencyError(f"Enhancers need the package spandrel; install it with: {INSTALL}.")
+    # Older releases of spandrel itself have CodeFormer.
+    if architecture != "CodeFormer" or find_spec("spandrel_extra_arches") is not None:
+        return
+    import spandrel
+
+    if spandrel.MAIN_REGISTRY.get("CodeFormer") is None:
+        raise DependencyError(
+            "CodeFormer needs the package spandrel-extra-arches, whose licences allow non-commercial use "
+            f"only; install it with: {INSTALL_EXTRA}."
+        )
+
+
+def _registry(architecture: str) -> Any:
+    require_packages(architecture)
     import spandrel
 
     registry = spandrel.MAIN_REGISTRY.copy()
     if architecture == "CodeFormer" and registry.get("CodeFormer") is None:
-        if find_spec("spandrel_extra_arches") is None:
-            raise DependencyError(
-                "CodeFormer needs the package spandrel-extra-arches, whose licences allow non-commercial use "
-                f"only; install it with: {INSTALL_EXTRA}."
-            )
         import spandrel_extra_arches
 
         registry.add(*spandrel_extra_arches.EXTRA_REGISTRY, ignore_duplicates=True)

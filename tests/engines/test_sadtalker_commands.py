@@ -75,3 +75,14 @@ def test_the_best_engine_is_taken_by_itself(given: list[str], tmp_path: Path) ->
     video = tmp_path / "a.mp4"
     assert main(["animate", *given, "-o", str(video)]) == 0
     assert read_metadata(video)["engine"] == "sadtalker"
+
+
+@pytest.mark.parametrize("name", ["gfpgan", "host", "auto"])
+def test_an_enhancer_that_is_not_there_is_refused_before_any_work(
+    name: str, given: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    video = tmp_path / "o.mp4"
+    unheard = [given[0], str(tmp_path / "nothing.wav"), *given[2:]]
+    assert main(["animate", *unheard, "--enhancer", name, "-o", str(video)]) == 2
+    assert f"--enhancer {name}" in capsys.readouterr().err
+    assert not video.exists()
