@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from ..errors import DependencyError, MeshError
 
 MESH_SUFFIXES = (".ply", ".obj")
 SIZE_LIMIT = 1 << 30  # bytes
+HEADER = 1 << 20  # bytes, more than any header of a .ply has
 
 
 def read_mesh(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
@@ -108,4 +110,17 @@ def _read_ply(path: Path) -> tuple[np.ndarray, np.ndarray]:
         raise MeshError(
             f"{path} is no usable .ply file ({error or type(error).__name__}); export it with triangles."
         ) from error
+    promised = _promised(path)
+    if len(vertices) != promised["vertex"] or len(faces) < promised["face"]:
+        raise MeshError(f"{path} is cut off: it has fewer vertices or faces than it says.")
     return vertices, faces
+
+
+def _promised(path: Path) -> dict[str, int]:
+    """How many vertices and faces the header of a .ply announces; trimesh does not compare."""
+    with path.open("rb") as file:
+        header = file.read(HEADER).partition(b"end_header")[0]
+    found = {"vertex": 0, "face": 0}
+    for kind, count in re.findall(rb"^element\s+(vertex|face)\s+(\d{1,18})\s", header, re.MULTILINE):
+        found[kind.decode()] = int(count)
+    return found

@@ -104,10 +104,13 @@ def test_another_kind_of_file(tmp_path: Path, data: bytes, name: str):
     assert name in sentence(tmp_path / name)
 
 
-def test_a_header_that_promises_too_much(tmp_path: Path):
+@pytest.mark.parametrize("kind", ["ascii", "binary_little_endian"])
+@pytest.mark.parametrize("count", [b"vertex 4000000000", b"vertex 6", b"vertex 4", b"vertex -1", b"face 3"])
+def test_a_header_that_promises_something_else(tmp_path: Path, kind: str, count: bytes):
     pytest.importorskip("trimesh")
-    path = ply(tmp_path / "big.ply", "binary_little_endian", HALVES.tolist())
-    path.write_bytes(path.read_bytes().replace(b"vertex 5", b"vertex 4000000000"))
+    path = ply(tmp_path / "big.ply", kind, HALVES.tolist())
+    real = b"vertex 5" if b"vertex" in count else b"face 2"
+    path.write_bytes(path.read_bytes().replace(real, count))
     assert "big.ply" in sentence(path)
 
 
