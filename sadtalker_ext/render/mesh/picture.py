@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from .camera import Camera
@@ -32,9 +34,11 @@ class Picture:
         *,
         colours: np.ndarray | None = None,
         shine: np.ndarray | None = None,
+        postures: Sequence[np.ndarray] = (),
     ) -> None:
         """vertices: (V, 3) at rest, y up, z towards the viewer. faces: (F, 3). colours: linear (V, 3) in 0..1.
-        shine: (V,) 0..1, how much of the highlights a surface shows."""
+        shine: (V,) 0..1, how much of the highlights a surface shows. postures: vertices (V, 3) in which light
+        is measured; each vertex gets the most of these (default: at rest alone)."""
         width, height = self.size = size
         vertices, faces = np.asarray(vertices, np.float32), np.asarray(faces, np.intp)
         if not faces_viewer(vertices, faces):
@@ -43,7 +47,9 @@ class Picture:
         self._corners = np.ascontiguousarray(self._closed.faces.T)
         self._camera = Camera.before(vertices, size, bust=self._closed.open_below)
         self._normals = Normals(vertices, faces)
-        light = light_reaching(vertices, faces, self._normals.of(vertices))
+        light = np.max(
+            [light_reaching(pose, faces, self._normals.of(pose)) for pose in postures or (vertices,)], axis=0
+        )
         base = np.broadcast_to(np.float32(CLAY), vertices.shape) if colours is None else colours
         gloss = np.full(len(vertices), CLAY_SHINE, np.float32) if shine is None else shine
         pockets = np.tile(np.float32([*POCKET, 0]), (self._closed.added, 1))

@@ -23,7 +23,8 @@ class Figure(Protocol):
     """A mesh that a motion track moves.
 
     accepts: names of the motion spaces that it understands. vertices: float32 (V, 3) at rest, y up, z towards
-    the viewer. faces: (F, 3). colours: linear light (V, 3), or None. shine: (V,) 0..1, or None.
+    the viewer. faces: (F, 3). colours: linear light (V, 3), or None. shine: (V,) 0..1, or None. postures:
+    vertices in the poses in which it is seen where light gets, so that the inside of a mouth is not black.
     """
 
     accepts: frozenset[str]
@@ -31,6 +32,9 @@ class Figure(Protocol):
     faces: np.ndarray
     colours: np.ndarray | None
     shine: np.ndarray | None
+
+    @property
+    def postures(self) -> tuple[np.ndarray, ...]: ...
 
     def poses(self, track: MotionTrack) -> Iterator[np.ndarray]:
         """Vertices float32 (V, 3), one array a row of the track."""
@@ -53,6 +57,7 @@ class TemplateFigure:
         self.vertices = np.asarray(template.vertices, np.float32)
         self.faces = np.asarray(template.faces)
         self.accepts = frozenset({vertex_space(len(self.vertices)).name})
+        self.postures = (self.vertices,)
         self._source = template.source
 
     def poses(self, track: MotionTrack) -> Iterator[np.ndarray]:
@@ -92,6 +97,7 @@ class MeshRenderer:
             self.size,
             colours=self._figure.colours,
             shine=self._figure.shine,
+            postures=self._figure.postures,
         )
 
     def opening(self, track: MotionTrack) -> np.ndarray | None:
