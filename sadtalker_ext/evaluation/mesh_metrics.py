@@ -117,14 +117,13 @@ def _measured(clip: Clip, lips: np.ndarray, upper: np.ndarray | None) -> ClipRes
     true_motion, predicted_motion = _Spread(), _Spread()
     for part in slices(frames, 3 * count):
         truth, prediction = clip.truth[part], clip.prediction[part]
-        distance += float(_squared(_exact(truth, lips) - _exact(prediction, lips)).max(axis=1).sum())
+        apart = _squared(clip.name, _exact(truth, lips) - _exact(prediction, lips))
+        distance += float(apart.max(axis=1).sum())
         if upper is not None:
             rest = clip.template[upper].astype(np.float64)
-            true_motion.add(_squared(_exact(truth, upper) - rest))
-            predicted_motion.add(_squared(_exact(prediction, upper) - rest))
+            true_motion.add(_squared(clip.name, _exact(truth, upper) - rest))
+            predicted_motion.add(_squared(clip.name, _exact(prediction, upper) - rest))
     fdd = None if upper is None else true_motion.mean_deviation - predicted_motion.mean_deviation
-    if not np.isfinite([distance, fdd or 0.0]).all():
-        raise MeshError(f"{clip.name} has vertices that are no numbers (NaN or infinite).")
     return ClipResult(clip.name, frames, distance / frames, fdd)
 
 
@@ -132,10 +131,11 @@ def _exact(vertices: np.ndarray, region: np.ndarray) -> np.ndarray:
     return np.asarray(vertices[:, region], dtype=np.float64)
 
 
-def _squared(vectors: np.ndarray) -> np.ndarray:
+def _squared(name: str, vectors: np.ndarray) -> np.ndarray:
     """Squared lengths (T, N) of vectors (T, N, 3)."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        lengths: np.ndarray = np.square(vectors).sum(axis=2)
+    lengths: np.ndarray = np.square(vectors).sum(axis=2)
+    if not np.isfinite(lengths).all():
+        raise MeshError(f"{name} has vertices that are no numbers (NaN or infinite).")
     return lengths
 
 
