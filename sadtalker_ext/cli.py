@@ -186,6 +186,11 @@ def build_parser() -> argparse.ArgumentParser:
     models.add_argument("--json", action="store_true", help="print JSON instead of text")
     models.add_argument("-q", "--quiet", action="store_true", help="print nothing but errors")
 
+    from . import train_command
+
+    train = command("train", train_command.run, "train an engine's networks on a corpus of one's own")
+    train_command.add_commands(train)
+
     from . import serve_command
 
     serve = command("serve", serve_command.run, "show the page in a browser, and offer the REST API")

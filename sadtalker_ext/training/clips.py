@@ -57,6 +57,7 @@ class Entry:
     samples: int
     mismatch: float
     sha1: str
+    power: float
 
 
 @dataclass(frozen=True)
@@ -176,6 +177,7 @@ class CacheWriter:
             len(audio),
             round(mismatch, 4),
             digest(motion, audio),
+            float(np.square(motion, dtype=np.float64).mean()),
         )
         path = clip_path(self.folder, clip.clip)
         write_whole(path, True, lambda file: np.savez(file, motion=motion, audio=audio))
