@@ -111,11 +111,12 @@ def stages(models_dir: Path) -> dict[str, tuple[Stage, Stage]]:
 
 
 def problems(models_dir: Path) -> tuple[str, ...]:
-    """A sentence for each face model that cannot be used although something of it is there."""
+    """A sentence for each face model of which something is there, but not what it needs.
+
+    Folders are not named, because the sentences are shown to whoever uses a server.
+    """
     return tuple(
-        trouble
-        for name, found in sorted(_search(models_dir).items())
-        if (trouble := _trouble(name, found, models_dir))
+        trouble for name, found in sorted(_search(models_dir).items()) if (trouble := _trouble(name, found))
     )
 
 
@@ -259,30 +260,31 @@ def _label(path: Path, shared: bool) -> tuple[str, int]:
     return label.lower(), int(named["number"]) if named else 0
 
 
-def _trouble(name: str, found: _Found, models_dir: Path) -> str:
-    """Why this face model cannot be used, in a sentence; "" when it can."""
+def _trouble(name: str, found: _Found, models_dir: Path | None = None) -> str:
+    """Why this face model cannot be used, in a sentence; "" when it can. Without a folder, none is named."""
     best = found.best
     if best is not None:
-        misfit = _misfit(*best)
+        misfit = _misfit(*best, folders=models_dir is not None)
         return misfit and f"{misfit}; use both files of one training."
     if found.faults:
         path, fault = found.faults[0]
-        return f"{path} {fault.reason}; fetch it anew from {CODETALKER_PAGE}, or from who trained it."
+        told = path if models_dir else path.name
+        return f"{told} {fault.reason}; fetch it anew from {CODETALKER_PAGE}, or from who trained it."
     there = next(iter(found))
     lacking = 3 - there.number
     try:
         file = by_name(f"{name}-stage{lacking}").file
-        remedy = f"fetch {file} from {CODETALKER_PAGE} into {models_dir}"
+        remedy = f"fetch {file} from {CODETALKER_PAGE} into {models_dir or 'the folder for models'}"
     except WeightsError:
         remedy = f"put it beside, as {name}_stage{lacking} with the same ending"
-    return (
-        f"The face model {name} lacks its stage {lacking} (stage {there.number} is {there.path}); {remedy}."
-    )
+    told = there.path if models_dir else there.path.name
+    return f"The face model {name} lacks its stage {lacking} (stage {there.number} is {told}); {remedy}."
 
 
-def _misfit(first: Stage, second: Stage) -> str:
+def _misfit(first: Stage, second: Stage, *, folders: bool = True) -> str:
     """Why two stages are not of one training, as far as their sizes tell; "" when they fit."""
-    apart = f"{first.path} and {second.path} do not belong together"
+    names = [stage.path if folders else stage.path.name for stage in (first, second)]
+    apart = f"{names[0]} and {names[1]} do not belong together"
     if first.vertices != second.vertices:
         return f"{apart}: the one moves {first.vertices:,} vertices, the other {second.vertices:,}"
     if first.width != second.width:

@@ -174,3 +174,12 @@ def test_the_catalogue_as_it_is_can_be_shown(shell: Any):
             shell, dataclasses.replace(checkpoint, folder="models"), models_panel.DOWNLOADS
         )
         assert checkpoint.file in row.html
+
+
+def test_of_the_files_in_pairs_one_pair_is_enough(shell: Any):
+    assert "needs both stages of one face model: vocaset or biwi" in models_panel.heading("codetalker")
+    stage1 = weights.by_name("vocaset-stage1")
+    row = models_panel.view(shell, stage1, models_panel.DOWNLOADS)
+    assert row.download is None  # its authors give no address that a program could use
+    assert f'href="{stage1.page}"' in row.html
+    assert "non-commercial" in row.html
