@@ -15,7 +15,7 @@ PICKLE_SUFFIXES = (".pkl", ".pickle")
 VERTEX_LIMIT = 2_000_000  # of a face; the largest published topology has 23,370
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Template:
     """A neutral face. vertices: float32 (V, 3), in the units of its corpus. faces: int32 (F, 3), or None.
 
