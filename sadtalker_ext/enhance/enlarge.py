@@ -52,9 +52,8 @@ def _once(image: np.ndarray, model: Any, device: str, check: Callable[[], None])
             bottom, right = min(top + TILE, height), min(left + TILE, width)
             y0, x0 = max(0, top - OVERLAP), max(0, left - OVERLAP)
             part = image[y0 : min(height, bottom + OVERLAP), x0 : min(width, right + OVERLAP)]
-            given = (
-                torch.from_numpy(np.ascontiguousarray(part)).to(device).permute(2, 0, 1)[None].float() / 255
-            )
+            channels_first = np.ascontiguousarray(part.transpose(2, 0, 1))
+            given = torch.from_numpy(channels_first).to(device)[None].float() / 255
             with torch.inference_mode():
                 made = model(given)[0].float().clamp_(0, 1).mul_(255).round_().to(torch.uint8)
             tile = made.permute(1, 2, 0).cpu().numpy()

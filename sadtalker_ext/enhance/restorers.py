@@ -40,7 +40,8 @@ class NetworkRestorer:
     def restore(self, faces: np.ndarray, strength: float) -> np.ndarray:
         import torch
 
-        given = torch.from_numpy(np.ascontiguousarray(faces)).to(self._device).permute(0, 3, 1, 2)
+        channels_first = np.ascontiguousarray(faces.transpose(0, 3, 1, 2))  # GFPGAN flattens it as it lies
+        given = torch.from_numpy(channels_first).to(self._device)
         settings: dict[str, Any] = {}
         if "randomize_noise" in self._takes:  # GFPGAN's own grain, the same in every frame
             settings.update(randomize_noise=False, return_rgb=False)

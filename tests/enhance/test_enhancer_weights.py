@@ -54,6 +54,7 @@ class Network(torch.nn.Module):
         self.given = {}
 
     def forward(self, x, weight=0.5, return_rgb=True, randomize_noise=True, **more):
+        assert x.is_contiguous()  # GFPGAN takes a view of it
         self.given = {"weight": weight, "noise": randomize_noise, "low": float(x.min()), **more}
         return -x, None
 
@@ -172,6 +173,7 @@ def doubled(scale):
     """As spandrel describes a network, one that repeats pixels."""
 
     def model(image):
+        assert image.is_contiguous()
         return image.repeat_interleave(scale, 2).repeat_interleave(scale, 3)
 
     model.scale = scale
