@@ -7,14 +7,18 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from .. import lips
 from ..errors import TrackError, WeightsError
 from ..face.geometry import rotation_from_pose
-from ..track import ARKIT, ARKIT_BLENDSHAPES, MotionTrack
+from ..track import ARKIT, ARKIT_BLENDSHAPES, MotionSpace, MotionTrack
 from .template import Template
+
+if TYPE_CHECKING:
+    from .retarget import RetargetedHead
 
 HEAD_FILE = Path(__file__).resolve().parent.parent / "assets" / "neutral_head.npz"
 LEAST, MOST = -0.2, 1.2  # of a coefficient that is followed
@@ -130,6 +134,13 @@ def neutral_head() -> NeutralHead:
             f"The neutral head {HEAD_FILE.name} is missing or damaged; install the package again."
         ) from error
     return head
+
+
+def neutral_figure(space: MotionSpace) -> NeutralHead | RetargetedHead:
+    """The neutral head as motion in that space moves it; `MeshError` where it cannot."""
+    from .retarget import figure_for
+
+    return figure_for(space)
 
 
 def _linear(codes: np.ndarray) -> np.ndarray:
