@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import dataclass
 
 import numpy as np
@@ -56,11 +57,20 @@ class Stage2(Objective):
         extractor = network.audio_encoder.feature_extractor
         extractor.requires_grad_(False)
         extractor._requires_grad = False  # else transformers lets gradients flow to the waveform
+        self._in_use: list[VQAutoEncoder] = []
 
     def train(self, mode: bool = True) -> Stage2:
         super().train(mode)
         self.stage1.eval()
+        if mode:
+            self._in_use.clear()
         return self
+
+    def _stage1_in_use(self) -> VQAutoEncoder:
+        """The same stage 1 as another object: inference remembers of a pair what training would change."""
+        if not self._in_use:
+            self._in_use.append(copy(self.stage1))
+        return self._in_use[0]
 
     def forward(self, example: Example) -> dict[str, Tensor]:
         taught = self._taught(example, doubting=self.training)
@@ -89,7 +99,7 @@ class Stage2(Objective):
             predicted = self._taught(example, doubting=False).offsets.float() * scale
         else:
             samples = example.audio.cpu().numpy()
-            blocks = predict(self.stage1, self.network, samples, style=max(0, example.style))
+            blocks = predict(self._stage1_in_use(), self.network, samples, style=max(0, example.style))
             predicted = torch.from_numpy(np.concatenate(list(blocks)))[None].to(true.device) * scale
         frames = min(predicted.shape[1], true.shape[1])
         predicted, true = predicted[:, :frames], true[:, :frames]
