@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import say_command
+from . import denoise_command, say_command
 from .errors import OutputError, TrackError
 from .flags import from_namespace
 from .track import ARKIT
@@ -122,6 +122,8 @@ def motion(given: argparse.Namespace) -> int:
     from .motion import save_track
     from .pipeline import make_motion
 
+    if given.denoise is not None:
+        return denoise_command.run(given)
     options = from_namespace(given)
     _without_picture(given, options)
     target = _track_target(given.output, options, given.picture)

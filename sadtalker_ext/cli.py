@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, NoReturn
 
-from . import __version__, animate_command, say_command
+from . import __version__, animate_command, denoise_command, say_command
 from .errors import OutputError, SadTalkerError
 from .flags import add_arguments, add_models_dir, weights_from
 from .options import DRAWING_KNOBS, ENHANCING_KNOBS, knobs
@@ -125,7 +125,8 @@ def build_parser() -> argparse.ArgumentParser:
     add_arguments(demo, only=[knob.name for knob in knobs() if knob.group != "face"])
 
     motion = command("motion", animate_command.motion, "make the motion alone, to edit and render later")
-    _add_inputs(motion)
+    _add_inputs(motion, optional=True)
+    denoise_command.add_arguments(motion)
     _add_output(
         motion, "motion track to write: .npz, or .csv as Live Link Face writes it", default="track.npz"
     )
@@ -198,8 +199,9 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_inputs(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("picture", metavar="PICTURE", help="the portrait: any picture, photo or drawing")
+def _add_inputs(parser: argparse.ArgumentParser, optional: bool = False) -> None:
+    portrait = "the portrait: any picture, photo or drawing"
+    parser.add_argument("picture", metavar="PICTURE", nargs="?" if optional else None, help=portrait)
     parser.add_argument("audio", metavar="AUDIO", nargs="?", help="the speech: any audio or video file")
     say_command.add_arguments(parser)
 

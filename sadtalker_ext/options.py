@@ -68,8 +68,9 @@ class Options:
         "auto",
         "choice",
         "motion",
-        "where lips come from: phones (recognised speech), visemes (a small network), or the better of both",
-        choices=("auto", "phones", "visemes"),
+        "where lips come from: phones (recognised speech), visemes (a small network), the better of both, or "
+        "codetalker (a vocabulary of movements)",
+        choices=("auto", "phones", "visemes", "codetalker"),
     )
     expression_scale: float = _knob(
         1.0, "float", "motion", "how strongly lips and brows move", low=0.0, high=2.0
@@ -249,7 +250,7 @@ class Options:
         0,
         "int",
         "codetalker",
-        "whose manner of speaking, by number",
+        "whose manner of speaking, by number; of lips from codetalker 0 normal, 1 clear, 2 relaxed, 3 lively",
         low=0,
         high=99,
     )

@@ -154,7 +154,7 @@ def release() -> None:
 
     _renderers.clear()
     forget()
-    for room in ("render.face3d.networks", "enhance.choice", "motion.code_networks"):
+    for room in ("render.face3d.networks", "enhance.choice", "motion.code_networks", "motion.code_lips"):
         loaded = sys.modules.get(f"{__package__}.{room}")
         if loaded is not None:
             loaded.release()

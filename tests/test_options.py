@@ -122,7 +122,7 @@ def test_schema_describes_every_knob_with_its_range_and_default():
         assert shape["description"]
     assert properties["fps"]["minimum"] == 1
     assert properties["fps"]["maximum"] == 60
-    assert properties["lips"]["enum"] == ["auto", "phones", "visemes"]
+    assert properties["lips"]["enum"] == ["auto", "phones", "visemes", "codetalker"]
 
 
 def test_help_reads_well(capsys):

@@ -80,7 +80,7 @@ def load_code_prior(path: str | Path | None = None, space: str = "arkit") -> Cod
     return prior
 
 
-def forget() -> None:
+def release() -> None:
     """Let go of the networks."""
     _load.cache_clear()
 

@@ -1,8 +1,9 @@
-"""Turns speech into the lips channel of a motion track, by the phones recognised or by VisemeNet.
+"""Turns speech into the lips channel of a motion track, by phones, by VisemeNet or by a prior over codes.
 
-Three sources: `words` (phones of English words, aligned), `allphone` (phones without words, any language) and
-`visemes` (VisemeNet and signal processing). Measured by benchmarks/lips.py, words are best where they are
-recognised surely, and elsewhere allphone and visemes together are better than either: so does `auto`.
+Four sources: `words` (phones of English words, aligned), `allphone` (phones without words, any language),
+`visemes` (VisemeNet and signal processing) and `codetalker` (a prior over codes, see `code_lips`). Measured by
+benchmarks/lips.py, words are best where they are recognised surely, and elsewhere allphone and visemes together
+are better than either: so does `auto`.
 The track's provenance says what was taken and why.
 """
 
@@ -20,13 +21,14 @@ from ..errors import OptionsError
 from ..track import ARKIT, MotionTrack
 from . import phones as recogniser
 from .articulation import RATE, Articulation, Closure, articulate, sounding
+from .code_lips import code_lips
 from .recognition import recognise
 from .viseme_lips import articulate_visemes, reconciled
 
 if TYPE_CHECKING:
     from ..audio import Speech
 
-METHODS: tuple[str, ...] = ("auto", "phones", "visemes")
+METHODS: tuple[str, ...] = ("auto", "phones", "visemes", "codetalker")
 
 LEAD_S = 0.0  # how far ahead of the sound the mouth moves
 PARTING_S = 0.075  # in which lips come together and part, fastest where they meet
@@ -47,13 +49,17 @@ def generate_lips(
     fps: float,
     frames: int,
     method: str = "auto",
+    manner: int = 0,
+    mix: int | None = None,
+    share: float = 0.0,
     check: Callable[[], None] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> MotionTrack:
     """Lips for speech: `frames` rows at `fps` in the ARKit space, all but the lips channel at rest.
 
-    method: `phones` (words or allphone; raises `DependencyError` without pocketsphinx), `visemes`, or
-    `auto`, what is best for this speech. Raises `OptionsError` for another method. `check` is called during
+    method: `phones` (words or allphone; raises `DependencyError` without pocketsphinx), `visemes`,
+    `codetalker`, or `auto`, what is best for this speech. manner, mix, share: how `codetalker` speaks, see
+    `code_lips.CodePrior.shares`. Raises `OptionsError` for another method. `check` is called during
     recognition. The same speech always gives the same track.
     """
     if method not in METHODS:
@@ -63,6 +69,17 @@ def generate_lips(
     if speech.is_silent:
         rest = MotionTrack.rest(frames, fps)
         return MotionTrack(ARKIT, fps, rest.data, {"lips": "rest", "why": "nothing is said"})
+    if method == "codetalker":
+        return code_lips(
+            speech,
+            fps=fps,
+            frames=frames,
+            manner=manner,
+            mix=mix,
+            share=share,
+            check=check,
+            progress=progress,
+        )
     articulation, provenance = _articulation(speech.samples, method, check, progress)
     return MotionTrack(ARKIT, fps, sampled(articulation, fps=fps, frames=frames), provenance)
 

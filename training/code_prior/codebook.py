@@ -24,6 +24,8 @@ REVIVE_UNTIL = 0.9  # of the training
 LEAST_SCALE = 0.05  # of a column that hardly moves
 ERROR_FLOOR = 0.1  # standard deviation below which a column does not weigh more
 AVERAGE = 0.998
+EMPLOY_ROUNDS, EMPLOY_BATCHES = 8, 10
+IDLE_SHARE = 0.02  # of the usual use, below which a code of the finished codec is idle
 REPORT = 500  # steps
 
 Batches = Callable[[torch.Generator], tuple[Tensor, Tensor]]  # disturbed and clean motion, each (B, C, T)
@@ -151,19 +153,25 @@ def train_codec(
     with torch.no_grad():
         for name, value in codec.named_parameters():
             value.copy_(average[name])
-    settle(codec, batches, generator)
     return recent
 
 
 @torch.no_grad()
-def settle(codec: Codec, batches: Batches, generator: torch.Generator, rounds: int = 20) -> None:
-    """Codes move to the mean of what the finished encoder says of clean motion; unused ones stay."""
-    sums, uses = torch.zeros_like(codec.codebook), torch.zeros(codec.codebook.shape[:2])
-    for _ in range(rounds):
-        vectors = codec.encode(batches(generator)[1])
+def employ(codec: Codec, usual: Callable[[torch.Generator], Tensor], generator: torch.Generator) -> int:
+    """Codes that the finished codec hardly needs for usual motion (B, C, T) take the places of such motion.
+
+    Codes of rare motion that speech never makes would be lost on a prior that speaks; returns how many moved.
+    """
+    moved = 0
+    for _ in range(EMPLOY_ROUNDS):
+        vectors = torch.cat([codec.encode(usual(generator)) for _ in range(EMPLOY_BATCHES)])
         chosen = codec.nearest(vectors).transpose(0, 1).flatten(1)
+        uses = torch.zeros(codec.codebook.shape[:2]).scatter_add_(1, chosen, torch.ones(chosen.shape))
+        idle = uses < IDLE_SHARE * uses.mean(1, keepdim=True)
         pool = vectors.permute(1, 0, 3, 2).flatten(1, 2)
-        uses.scatter_add_(1, chosen, torch.ones(chosen.shape))
-        sums.scatter_add_(1, chosen[:, :, None].expand_as(pool), pool)
-    used = uses > 0
-    codec.codebook[used] = sums[used] / uses[used][:, None]
+        for slot, which in enumerate(idle):
+            count = int(which.sum())
+            picked = torch.randint(pool.shape[1], (count,), generator=generator)
+            codec.codebook[slot, which] = pool[slot, picked]
+            moved += count
+    return moved

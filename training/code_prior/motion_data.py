@@ -45,12 +45,16 @@ class MouthBatches:
         self.tracks = tracks
 
     def __call__(self, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        starts = torch.randint(len(self.tracks) - CROP, (BATCH,), generator=generator).tolist()
-        manners = torch.randint(self.tracks.shape[1], (BATCH,), generator=generator).tolist()
-        crops = [self.tracks[s : s + CROP, m] for s, m in zip(starts, manners, strict=True)]
-        clean = torch.stack(crops).float().transpose(1, 2)
-        clean = _widened(clean, generator).clamp(0, 1)
+        clean = _widened(self.plain(generator), generator).clamp(0, 1)
         return disturbed(clean, generator), clean
+
+    def plain(self, generator: torch.Generator) -> Tensor:
+        """(BATCH, C, rows) crops of speech as it is, each in one of the manners."""
+        rows = min(CROP, len(self.tracks) - len(self.tracks) % 2)
+        starts = torch.randint(len(self.tracks) - rows + 1, (BATCH,), generator=generator).tolist()
+        manners = torch.randint(self.tracks.shape[1], (BATCH,), generator=generator).tolist()
+        crops = [self.tracks[s : s + rows, m] for s, m in zip(starts, manners, strict=True)]
+        return torch.stack(crops).float().transpose(1, 2)
 
 
 def _widened(mouth: Tensor, generator: torch.Generator) -> Tensor:
@@ -90,8 +94,12 @@ class PlainBatches(FaceBatches):
         self.size = 4 * tracks.float().std(0)[:, None]
 
     def __call__(self, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        clean = crops_of(self.tracks, generator)
+        clean = self.plain(generator)
         return disturbed(clean, generator, self.size), clean
+
+    def plain(self, generator: torch.Generator) -> Tensor:
+        """(BATCH, C, rows) crops as they are."""
+        return crops_of(self.tracks, generator)
 
 
 def crops_of(tracks: Tensor, generator: torch.Generator) -> Tensor:

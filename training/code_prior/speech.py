@@ -21,7 +21,7 @@ WEIGHT_DECAY = 1e-2
 AVERAGE = 0.999
 FORGET_SHARE = 0.3  # of the codes before that are not known, in a third of the crops nearly all
 WRONG_SHARE = 0.1  # of those that are others instead: the prior must not trust itself too much
-MOTION_WEIGHT = 1.0  # of the error of the motion that the codes expected say, in units of its variance
+MOTION_WEIGHT = 3.0  # of the error of the motion that the codes expected say, in units of its variance
 REPORT = 200  # steps
 
 

@@ -16,7 +16,7 @@ from sadtalker_ext.motion.code_layout import FACE, MOUTH, ROWS_A_SECOND
 from sadtalker_ext.motion.code_lips import FORMAT, CodePrior
 from sadtalker_ext.motion.visemes import load_visemenet
 from sadtalker_ext.networks.code_prior import Codec
-from training.code_prior.codebook import train_codec
+from training.code_prior.codebook import employ, train_codec
 from training.code_prior.manners import MANNERS
 from training.code_prior.motion_data import FaceBatches, MouthBatches, PlainBatches, drawn_faces
 from training.code_prior.pairs import load_pairs
@@ -120,10 +120,12 @@ def train(
         data, manners = load_features(given), tuple(manner.name for manner in MANNERS)
         motion, clean = Codec(len(MOUTH)), data.motion.flatten(0, 1)
         batches = MouthBatches(data.motion)
+        usual = batches.plain
     else:
         data, manners = load_pairs(given)
         clean = data.motion[:, 0]
         motion, batches = Codec(clean.shape[1], slots=BFM_SLOTS), PlainBatches(clean)
+        usual = batches.plain
     if codec is not None:
         from sadtalker_ext.motion.code_lips import load_code_prior
 
@@ -132,7 +134,8 @@ def train(
         face = taken.face
     else:
         loss = train_codec(motion, batches, clean, **limits)
-        logging.info("codec: loss %.4f", loss)
+        moved = employ(motion, usual, generator)
+        logging.info("codec: loss %.4f, %d idle codes given other places", loss, moved)
         if space == "arkit":
             face = Codec(len(FACE))
             drawn = torch.from_numpy(drawn_faces(FACE_MINUTES, seed))
