@@ -59,9 +59,7 @@ def needs(models_dir: Path) -> tuple[Need, ...]:
     from ..checkpoints.codetalker import available, problems
 
     pairs = available(models_dir)
-    remedy = (
-        f"put vocaset_stage1.pth.tar and vocaset_stage2.pth.tar (or biwi_…) there, from {PAGE}"
-    )
+    remedy = f"put vocaset_stage1.pth.tar and vocaset_stage2.pth.tar (or biwi_…) there, from {PAGE}"
     if not pairs:
         remedy = " ".join(problems(models_dir)) or remedy
     return (
@@ -103,12 +101,11 @@ class HeadRenderer:
 
     def __init__(self, head: Head, options: Options, host: Host) -> None:
         """Raises `MeshError` or `WeightsError` where no networks fit the mesh."""
-        from ..motion.code_networks import choose_pair
+        from ..motion.code_networks import choose
 
         self.head = head
-        self._weights = host.models_dir(), options.face_model
-        self._device = host.device()
-        vertices = choose_pair(*self._weights, head.vertices).vertices
+        self._models_dir, self._device = host.models_dir(), host.device()
+        self._name, vertices = choose(self._models_dir, options.face_model, head.vertices)
         if head.template is not None:
             head.template.require(vertices, "the chosen face model")
         self.space = vertex_space(vertices)
@@ -128,7 +125,7 @@ class HeadRenderer:
     def networks(self) -> CodeNetworks:
         from ..motion.code_networks import load_networks
 
-        return load_networks(*self._weights, self.space.vertices, self._device)
+        return load_networks(self._models_dir, self._name, self._device)
 
     def opening(self, track: MotionTrack) -> np.ndarray | None:
         return self._drawn.opening(track)
@@ -167,7 +164,11 @@ def motion(
     }
     if options.manner_mix is not None:
         made_by |= {"manner_mix": options.manner_mix, "manner_share": options.manner_share}
-    return MotionTrack(head.space, networks.fps, data, made_by).resampled(options.fps).fitted(frames)
+    return (
+        MotionTrack(head.space, float(networks.stage2.fps), data, made_by)
+        .resampled(options.fps)
+        .fitted(frames)
+    )
 
 
 CODETALKER = Engine(
