@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -177,7 +178,7 @@ def _train(given: argparse.Namespace, stage: int) -> int:
         outcome = train(1 if stage == 1 else 2, ClipCache(given.cache), given.out, choices)
     except KeyboardInterrupt:
         raise Cancelled(f"Interrupted; {given.out} keeps what was saved last, if anything.") from None
-    if not given.quiet:
+    if not given.quiet and os.environ.get("RANK", "0") == "0":  # of many processes, the first
         file = given.out / f"stage{stage}.pth.tar"
         judged = "" if outcome.best is None else f", {outcome.best:.3f} unexplained (mean face: 1)"
         print(f"{file}: {outcome.steps} steps; weights of epoch {outcome.best_epoch}{judged}")

@@ -97,10 +97,11 @@ def train(
     Writes stage1.pth.tar or stage2.pth.tar in the layout of the published files, in the corpus's units.
     """
     _check_corpus(cache)
-    run = RunFolder(out, (Stage1 if stage == 1 else Stage2).file, resume=choices.resume)
+    kind = Stage1 if stage == 1 else Stage2
+    run = RunFolder(out, kind.file, resume=choices.resume)
     told = run.told() if choices.resume else {}
     plan = _plan(stage, cache, choices, told)
-    with open_worker(choices.device, plan.precision) as (worker, note):
+    with open_worker(choices.device, plan.precision, skipping=kind.skips) as (worker, note):
         journal_choices = {"tensorboard": choices.tensorboard, "quiet": worker.rank != 0}
         with torch.random.fork_rng():
             torch.manual_seed(number_of(plan.seed, "network"))

@@ -48,6 +48,7 @@ class Stage2(Objective):
     """
 
     file = "stage2.pth.tar"
+    skips = True  # wav2vec 2.0 drops layers
 
     def __init__(self, network: CodeQuery, stage1: VQAutoEncoder, rules: Stage2Rules) -> None:
         """network, stage1: of offsets divided by `rules.scale`."""

@@ -37,10 +37,12 @@ class Example:
 class Objective(nn.Module, ABC):
     """A network together with its losses. Losses are computed by calling it, so that it can be distributed.
 
-    file: name of the weights in a run's folder.
+    file: name of the weights in a run's folder. skips: some steps leave out some of the weights, as where
+    layers are dropped at random.
     """
 
     file: ClassVar[str]
+    skips: ClassVar[bool] = False
 
     @abstractmethod
     def forward(self, example: Example) -> dict[str, Tensor]:

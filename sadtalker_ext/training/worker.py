@@ -101,12 +101,11 @@ class Alone:
 class Accelerated:
     """One or many processes and any precision, by the package accelerate."""
 
-    def __init__(self, device: str, precision: Precision) -> None:
+    def __init__(self, device: str, precision: Precision, skipping: bool) -> None:
         from accelerate import Accelerator
         from accelerate.utils import DistributedDataParallelKwargs
 
-        # Layers that wav2vec 2.0 drops at random get no gradients in that step.
-        unused = DistributedDataParallelKwargs(find_unused_parameters=True)
+        unused = DistributedDataParallelKwargs(find_unused_parameters=skipping)
         self._own = Accelerator(cpu=device == "cpu", mixed_precision=precision, kwargs_handlers=[unused])
         self.rank, self.world = self._own.process_index, self._own.num_processes
         self.device = self._own.device
@@ -151,11 +150,14 @@ class Accelerated:
 
 
 @contextmanager
-def open_worker(device: str = "auto", precision: Precision = "no") -> Iterator[tuple[Worker, str]]:
+def open_worker(
+    device: str = "auto", precision: Precision = "no", *, skipping: bool = False
+) -> Iterator[tuple[Worker, str]]:
     """This process as a `Worker`, and a sentence about what it has to do without ("" without any).
 
     device: "auto" for the best there is, or "cpu". Processes are started by `accelerate launch` or torchrun;
-    accelerate is needed for many of them and for half precision. Raises `DependencyError` where many
+    accelerate is needed for many of them and for half precision. skipping: steps may leave out some weights.
+    Raises `DependencyError` where many
     processes were started without it.
     """
     if device not in ("auto", "cpu"):
@@ -177,7 +179,7 @@ def open_worker(device: str = "auto", precision: Precision = "no") -> Iterator[t
     # The package keeps what the first training of a process asked for; another one may ask for another thing.
     AcceleratorState._reset_state(reset_partial_state=not many)
     try:
-        yield Accelerated(device, precision), ""
+        yield Accelerated(device, precision, skipping), ""
     except ValueError as error:
         if "mixed precision" not in str(error) and "fp16" not in str(error):
             raise
