@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import torch
 
-from ..errors import AudioError, OptionsError
+from ..errors import AudioError, OptionsError, WeightsError
 from ..networks.codetalker import CodeQuery, VQAutoEncoder
 from ..networks.codetalker.prefix import PrefixQuery
 from ..networks.codetalker.speech import SAMPLE_RATE, normalised, steps
+from . import code_query_fast
 
 PIECE = 50  # frames that are handed out together
 
@@ -19,9 +20,11 @@ Check = Callable[[], None]
 Report = Callable[[int, int], None]  # frames done, frames in all
 
 
-def frame_count(stage2: CodeQuery, samples: int) -> int:
-    """How many frames that many samples at 16 kHz become."""
-    return stage2.rhythm.frames(steps(samples))
+def frame_count(stage2: CodeQuery, samples: int, *, exact: bool = False) -> int:
+    """How many frames that many samples at 16 kHz become; the published loop gives one or two fewer."""
+    if exact:
+        return stage2.rhythm.frames(steps(samples))
+    return code_query_fast.frame_count(stage2, samples)
 
 
 def exact_limit_s(stage2: CodeQuery) -> float:
@@ -41,9 +44,22 @@ def predict(
 ) -> Iterator[np.ndarray]:
     """Blocks of offsets from the template, float32 (n, 3·vertices), in the template's units, in order.
 
-    samples: (N,) float32 at 16 kHz. style: 0..`stage2.styles` - 1.
+    samples: (N,) float32 at 16 kHz. style: 0..`stage2.styles` - 1, or a mixture of two. check: called before
+    every frame. exact: the published loop, bit for bit, for up to `exact_limit_s` seconds. Without it speech
+    may be of any length, time is linear in it, and memory does not grow. What then differs:
+
+    * Sound is laid on frames by the clock, and the last frames are there; published inference ends a frame
+      early and, at 30 frames/s, stretches 27 ms (see `Compat.stretch`).
+    * The fed-back motion of the first two seconds or so is decoded from all frames before; later from the
+      newest ones and what was kept of the others up to half a second ago, with the norms of all.
+    * Up to 20 s at 30 frames/s, or 24 s at 25, everything else is as published: attention over all frames,
+      and all codes decoded together. Longer speech is heard and decoded in stretches that overlap and fade
+      into each other, with norms of all frames so far, and attention reaches back over as many frames.
+
+    Raises `AudioError` for speech too short or too long, `OptionsError` for a style that is not there.
     """
-    frames = frame_count(stage2, len(samples))
+    _check_stage(stage1)
+    frames = frame_count(stage2, len(samples), exact=exact)
     if frames < 1:
         raise AudioError("The speech is too short for a single frame; give it at least a tenth of a second.")
     manner = _manner(stage2, style)
@@ -53,7 +69,22 @@ def predict(
             f"{len(samples) / SAMPLE_RATE:.1f} s; turn the exact mode off, which takes any length."
         )
     speech = torch.from_numpy(np.ascontiguousarray(samples, np.float32)).to(manner.device)
-    return _exact(stage1, stage2, speech, manner, check or _nothing, report or _nothing)
+    way = _exact if exact else _fast
+    return way(stage1, stage2, speech, manner, check or _nothing, report or _nothing)
+
+
+@torch.no_grad()
+def _fast(
+    stage1: VQAutoEncoder,
+    stage2: CodeQuery,
+    speech: torch.Tensor,
+    manner: torch.Tensor,
+    check: Check,
+    report: Report,
+) -> Iterator[np.ndarray]:
+    for hidden in code_query_fast.blocks(stage1, stage2, speech, manner, check, report):
+        for piece in hidden.split(PIECE):
+            yield stage1.decoder.vertice_map_reverse(piece).cpu().numpy()
 
 
 @torch.no_grad()
@@ -79,6 +110,13 @@ def _exact(
         report(done, frames)
     for piece in stage1.decode(features)[0].split(PIECE):
         yield piece.cpu().numpy()
+
+
+def _check_stage(stage1: VQAutoEncoder) -> None:
+    if stage1.sizes.halvings:
+        raise WeightsError(
+            "This stage 1 has fewer codes than frames, which no published stage 2 knows; use another one."
+        )
 
 
 def _manner(stage2: CodeQuery, style: Style) -> torch.Tensor:

@@ -110,9 +110,9 @@ class Decoder(nn.Module):
                 x = x.repeat_interleave(2, dim=2)
         return x.transpose(1, 2)
 
-    def place(self, x: torch.Tensor) -> torch.Tensor:
-        """What the transformer sees of expanded frames."""
-        return self.decoder_pos_embedding(self.decoder_linear_embedding(x))
+    def place(self, x: torch.Tensor, first: int = 0) -> torch.Tensor:
+        """What the transformer sees of expanded frames, the first of which has that number."""
+        return self.decoder_pos_embedding(self.decoder_linear_embedding(x), first)
 
     def hidden(self, features: torch.Tensor) -> torch.Tensor:
         """(B, T · 2^halvings, width), of which the offsets are a linear function."""

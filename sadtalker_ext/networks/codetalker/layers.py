@@ -38,6 +38,12 @@ class Attention(nn.Module):
 
     def forward(self, x: torch.Tensor, rows: slice = slice(None)) -> torch.Tensor:
         """Only for the frames in `rows`, which look at all."""
+        return self.look(*self.parts(x, rows))
+
+    def parts(
+        self, x: torch.Tensor, rows: slice = slice(None)
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """What frames in `rows` ask, and keys and values of all, each (B, heads, T, d)."""
         width = x.shape[-1]
         if rows == slice(None):
             query, keys = self.to_qkv(x).split((width, 2 * width), dim=-1)
@@ -46,7 +52,11 @@ class Attention(nn.Module):
             keys = F.linear(x, self.to_qkv.weight[width:])
         key, value = keys.chunk(2, dim=-1)
         q, k, v = (t.unflatten(-1, (self.heads, -1)).transpose(1, 2) for t in (query * self.gain, key, value))
-        return self.to_out(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2))
+        return q, k, v
+
+    def look(self, query: torch.Tensor, keys: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
+        """(B, T, width)."""
+        return self.to_out(F.scaled_dot_product_attention(query, keys, values).transpose(1, 2).flatten(2))
 
 
 class Mlp(nn.Module):
@@ -96,13 +106,6 @@ class Transformer(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.net(x)
 
-    def last(self, x: torch.Tensor) -> torch.Tensor:
-        """(B, 1, width): what `forward` gives for the last frame."""
-        *early, attention, mlp = self.net
-        for part in early:
-            x = part(x)
-        return mlp(attention(x, slice(-1, None)))
-
 
 class Positions(nn.Module):
     """Adds position codes as `Compat.positions` says, then drops out: (B, T, width) -> the same shape."""
@@ -112,16 +115,17 @@ class Positions(nn.Module):
         self.kind = compat.positions
         self.dropout = nn.Dropout(DROPOUT)
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
+    def forward(self, x: torch.Tensor, first: int = 0) -> torch.Tensor:
+        """first: number of the first frame."""
         if self.kind != "none":
-            x = x + self.codes(x)
+            x = x + self.codes(x, first)
         return self.dropout(x)
 
-    def codes(self, x: torch.Tensor) -> torch.Tensor:
+    def codes(self, x: torch.Tensor, first: int) -> torch.Tensor:
         """What is added, in a shape that fits."""
         batch, frames, width = x.shape
         if self.kind == "frame":
-            return sines(torch.arange(frames, device=x.device), width).to(x.dtype)
+            return sines(first + torch.arange(frames, device=x.device), width).to(x.dtype)
         rows = torch.arange(batch if self.kind == "batch" else 1, device=x.device)
         return sines(rows, width)[:, None].to(x.dtype)
 
