@@ -187,6 +187,13 @@ def build_parser() -> argparse.ArgumentParser:
     models.add_argument("--json", action="store_true", help="print JSON instead of text")
     models.add_argument("-q", "--quiet", action="store_true", help="print nothing but errors")
 
+    from . import export_command
+
+    export = command(
+        "export", export_command.run, "write a motion for other programs: glTF, meshes, vertices"
+    )
+    export_command.add_arguments(export)
+
     from . import train_command
 
     train = command("train", train_command.run, "train an engine's networks on a corpus of one's own")

@@ -34,7 +34,7 @@ class NeutralHead:
     """A head that blendshapes move; lengths in face widths, x to the picture's right, y up, z to the viewer.
 
     template: vertices (V, 3) at rest and triangles. blendshapes: name → float32 (V, 3), the way for 1.
-    colours: linear light (V, 3). shine: (V,) 0..1. head_share: (V,) 0..1, how far a vertex goes along when the
+    colours: linear light (V, 3). shine: (V,) 0..1. head_share: (V,) 0..1, how far a vertex goes when the
     head turns; the neck's lower end does not. pivot: (3,) what it turns about. parts: name → its vertices.
     """
 
@@ -78,7 +78,7 @@ class NeutralHead:
             yield self.posed(row, float(yaw), float(pitch), float(roll))
 
     def posed(self, weights: np.ndarray, yaw: float = 0, pitch: float = 0, roll: float = 0) -> np.ndarray:
-        """Vertices float32 (V, 3) for 52 weights, and degrees by which the head turns, as the track has them."""
+        """Vertices float32 (V, 3) for 52 weights, and a head pose in degrees."""
         moved = self.vertices + (weights.astype(np.float32) @ self._ways).reshape(-1, 3)
         if not (yaw or pitch or roll):
             return moved

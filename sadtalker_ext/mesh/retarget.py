@@ -65,7 +65,7 @@ SWEEPS = 60  # of the solver over all blendshapes
 
 @dataclass(frozen=True, eq=False)
 class _Fit:
-    """Least squares for one kind of head: rows (R, 3 L) over landmarks' ways, and the system over the unknowns."""
+    """Least squares for one kind of head, over the ways of L landmarks."""
 
     vertices: np.ndarray
     face_width: float
@@ -106,7 +106,7 @@ def to_arkit(track: MotionTrack) -> MotionTrack:
 
 
 def offsets(track: MotionTrack) -> Iterator[np.ndarray]:
-    """Offsets of the neutral head's vertices, float32 blocks (n, 3V) in order, for any track that it can show.
+    """Offsets of the neutral head's vertices for any track it can show: float32 blocks (n, 3V) in order.
 
     Raises `MeshError` for heads whose landmarks are not known.
     """

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from .renderer import Figure, MeshRenderer, TemplateFigure
+from .renderer import MeshRenderer
 
-__all__ = ["Figure", "MeshRenderer", "TemplateFigure"]
+__all__ = ["MeshRenderer"]

@@ -50,9 +50,9 @@ class Camera:
         return cls((float(middle[0]), float(middle[1]), float(middle[2])), float(reach), size)
 
     def project(self, vertices: np.ndarray) -> np.ndarray:
-        """float32 (3, V): px to the right and down, and a depth that grows away from the camera, 1 in the middle.
+        """float32 (3, V): px to the right and down, and a depth, larger farther away.
 
-        The depth is projective, a straight line over every triangle.
+        The depth is 1 in the middle, and projective: a straight line over every triangle.
         """
         away = DISTANCE * self.reach
         x, y, z = (vertices[:, axis] - np.float32(self.centre[axis]) for axis in range(3))

@@ -33,7 +33,7 @@ BACK_MIDDLE, BACK_EDGE = (0.60, 0.63, 0.67), (0.30, 0.33, 0.38)  # linear light 
 
 
 def light_table() -> np.ndarray:
-    """float32 (4, CELLS²) by the normal's y, then x: red, green, blue sent on by a white surface, and shine."""
+    """float32 (4, CELLS²) by the normal's y, then x: red, green, blue that white sends on, and shine."""
     axis = np.linspace(-BEYOND, BEYOND, CELLS)
     x, y = np.meshgrid(axis, axis)
     length = np.maximum(np.hypot(x, y), 1e-9)
@@ -49,7 +49,7 @@ def light_table() -> np.ndarray:
         way = np.array(light.way) / np.linalg.norm(light.way)
         facing = np.maximum(0, (normal @ way + light.wrap) / (1 + light.wrap)) ** (1 + light.wrap)
         diffuse += facing[..., None] * np.array(light.colour)
-        half = way + [0, 0, 1]
+        half = way + np.array([0, 0, 1])
         half /= np.linalg.norm(half)
         bright = float(np.mean(light.colour)) * (facing > 0)
         for exponent, strength in SHINE:
@@ -83,7 +83,7 @@ def to_linear(srgb: np.ndarray) -> np.ndarray:
 
 
 class Screen:
-    """Linear light into uint8 sRGB, with a fixed grain of half a step that keeps soft gradients from banding."""
+    """Linear light into uint8 sRGB, with a fixed grain of half a step against bands in soft gradients."""
 
     def __init__(self, width: int, height: int) -> None:
         grain = np.random.default_rng(0).random((height, width, 1), np.float32) - np.float32(0.5)

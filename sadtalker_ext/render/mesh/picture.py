@@ -15,7 +15,7 @@ BAND_PX = 1 << 15  # pixels that are drawn at once: what keeps memory small, and
 POCKET = (0.028, 0.012, 0.010)  # linear light of what is behind an opening
 ATTRIBUTES = 6  # of a vertex: the normal's x and y, red, green, blue, shine
 BACK_LIGHT = 0.10  # share of the light on back sides, which are the inside of a head
-BACK_SIDE = np.float32([-1, -1, BACK_LIGHT, BACK_LIGHT, BACK_LIGHT, 0])[:, None]  # turns attributes around
+BACK_SIDE = np.array([[-1], [-1], *[[BACK_LIGHT]] * 3, [0]], np.float32)  # turns attributes around
 CLAY = (0.58, 0.50, 0.44)  # linear colour of a mesh that has none
 CLAY_SHINE = 0.55
 
@@ -36,7 +36,7 @@ class Picture:
         shine: np.ndarray | None = None,
         postures: Sequence[np.ndarray] = (),
     ) -> None:
-        """vertices: (V, 3) at rest, y up, z towards the viewer. faces: (F, 3). colours: linear (V, 3) in 0..1.
+        """vertices: (V, 3) at rest, y up, z towards the viewer. faces: (F, 3). colours: linear (V, 3) 0..1.
         shine: (V,) 0..1, how much of the highlights a surface shows. postures: vertices (V, 3) in which light
         is measured; each vertex gets the most of these (default: at rest alone)."""
         width, height = self.size = size
@@ -50,9 +50,9 @@ class Picture:
         light = np.max(
             [light_reaching(pose, faces, self._normals.of(pose)) for pose in postures or (vertices,)], axis=0
         )
-        base = np.broadcast_to(np.float32(CLAY), vertices.shape) if colours is None else colours
+        base = np.broadcast_to(np.array(CLAY, np.float32), vertices.shape) if colours is None else colours
         gloss = np.full(len(vertices), CLAY_SHINE, np.float32) if shine is None else shine
-        pockets = np.tile(np.float32([*POCKET, 0]), (self._closed.added, 1))
+        pockets = np.tile(np.array([*POCKET, 0], np.float32), (self._closed.added, 1))
         material = np.column_stack([base * light[:, None], gloss * light]).astype(np.float32)
         self._material = np.ascontiguousarray(np.concatenate([material, pockets]).T)
         self._table = light_table()

@@ -209,7 +209,7 @@ class Samples:
     def _maybe_seen(
         self, triangles: Triangles, chosen: np.ndarray, owner: np.ndarray, depth: np.ndarray
     ) -> np.ndarray:
-        """False for triangles that lie wholly behind what is drawn already, by the farthest depth of tiles."""
+        """False for triangles wholly behind what is drawn already, by the farthest depth of tiles."""
         nearest = np.append(depth, np.float32(np.inf)).take(owner)  # −1, nothing, takes the last one
         high, wide = self.height_rows // (TILE * ROWS), self.stride // TILE
         tiles = nearest.reshape(high, TILE * ROWS, wide, TILE).max(1).max(2)

@@ -1,4 +1,4 @@
-"""A mesh as a surface to be looked at: normals, openings that are closed behind, and where light hardly gets."""
+"""A mesh as a surface to be looked at: normals, openings closed behind, and where light hardly gets."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Normals:
         self._count = int(same.max(initial=0)) + 1
 
     def of(self, vertices: np.ndarray) -> np.ndarray:
-        """Unit normals float32 (V, 3), those of large triangles weighing more; (0, 0, 1) where there are none."""
+        """Unit normals float32 (V, 3), larger triangles weighing more; (0, 0, 1) where there are none."""
         corner = vertices.take(self._faces.T.reshape(-1), 0).reshape(3, -1, 3)
         one, two = corner[1] - corner[0], corner[2] - corner[0]
         normal = np.empty_like(one)
@@ -135,7 +135,7 @@ class Closed:
 
 
 def faces_viewer(vertices: np.ndarray, faces: np.ndarray) -> bool:
-    """Whether the triangles that are seen from the front turn their fronts there (counter-clockwise ones do)."""
+    """Whether the triangles seen from the front turn their fronts there, as counter-clockwise ones do."""
     camera = Camera.before(vertices, (LIGHT_PX, LIGHT_PX))
     triangles = Triangles.of(camera.project(vertices), faces.T)
     hits = Samples(LIGHT_PX, LIGHT_PX).seen(triangles)
@@ -181,7 +181,7 @@ def _depths(samples: Samples, triangles: Triangles) -> np.ndarray:
 
 
 def _directions(count: int) -> np.ndarray:
-    """Unit vectors (count, 3) spread evenly over the half of the sphere from which a face is lit: before and above."""
+    """Unit vectors (about count, 3), evenly spread over where a face is lit from: before and above."""
     number = np.arange(4 * count) + 0.5
     y = 1 - 2 * number / len(number)
     around = np.pi * (1 + 5**0.5) * number
