@@ -59,7 +59,7 @@ def random_stages(face: str, tiny: bool) -> tuple[VQAutoEncoder, CodeQuery]:
         (VOCASET_SIZES, VOCASET_QUERY, VOCASET) if face == "vocaset" else (BIWI_SIZES, BIWI_QUERY, BIWI)
     )
     if tiny:
-        narrow = {"hidden_size": 64, "num_hidden_layers": 1, "num_attention_heads": 1}
+        narrow: dict[str, object] = {"hidden_size": 64, "num_hidden_layers": 1, "num_attention_heads": 1}
         narrow |= {"intermediate_size": 32, "conv_dim": (16,) * 7}
         narrow |= {"num_conv_pos_embeddings": 16, "num_conv_pos_embedding_groups": 16}
         sizes = replace(sizes, vertices=20, width=32, hidden=48, layers=2, slots=4, code=8, entries=16)

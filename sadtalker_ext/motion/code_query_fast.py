@@ -14,7 +14,7 @@ import torch.nn.functional as F
 
 from ..networks.codetalker import CodeQuery, VQAutoEncoder
 from ..networks.codetalker.compat import AUDIO_RATE
-from ..networks.codetalker.fast import EDGE, Loop, StepQuery, PrefixDecoder
+from ..networks.codetalker.fast import EDGE, Loop, PrefixDecoder, StepQuery
 from ..networks.codetalker.speech import HOP, SAMPLE_RATE, normalised, samples_for
 
 Check = Callable[[], None]
@@ -26,9 +26,10 @@ class Fast:
     """What the fast mode may leave out. Clips up to `block` frames are decoded whole, as published.
 
     whole: frames up to which the fed-back motion is decoded from all before it. refresh: frames after which
-    that is done again, later. window: frames that attention reaches back. block, overlap: frames that are decoded together, and across which two stretches fade into each other. hearing_s,
-    hearing_overlap_s: the same for wav2vec 2.0, in whole seconds. by_clock: sound is laid on frames by time;
-    otherwise as published, which takes clips of one stretch only.
+    that is done again, later. window: frames that attention reaches back. block, overlap: frames that are
+    decoded together, and across which two stretches fade into each other. hearing_s, hearing_overlap_s: the
+    same for wav2vec 2.0, in whole seconds. by_clock: sound is laid on frames by time; otherwise as published,
+    which takes clips of one stretch only.
     """
 
     whole: int = 60

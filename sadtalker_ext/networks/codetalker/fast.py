@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -106,8 +107,8 @@ class Loop(nn.Module):
 class PrefixDecoder:
     """Stage 1 for the newest frame of a growing prefix.
 
-    Norms are those over all frames so far. The first `whole` frames give what `VQAutoEncoder.hidden` gives for
-    the last of them, up to rounding. Later, up to `window` of the latest are decoded anew every `refresh`
+    Norms are those over all frames so far. The first `whole` frames give what `VQAutoEncoder.hidden` gives
+    for the last of them, up to rounding. Later, up to `window` of the latest are decoded anew every `refresh`
     frames; in between, the frames since then look at the keys and values of that time.
     """
 
@@ -159,7 +160,7 @@ class PrefixDecoder:
 
     def _transformed(self, x: torch.Tensor, edges: int) -> torch.Tensor:
         """The last row of what the transformer makes of x (1, n, width) and of what is kept."""
-        parts = list(self.decoder.decoder_transformer.net)
+        parts: list[Any] = list(self.decoder.decoder_transformer.net)
         keeping = self.behind == 0 and self.count >= self.whole
         kept: list[tuple[torch.Tensor, torch.Tensor]] = []
         for number in range(0, len(parts), 2):

@@ -250,8 +250,8 @@ class CodeQuery(nn.Module):
         """Teacher forcing: every frame is predicted from the true ones before it.
 
         speech: normalised waveforms (B, N) at 16 kHz. offsets: (B, T, 3·vertices). style: (B,) int64. stage1:
-        in eval mode, its weights frozen; gradients flow through its decoder. before: frames to predict from in
-        the place of the true ones, like `offsets`; the last of them is not used.
+        in eval mode, its weights frozen; gradients flow through its decoder. before: frames to predict from
+        in the place of the true ones, like `offsets`; the last of them is not used.
         """
         frames = offsets.shape[1]
         known = offsets if before is None else before
