@@ -25,7 +25,7 @@ SMALL = 1 << 20  # values that are written at once
 
 @dataclass(frozen=True, eq=False)
 class Turning:
-    """A joint at `pivot` (3,) turned by `quaternions` (T, 4), x y z w; `share` (V,) is what a vertex takes."""
+    """A joint at `pivot` (3,) turned by `quaternions` (T, 4), x y z w; vertices take `share` (V,)."""
 
     pivot: np.ndarray
     quaternions: np.ndarray

@@ -69,22 +69,19 @@ class _Fit:
 
     vertices: np.ndarray
     face_width: float
-    project: np.ndarray  # (unknowns, 3 L): from ways in fw to the right-hand side
-    system: np.ndarray  # (unknowns, unknowns)
+    project: np.ndarray  # (shapes, 3 L): from ways in fw to the right-hand side
+    system: np.ndarray  # (shapes, shapes)
 
     def weights(self, offsets: np.ndarray) -> np.ndarray:
         """float32 (n, 52) of offsets (n, 3V)."""
         ways = offsets.reshape(len(offsets), -1, 3).take(self.vertices, 1).astype(np.float64)
         right = (ways.reshape(len(ways), -1) / self.face_width) @ self.project.T
         found = np.zeros((len(ways), len(self.system)))
-        free = len(SHAPES)  # the rest is a shift of the whole head, whose sign is free
         for _ in range(SWEEPS):
             for k, row in enumerate(self.system):
-                found[:, k] += (right[:, k] - found @ row) / row[k]
-                if k < free:
-                    np.clip(found[:, k], 0, MOST, out=found[:, k])
+                found[:, k] = np.clip(found[:, k] + (right[:, k] - found @ row) / row[k], 0, MOST)
         weights = np.zeros((len(ways), len(ARKIT_BLENDSHAPES)), np.float32)
-        weights[:, [ARKIT.index(name) for name in SHAPES]] = found[:, :free]
+        weights[:, [ARKIT.index(name) for name in SHAPES]] = found
         return weights
 
 
@@ -138,8 +135,8 @@ class RetargetedHead:
         """Vertices float32 (V, 3), one array a row of the track; `TrackError` for another space."""
         if track.space.name not in self.accepts:
             raise TrackError(
-                f"This head is moved by {self._space.name} tracks, not by {track.space.name} ones; choose the "
-                "track's own head."
+                f"This head is moved by {self._space.name} tracks, not by {track.space.name} ones; choose "
+                "the track's own head."
             )
         for part in slices(*track.data.shape):
             for weights in self._fit.weights(track.data[part]):
@@ -161,8 +158,6 @@ def _fit(space: str) -> _Fit:
     head = neutral_head()
     own = [landmark[0] for landmark in LANDMARKS]
     ways = np.stack([head.blendshapes[name][own].astype(np.float64).reshape(-1) for name in SHAPES], 1)
-    shift = np.tile(np.eye(3), (len(own), 1))
-    columns = np.concatenate([ways, shift], 1)  # (3 L, unknowns)
     weight = np.ones((len(own), 3))
     weight[:LIPS] *= LIP_WEIGHT
     weight[:, 2] *= DEPTH_WEIGHT
@@ -172,13 +167,13 @@ def _fit(space: str) -> _Fit:
         gap[0, 3 * own.index(upper) + 1], gap[0, 3 * own.index(lower) + 1] = GAP_WEIGHT, -GAP_WEIGHT
         rows.append(gap)
     measured = np.concatenate(rows)
-    design = measured @ columns
-    effort = np.zeros(columns.shape[1])
-    effort[: len(SHAPES)] = EFFORT**2
-    effort[len(SHAPES) :] = 1e-9
+    # A shift of the whole head is none of the face's doing: what it can explain is left out.
+    shift = np.linalg.qr(measured @ np.tile(np.eye(3), (len(own), 1)))[0]
+    measured -= shift @ (shift.T @ measured)
+    design = measured @ ways
     return _Fit(
         np.array([landmark[COLUMN[space]] for landmark in LANDMARKS]),
         FACE_WIDTH[space],
         design.T @ measured,
-        design.T @ design + np.diag(effort),
+        design.T @ design + EFFORT**2 * np.eye(len(SHAPES)),
     )

@@ -59,9 +59,10 @@ class Triangles:
 
     def gradient(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Change (…, F) a px to the right, and a px down, of what has `values` (3, …, F) at the corners."""
-        one, two = values[1] - values[0], values[2] - values[0]
         i0, i1, i2, i3 = self.inverse
-        return i0 * one + i2 * two, i1 * one + i3 * two
+        with np.errstate(invalid="ignore", over="ignore"):  # of triangles that are not drawn
+            one, two = values[1] - values[0], values[2] - values[0]
+            return i0 * one + i2 * two, i1 * one + i3 * two
 
 
 @dataclass(frozen=True, eq=False)

@@ -31,6 +31,10 @@ class Normals:
 
     def of(self, vertices: np.ndarray) -> np.ndarray:
         """Unit normals float32 (V, 3), larger triangles weighing more; (0, 0, 1) where there are none."""
+        with np.errstate(all="ignore"):  # what comes of broken vertices is mended at the end
+            return self._of(vertices)
+
+    def _of(self, vertices: np.ndarray) -> np.ndarray:
         corner = vertices.take(self._faces.T.reshape(-1), 0).reshape(3, -1, 3)
         one, two = corner[1] - corner[0], corner[2] - corner[0]
         normal = np.empty_like(one)
@@ -41,8 +45,7 @@ class Normals:
         for axis in range(3):
             total[:, axis] = np.bincount(self._target, np.tile(normal[:, axis], 3), len(total))[: len(total)]
         length = np.sqrt(np.einsum("ij,ij->i", total, total))
-        with np.errstate(divide="ignore", invalid="ignore"):
-            total /= length[:, None]
+        total /= length[:, None]
         total[~(np.isfinite(total).all(1))] = (0, 0, 1)
         return total if self._seams is None else total[self._seams]
 
