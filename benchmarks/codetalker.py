@@ -91,9 +91,8 @@ def plain_loop(stage1: VQAutoEncoder, stage2: CodeQuery, samples: np.ndarray) ->
 def published_pace(stage1: VQAutoEncoder, stage2: CodeQuery, samples: np.ndarray) -> Iterator[np.ndarray]:
     """The fast mode, with as many frames as the published loop and sound laid on them alike."""
     ways = replace(code_query_fast.USUAL, by_clock=False)
-    speech = torch.from_numpy(samples)
     nothing = lambda *_: None  # noqa: E731
-    for hidden in code_query_fast.blocks(stage1, stage2, speech, stage2.style(0), nothing, nothing, ways):
+    for hidden in code_query_fast.blocks(stage1, stage2, samples, stage2.style(0), nothing, nothing, ways):
         yield stage1.decoder.vertice_map_reverse(hidden).numpy()
 
 

@@ -68,21 +68,20 @@ def predict(
             f"The exact mode takes at most {exact_limit_s(stage2):g} s of speech, and this is "
             f"{len(samples) / SAMPLE_RATE:.1f} s; turn the exact mode off, which takes any length."
         )
-    speech = torch.from_numpy(np.ascontiguousarray(samples, np.float32)).to(manner.device)
     way = _exact if exact else _fast
-    return way(stage1, stage2, speech, manner, check or _nothing, report or _nothing)
+    return way(stage1, stage2, samples, manner, check or _nothing, report or _nothing)
 
 
 @torch.no_grad()
 def _fast(
     stage1: VQAutoEncoder,
     stage2: CodeQuery,
-    speech: torch.Tensor,
+    samples: np.ndarray,
     manner: torch.Tensor,
     check: Check,
     report: Report,
 ) -> Iterator[np.ndarray]:
-    for hidden in code_query_fast.blocks(stage1, stage2, speech, manner, check, report):
+    for hidden in code_query_fast.blocks(stage1, stage2, samples, manner, check, report):
         for piece in hidden.split(PIECE):
             yield stage1.decoder.vertice_map_reverse(piece).cpu().numpy()
 
@@ -91,12 +90,13 @@ def _fast(
 def _exact(
     stage1: VQAutoEncoder,
     stage2: CodeQuery,
-    speech: torch.Tensor,
+    samples: np.ndarray,
     manner: torch.Tensor,
     check: Check,
     report: Report,
 ) -> Iterator[np.ndarray]:
-    heard = stage2.hear(normalised(speech)[None])
+    speech = normalised(torch.from_numpy(np.array(samples, np.float32)))
+    heard = stage2.hear(speech[None].to(manner.device))
     frames = heard.shape[1] // stage2.rhythm.keys
     prefix = PrefixQuery(stage2, heard)
     manner = manner.view(1, 1, -1)

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from itertools import count
 from weakref import ReferenceType, WeakKeyDictionary, ref
 
+import numpy as np
 import torch
-import torch.nn.functional as F
 
 from ..networks.codetalker import CodeQuery, VQAutoEncoder
 from ..networks.codetalker.compat import AUDIO_RATE
 from ..networks.codetalker.fast import EDGE, Loop, PrefixDecoder, StepQuery
-from ..networks.codetalker.speech import HOP, SAMPLE_RATE, normalised, samples_for
+from ..networks.codetalker.speech import HOP, SAMPLE_RATE, level, normalised, samples_for
 
 Check = Callable[[], None]
 Report = Callable[[int, int], None]  # frames done, frames in all
@@ -54,7 +54,7 @@ def frame_count(stage2: CodeQuery, samples: int) -> int:
 def blocks(
     stage1: VQAutoEncoder,
     stage2: CodeQuery,
-    speech: torch.Tensor,
+    samples: np.ndarray,
     manner: torch.Tensor,
     check: Check,
     report: Report,
@@ -62,13 +62,13 @@ def blocks(
 ) -> Iterator[torch.Tensor]:
     """(n, width) stretches of what stage 1's last layer turns into offsets, in order.
 
-    speech: (N,) as recorded. manner: (width,).
+    samples: (N,) at 16 kHz. manner: (width,).
     """
-    sound = normalised(speech)[None]
     if ways.by_clock:
-        total, heard = frame_count(stage2, len(speech)), _heard(stage2, sound, ways)
+        total, heard = frame_count(stage2, len(samples)), _heard(stage2, samples, ways)
     else:
-        whole = stage2.hear(sound)
+        speech = normalised(torch.from_numpy(np.array(samples, np.float32)))
+        whole = stage2.hear(speech[None].to(manner.device))
         total, heard = whole.shape[1] // stage2.rhythm.keys, iter([whole])
     query, prefix = (
         StepQuery(stage2, ways.window),
@@ -92,19 +92,20 @@ def blocks(
             yield from decoded.add(features)
 
 
-def _heard(stage2: CodeQuery, sound: torch.Tensor, ways: Fast) -> Iterator[torch.Tensor]:
+def _heard(stage2: CodeQuery, samples: np.ndarray, ways: Fast) -> Iterator[torch.Tensor]:
     """Rows of what frames look at, (1, M, width), for stretches of frames in order, by the clock."""
     keys, fps = stage2.rhythm.keys, stage2.fps
-    total = frame_count(stage2, sound.shape[1])
+    total, device = frame_count(stage2, len(samples)), stage2.feat_map.weight.device
+    mean, deviation = level(samples)
     fading = torch.zeros(0)
     for start_s in count(0, ways.hearing_s - ways.hearing_overlap_s):
         first = start_s * fps
         frames = min(ways.hearing_s * fps, total - first)
         needed = 2 * frames if keys == 2 else math.ceil((frames - 1) * AUDIO_RATE / fps) + 1
         begin = start_s * AUDIO_RATE * HOP
-        part = sound[:, begin : begin + samples_for(needed)]
-        part = F.pad(part, (0, samples_for(needed) - part.shape[1]))
-        steps = stage2.cnn(part)
+        part = np.asarray(samples[begin : begin + samples_for(needed)], np.float64)
+        part = np.pad((part - mean) / deviation, (0, samples_for(needed) - len(part)))
+        steps = stage2.cnn(torch.from_numpy(part).float()[None].to(device))
         paced = stage2.paced(steps, frames) if keys == 2 else stage2.by_clock(steps, frames)
         rows = stage2.audio_feature_map(stage2.encode_speech(paced))
         if fading.numel():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -104,6 +104,24 @@ class Loop(nn.Module):
         return F.linear(hidden, self.weight, self.bias)
 
 
+class Moments(NamedTuple):
+    """Of rows so far: how many, their mean and their summed squared distances from it, each (width,)."""
+
+    number: int
+    mean: torch.Tensor
+    spread: torch.Tensor
+
+    def with_rows(self, rows: torch.Tensor) -> Moments:
+        """And of more rows (n, width); no large numbers are subtracted from each other."""
+        if not len(rows):
+            return self
+        number, mean = self.number + len(rows), rows.mean(0)
+        apart = mean - self.mean
+        spread = self.spread + (rows - mean).square().sum(0)
+        spread = spread + apart.square() * (self.number * len(rows) / number)
+        return Moments(number, self.mean + apart * (len(rows) / number), spread)
+
+
 class PrefixDecoder:
     """Stage 1 for the newest frame of a growing prefix.
 
@@ -125,10 +143,8 @@ class PrefixDecoder:
         self.rows: deque[torch.Tensor] = deque(maxlen=window)  # of the convolution, which stay as they are
         self.kept: list[tuple[torch.Tensor, torch.Tensor]] = []  # keys and values of each layer
         self.behind = 0  # rows at the start of `rows` whose keys and values are in `kept`
-        width = self.taps.shape[0]
-        self.total = self.taps.new_zeros(width, dtype=torch.float64)
-        self.squares = torch.zeros_like(self.total)
-        self.mean = self.scale = self.bias.new_zeros(width)
+        self.settled = Moments(0, torch.zeros_like(self.bias), torch.zeros_like(self.bias))
+        self.mean = self.scale = torch.zeros_like(self.bias)
 
     def step(self, features: torch.Tensor) -> torch.Tensor:
         """(1, width), of which the frame's offsets are a linear function; features: (1, slots · code)."""
@@ -193,13 +209,7 @@ class PrefixDecoder:
                 self.behind -= 1
                 self.kept = [(keys[:, :, 1:], values[:, :, 1:]) for keys, values in self.kept]
             self.rows.append(final)
-        if not self.over_clip:
-            return
-        exact = final.double()
-        self.total += exact.sum(0)
-        self.squares += exact.square().sum(0)
-        exact = edges.double()
-        mean = (self.total + exact.sum(0)) / self.count
-        variance = (self.squares + exact.square().sum(0)) / self.count - mean.square()
-        self.mean = mean.to(edges.dtype)
-        self.scale = (variance.clamp(min=0) + EPSILON).rsqrt().to(edges.dtype)
+        if self.over_clip:
+            self.settled = self.settled.with_rows(final)
+            so_far = self.settled.with_rows(edges)
+            self.mean, self.scale = so_far.mean, (so_far.spread / so_far.number + EPSILON).rsqrt()

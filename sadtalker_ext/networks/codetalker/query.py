@@ -174,11 +174,11 @@ class CodeQuery(nn.Module):
 
     def by_clock(self, steps: torch.Tensor, frames: int, first: int = 0) -> torch.Tensor:
         """(B, frames, C): steps interpolated at the times of frames; `first` is the number of the first."""
-        at = (first + torch.arange(frames, device=steps.device)).double() * (AUDIO_RATE / self.fps)
+        at = torch.arange(first, first + frames).double() * (AUDIO_RATE / self.fps)
         at = at.clamp(max=steps.shape[2] - 1)
         low = at.floor().long()
         high = (low + 1).clamp(max=steps.shape[2] - 1)
-        share = (at - low).to(steps.dtype)
+        share = (at - low).to(steps)
         return torch.lerp(steps[:, :, low], steps[:, :, high], share).transpose(1, 2)
 
     def project(self, paced: torch.Tensor) -> torch.Tensor:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -18,6 +20,8 @@ FIELD = 400  # samples that one step hears
 STRIDES = (5, 2, 2, 2, 2, 2, 2)
 KERNELS = (10, 3, 3, 3, 3, 2, 2)
 HEAD_WIDTH = 64
+FAINT = 1e-7  # added to the variance of waveforms
+AT_ONCE = 10 * SAMPLE_RATE  # samples that are measured together
 MASKED, SPAN, FEWEST_SPANS = 0.05, 10, 2  # of SpecAugment: share of steps, steps in a span, spans
 # Of the published network, under their names in transformers.
 PUBLISHED_SIZES: Mapping[str, Any] = {
@@ -130,7 +134,15 @@ def normalised(samples: torch.Tensor) -> torch.Tensor:
     exact = samples.double()
     mean = exact.mean(-1, keepdim=True)
     variance = (exact - mean).square().mean(-1, keepdim=True)
-    return ((exact - mean) / (variance + 1e-7).sqrt()).to(samples.dtype)
+    return ((exact - mean) / (variance + FAINT).sqrt()).to(samples.dtype)
+
+
+def level(samples: np.ndarray) -> tuple[float, float]:
+    """(mean, deviation) by which `normalised` shifts and divides; long recordings are read in parts."""
+    parts = range(0, len(samples), AT_ONCE)
+    mean = sum(float(samples[at : at + AT_ONCE].sum(dtype=np.float64)) for at in parts) / len(samples)
+    squares = sum(float(np.square(samples[at : at + AT_ONCE] - mean).sum(dtype=np.float64)) for at in parts)
+    return mean, math.sqrt(squares / len(samples) + FAINT)
 
 
 def masked(projected: torch.Tensor, blank: torch.Tensor) -> torch.Tensor:
