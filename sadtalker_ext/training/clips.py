@@ -164,7 +164,7 @@ class CacheWriter:
             (self.folder / UNFINISHED).write_text(lines, encoding="utf-8")
 
     def add(self, clip: ClipRecord, *, half: bool = False) -> Entry:
-        """Writes one clip. half: motion in 16 bits (offsets of millimetres lose below a micrometre)."""
+        """Writes one clip. half: motion in 16 bits; a millimetre is off by half a micrometre at most."""
         motion = np.ascontiguousarray(clip.motion, np.float16 if half else np.float32)
         audio = np.ascontiguousarray(clip.audio, np.float32)
         mismatch = len(audio) / SAMPLES_PER_SECOND - len(motion) / clip.fps

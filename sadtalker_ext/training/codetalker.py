@@ -35,7 +35,7 @@ from .codebook import CodebookRules
 from .codetalker_stage1 import Stage1, Stage1Rules, corpus_scale, trainable
 from .codetalker_stage2 import DOUBT, Stage2, Stage2Rules, rhythm_of
 from .journal import Journal
-from .loop import Outcome, Training, number_of
+from .loop import Outcome, Training, number_of, own_randomness
 from .objective import Objective
 from .plan import Plan
 from .run_folder import RunFolder
@@ -103,29 +103,26 @@ def train(
     plan = _plan(stage, cache, choices, told)
     with open_worker(choices.device, plan.precision, skipping=kind.skips) as (worker, note):
         journal_choices = {"tensorboard": choices.tensorboard, "quiet": worker.rank != 0}
-        with torch.random.fork_rng():
+        with own_randomness(worker.device):
             torch.manual_seed(number_of(plan.seed, "network"))
             notes: list[str] = [note] if note else []
             objective = _objective(stage, cache, choices, told, notes)
-        journal = Journal(run.folder, **journal_choices) if not choices.resume else None
-        training: Training | None = None
+        state = run.load_state() if choices.resume else {}
+        journal = Journal(run.folder, first_step=state.get("step", 0), **journal_choices)
         try:
-            if journal is None:
-                state = run.load_state()
-                journal = Journal(run.folder, first_step=state["step"], **journal_choices)
             for sentence in notes:
                 journal.say(sentence)
             training = Training(
                 objective, cache, plan, run, worker, journal, check=check, most_steps=most_steps
             )
-            if choices.resume:
-                training.resume()
+            if state:
+                training.resume(state)
+                state.clear()  # as large as the network and its optimiser together
             elif worker.rank == 0:
                 run.tell(_about(stage, cache, plan, objective, choices))
             outcome = training.fit()
         finally:
-            if journal is not None:
-                journal.close()
+            journal.close()
         if worker.rank == 0:
             run.tell({**run.told(), "plan": asdict(plan), "outcome": asdict(outcome)})
     return outcome

@@ -80,7 +80,7 @@ class Stage2(Objective):
 
     def _taught(self, example: Example, *, doubting: bool) -> Taught:
         offsets = example.motion[None] / self.rules.scale
-        speech = normalised(example.audio[None])
+        speech = normalised(example.audio.cpu()[None]).to(offsets.device)  # some GPUs lack doubles
         style = torch.tensor([max(0, example.style)], device=offsets.device)
         before: Tensor | None = None
         drawn = float(torch.rand(())) if doubting and self.rules.doubt else 1.0

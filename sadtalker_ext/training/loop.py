@@ -75,12 +75,15 @@ class Training:
         made = kind(self._weights, plan.rate, weight_decay=decay)
         self._module, self._optimiser = worker.wrap(objective, made)
 
-    def resume(self) -> None:
-        """Takes up the state in the run's folder; `TrainingError` where it is of another training."""
-        state = self.run.load_state()
+    def resume(self, state: dict[str, Any]) -> None:
+        """Takes up what `RunFolder.load_state` read; `TrainingError` where it is of another training."""
         changed = self.plan.differences(state["plan"])
         if state["clips"] != self.cache.fingerprint():
             changed.append("clips")
+        if state["position"] and state["world"] != self.worker.world:
+            raise TrainingError(
+                f"This run stopped within an epoch of {state['world']} processes; resume it with as many."
+            )
         if changed:
             raise TrainingError(
                 f"This run began with other {', '.join(changed)}; resume it with those, or start a new one."
@@ -101,7 +104,7 @@ class Training:
         Raises `TrainingError` where losses or gradients stop being numbers, `Cancelled` after Ctrl-C and what
         `check` raises; the state on disk is whole then, and the kept weights are the last good ones.
         """
-        with _own_randomness(), _stopping() as stopped:
+        with own_randomness(self.worker.device), _stopping() as stopped:
             if self.step == 0 and self.position == 0:
                 _seed(self.plan.seed, "begin", self.worker.rank)
                 self.objective.begin(self._examples(self._order(0)), self.worker)
@@ -251,6 +254,7 @@ class Training:
                 "objective": self.objective.state(),
                 "optimiser": self._optimiser.state_dict(),
                 "worker": self.worker.state(),
+                "world": self.worker.world,
                 "epoch": self.epoch,
                 "position": self.position,
                 "step": self.step,
@@ -300,11 +304,11 @@ def _seed(*parts: object) -> None:
 
 
 @contextmanager
-def _own_randomness() -> Iterator[None]:
+def own_randomness(device: torch.device) -> Iterator[None]:
     """The global generators, which networks draw from, are given back as they were."""
     before = np.random.get_state()
     try:
-        with torch.random.fork_rng():
+        with torch.random.fork_rng([device] if device.type == "cuda" else []):
             yield
     finally:
         np.random.set_state(before)

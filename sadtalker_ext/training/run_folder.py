@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from ..errors import TrainingError
+from ..errors import OutputError, TrainingError
 from ..outputs import write_whole
 
 STATE = "state.pt"
@@ -42,11 +42,17 @@ class RunFolder:
     def save_model(self, weights: Mapping[str, torch.Tensor]) -> None:
         """The weights to use, in the layout of the published files: {"state_dict": …}."""
         state = OrderedDict((name, tensor.detach().cpu().contiguous()) for name, tensor in weights.items())
-        write_whole(self.model, True, lambda file: torch.save({"state_dict": state}, file))
+        self._save(self.model, {"state_dict": state})
 
     def save_state(self, state: Mapping[str, Any]) -> None:
         """All that is needed to go on as if nothing had happened."""
-        write_whole(self.state, True, lambda file: torch.save({"format": FORMAT, **state}, file))
+        self._save(self.state, {"format": FORMAT, **state})
+
+    def _save(self, path: Path, value: Mapping[str, Any]) -> None:
+        try:
+            write_whole(path, True, lambda file: torch.save(value, file))
+        except RuntimeError as error:  # how torch tells of a full disk
+            raise OutputError(f"Cannot write {path} ({error}); free some space, then --resume.") from error
 
     def load_state(self) -> dict[str, Any]:
         """What `save_state` wrote, on the CPU; `TrainingError` where it cannot be read."""

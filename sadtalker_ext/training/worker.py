@@ -179,13 +179,13 @@ def open_worker(
     # The package keeps what the first training of a process asked for; another one may ask for another thing.
     AcceleratorState._reset_state(reset_partial_state=not many)
     try:
-        yield Accelerated(device, precision, skipping), ""
+        worker = Accelerated(device, precision, skipping)
     except ValueError as error:
-        if "mixed precision" not in str(error) and "fp16" not in str(error):
-            raise
         raise TrainingError(
             f"This device cannot train in {precision} ({error}); choose --precision no or bf16."
         ) from error
+    try:
+        yield worker, ""
     finally:
         if many and torch.distributed.is_initialized():
             torch.distributed.destroy_process_group()

@@ -35,7 +35,7 @@ def talking(tmp_path_factory: pytest.TempPathFactory) -> ClipCache:
     from sadtalker_ext.training.corpora import Layout
 
     folder = tmp_path_factory.mktemp("talking")
-    write_corpus(folder / "raw", sentences=14, seconds=1.6, fps=FPS)
+    write_corpus(folder / "raw", sentences=12, seconds=1.4, fps=FPS)
     return prepare(Layout(folder / "raw", fps=FPS), folder / "cache").cache
 
 

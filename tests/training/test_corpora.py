@@ -79,7 +79,7 @@ def test_a_gap_between_sound_and_motion_is_told_and_nothing_is_cut(tmp_path: Pat
     assert "0.50 s longer" in prepared.mismatched[0]
     entry = prepared.cache.entries[0]
     assert (entry.frames, entry.samples, entry.mismatch) == (60, 40000, 0.5)
-    with pytest.raises(TrainingError, match="No clip could be prepared"):
+    with pytest.raises(TrainingError, match="no clip to train on"):
         prepare(corpus, tmp_path / "strict", drop_mismatched=True)
 
 
