@@ -12,10 +12,8 @@ from .raster import ROWS, Samples, Triangles
 from .surface import Closed, Normals, faces_viewer, light_reaching
 
 BAND_PX = 1 << 15  # pixels that are drawn at once: what keeps memory small, and in the processor's cache
-POCKET = (0.028, 0.012, 0.010)  # linear light of what is behind an opening
-ATTRIBUTES = 6  # of a vertex: the normal's x and y, red, green, blue, shine
+POCKET_LIGHT = 0.04  # share of the light that reaches what is behind an opening
 BACK_LIGHT = 0.10  # share of the light on back sides, which are the inside of a head
-BACK_SIDE = np.array([[-1], [-1], *[[BACK_LIGHT]] * 3, [0]], np.float32)  # turns attributes around
 CLAY = (0.58, 0.50, 0.44)  # linear colour of a mesh that has none
 CLAY_SHINE = 0.55
 
@@ -50,16 +48,31 @@ class Picture:
         light = np.max(
             [light_reaching(pose, faces, self._normals.of(pose)) for pose in postures or (vertices,)], axis=0
         )
-        base = np.broadcast_to(np.array(CLAY, np.float32), vertices.shape) if colours is None else colours
-        gloss = np.full(len(vertices), CLAY_SHINE, np.float32) if shine is None else shine
-        pockets = np.tile(np.array([*POCKET, 0], np.float32), (self._closed.added, 1))
-        material = np.column_stack([base * light[:, None], gloss * light]).astype(np.float32)
-        self._material = np.ascontiguousarray(np.concatenate([material, pockets]).T)
-        self._table = light_table()
+        light = np.concatenate([light, np.full(self._closed.added, POCKET_LIGHT, np.float32)])
+        # A mesh of one colour carries the light alone; its colour is in the table.
+        table = light_table()
+        if colours is None and shine is None:
+            self._table = table[:3] * np.array(CLAY, np.float32)[:, None] + CLAY_SHINE * table[3]
+            self._material = light[None]
+        else:
+            self._table = table
+            self._material = self._coloured(light, colours, shine)
         self._background = background(width, height)
         self._screen = Screen(width, height)
         self._band = min(height, max(1, BAND_PX // width))
         self._samples = Samples(width, self._band)
+
+    def _coloured(
+        self, light: np.ndarray, colours: np.ndarray | None, shine: np.ndarray | None
+    ) -> np.ndarray:
+        """(4, V) red, green, blue and shine of each vertex, in the light that reaches it."""
+        material = np.empty((4, len(light)), np.float32)
+        material[:3], material[3] = np.array(CLAY)[:, None], CLAY_SHINE
+        if colours is not None:
+            material[:3, : len(colours)] = colours.T
+        if shine is not None:
+            material[3, : len(shine)] = shine
+        return material * light
 
     def draw(self, vertices: np.ndarray) -> np.ndarray:
         """uint8 (H, W, 3) sRGB of the mesh with its vertices at (V, 3)."""
@@ -69,10 +82,12 @@ class Picture:
         normals[:, 2] = 1
         normals[: len(vertices)] = self._normals.of(vertices)
         triangles = Triangles.of(self._camera.project(whole), self._corners)
-        corner = np.empty((3, ATTRIBUTES, self._corners.shape[1]), np.float32)
+        corner = np.empty((3, 2 + len(self._material), self._corners.shape[1]), np.float32)
         for number, values in enumerate((normals[:, 0], normals[:, 1], *self._material)):
             corner[:, number] = values.take(self._corners)
-        corner[..., triangles.area > 0] *= BACK_SIDE
+        back = np.where(triangles.area > 0, np.float32(BACK_LIGHT), np.float32(1))
+        corner[:, 2:] *= back
+        corner[:, :2] *= np.where(triangles.area > 0, np.float32(-1), np.float32(1))
         frame = np.empty((height, width, 3), np.uint8)
         for top in range(0, height, self._band):
             frame[top : top + self._band] = self._draw_band(triangles, corner, top)
@@ -87,16 +102,16 @@ class Picture:
             return self._screen.encode(part, top)
         shifted = triangles.chosen(which, top)
         hits = self._samples.seen(shifted)
-        x, y, *colour, shine = hits.values(shifted, corner.take(which, 2))
+        x, y, *material = hits.values(shifted, corner.take(which, 2))
         place = table_place(x, y)
-        glow = shine * self._table[3].take(place)
+        glow = material[3] * self._table[3].take(place) if len(material) == 4 else np.float32(0)
         samples = self._samples
         covered = np.zeros(samples.stride * samples.height_rows, np.float32)
         covered[hits.sample] = 1
         left = 1 - self._mean(covered, rows)
         light = np.empty((rows, self.size[0], 3), np.float32)
         for number in range(3):
-            covered[hits.sample] = colour[number] * self._table[number].take(place) + glow
+            covered[hits.sample] = material[number % len(material)] * self._table[number].take(place) + glow
             light[..., number] = self._mean(covered, rows) + part[..., number] * left
         return self._screen.encode(light, top)
 

@@ -95,7 +95,10 @@ class Closed:
 
     @classmethod
     def of(cls, vertices: np.ndarray, faces: np.ndarray) -> Closed:
-        """Closes the openings of a mesh (V, 3), (F, 3) that looks along z."""
+        """Closes the openings of a mesh (V, 3), (F, 3) that looks along z.
+
+        Pieces that do not hang together with the one of the outer border, such as eyeballs, stay as they are.
+        """
         loops = boundary_loops(faces)
         extents = [float(np.linalg.norm(np.ptp(vertices[loop], axis=0))) for loop in loops]
         if not loops:
@@ -104,7 +107,12 @@ class Closed:
         low, high = vertices[:, 1].min(), vertices[:, 1].max()
         border = vertices[loops[outer], 1]
         open_below = bool(border.max() < low + 0.4 * (high - low))
-        inner = [loop for number, loop in enumerate(loops) if number != outer]
+        whole = _pieces(len(vertices), faces)
+        inner = [
+            loop
+            for number, loop in enumerate(loops)
+            if number != outer and whole[loop[0]] == whole[loops[outer][0]]
+        ]
         rims, pockets, added, count = [], [], [], len(vertices)
         bottoms = count + sum(map(len, inner))
         for number, loop in enumerate(inner):
@@ -135,6 +143,19 @@ class Closed:
             return vertices
         bottoms = [vertices[loop].mean(0) + way for loop, way in self.pockets]
         return np.concatenate([vertices, vertices[self.rims], bottoms]).astype(np.float32)
+
+
+def _pieces(count: int, faces: np.ndarray) -> np.ndarray:
+    """(count,) for each vertex the lowest number among those that it hangs together with."""
+    label = np.arange(count)
+    while True:
+        least = label[faces].min(1)
+        joined = label.copy()
+        np.minimum.at(joined, faces.reshape(-1), np.repeat(least, 3))
+        joined = joined[joined]
+        if (joined == label).all():
+            return label
+        label = joined
 
 
 def faces_viewer(vertices: np.ndarray, faces: np.ndarray) -> bool:
