@@ -97,10 +97,7 @@ class Bench:
         return lambda: generator(features, driving, self.scene.source).float()
 
     def reduced(self, kind: torch.dtype) -> Generator:
-        made = reduced(faster(self.plain_generator), kind)
-        if self.device.type == "cuda":
-            made.decoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        return made
+        return reduced(faster(self.plain_generator), kind)
 
     def compiled(self, kind: torch.dtype) -> Generator:
         made = self.reduced(kind)

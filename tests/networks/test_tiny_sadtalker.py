@@ -8,7 +8,9 @@ from tiny_sadtalker import lively, tiny_detector, tiny_generator
 from torch import nn
 
 from sadtalker_ext.networks.expnet import ExpNet
-from sadtalker_ext.networks.face_render.fast import ConvOnEnlarged, faster
+from sadtalker_ext.networks.face_render.blocks import ConvBlock
+from sadtalker_ext.networks.face_render.enlarged import PhasedConv, kinds, rows_of_kinds, rows_of_phases
+from sadtalker_ext.networks.face_render.fast import FlatConv3d, PhasedUpBlock, faster
 from sadtalker_ext.networks.mapping import WINDOW, MappingNet
 from sadtalker_ext.networks.posevae import PoseVAE
 from sadtalker_ext.networks.recon import ReconNet
@@ -65,13 +67,45 @@ def test_mapping_shapes() -> None:
     assert motion.exp.shape == (5, 9)
 
 
-@pytest.mark.parametrize("factor", [1, 2, 4])
+def _margin(x: torch.Tensor) -> torch.Tensor:
+    return nn.functional.pad(x, (1, 1, 1, 1))
+
+
+@pytest.mark.parametrize("factor", [1, 2, 3, 4])
 @torch.no_grad()
-def test_convolving_the_small_map_equals_convolving_the_enlarged_one(factor: int) -> None:
-    weight, bias, small = torch.randn(7, 5, 3, 3), torch.randn(7), torch.randn(2, 5, 6, 9)
-    large = nn.functional.interpolate(small, scale_factor=float(factor), mode="nearest")
-    expected = nn.functional.conv2d(large, weight, bias, padding=1).relu()
-    torch.testing.assert_close(ConvOnEnlarged(weight, bias, factor)(small), expected, rtol=1e-4, atol=1e-4)
+def test_convolving_the_small_map_twice_equals_convolving_the_enlarged_one(factor: int) -> None:
+    small = torch.randn(2, 5, 6, 9)
+    first, then = nn.Conv2d(5, 7, 3, padding=1), nn.Conv2d(7, 4, 3, padding=1)
+    expected = then(first(nn.functional.interpolate(small, scale_factor=float(factor))))
+    condensed = torch.zeros(2, 7, 6 * kinds(factor), 9 * kinds(factor))
+    for place, value in PhasedConv(first.weight, first.bias, rows_of_kinds(factor))(_margin(small), 6, 9):
+        condensed[(..., *place)] = value
+    again = PhasedConv(then.weight, then.bias, rows_of_phases(factor), kinds(factor))
+    made = torch.full_like(expected, torch.nan)
+    for place, value in again(_margin(condensed), 6, 9):
+        made[(..., *place)] = value
+    torch.testing.assert_close(made, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_phases_share_the_kernels_that_are_equal() -> None:
+    weight, bias = torch.randn(7, 5, 3, 3), torch.randn(7)
+    for factor, expected in ((1, 1), (2, 1), (4, 9)):
+        assert len(PhasedConv(weight, bias, rows_of_phases(factor), kinds(factor)).kernels) == expected
+
+
+@torch.no_grad()
+def test_volumes_are_doubled_without_the_doubled_map() -> None:
+    block = lively(ConvBlock(5, 7, dimensions=3, up=True))
+    volume = torch.randn(2, 5, 4, 6, 9)
+    expected = block(volume)
+    block.fold()
+    torch.testing.assert_close(PhasedUpBlock(block)(volume), expected, rtol=1e-4, atol=1e-4)
+
+
+@torch.no_grad()
+def test_a_volume_is_convolved_map_by_map() -> None:
+    conv, volume = nn.Conv3d(5, 3, 7, padding=3), torch.randn(2, 5, 4, 6, 9)
+    torch.testing.assert_close(FlatConv3d(conv)(volume), conv(volume), rtol=1e-4, atol=1e-4)
 
 
 @torch.no_grad()

@@ -92,8 +92,8 @@ class FaceNetworks:
         """The face render, rearranged, in `kind`."""
         made = faster(loaded(Generator.shaped_like, self.sources.state("generator")))
         made = reduced(made.to(self.device), self.kind)
-        if self.device.type == "cuda":  # whose tensor cores want the channels side by side
-            made.decoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if self.device.type == "mps":  # where channels side by side were never tried
+            made.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
         if self._compiled:
             compile_parts(made, self._notice)
         return made
