@@ -11,7 +11,7 @@ from typing import Any
 from . import __version__
 from .errors import OptionsError
 from .knob import Knob, shown
-from .options import Options, knobs
+from .options import ENGINE_GROUPS, Options, knobs
 
 # A name, a colon, and a value up to the next comma; a value with a comma in it is in quotes.
 PAIR = re.compile(r'\s*([^\s:,"][^:,"]*):\s*("(?:\\.|[^"\\])*"|[^,]*)(?:,|$)', re.DOTALL)
@@ -43,11 +43,13 @@ def to_infotext(document: Mapping[str, Any]) -> str:
     """One line that tells what made a video.
 
     document: the metadata of a result: engine, version, picture, speech, and options as `Options.to_dict`
-    gives them. Options that were not given (None) are left out.
+    gives them. Options that were not given (None) are left out, and those that another engine reads.
     """
     options: Mapping[str, Any] = document.get("options") or {}
-    pairs = [(LINE_ENGINE, str(document.get("engine") or options.get("engine") or "auto"))]
-    described = [knob for knob in knobs() if knob.name not in NOT_DESCRIBED]
+    engine = str(document.get("engine") or options.get("engine") or "auto")
+    pairs = [(LINE_ENGINE, engine)]
+    others = () if engine == "auto" else tuple(group for group in ENGINE_GROUPS if group != engine)
+    described = [knob for knob in knobs() if knob.name not in NOT_DESCRIBED and knob.group not in others]
     described.sort(key=lambda knob: knob.name != "seed")
     pairs += [
         (title(knob.name), _written(knob, options[knob.name]))

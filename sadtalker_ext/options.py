@@ -17,6 +17,7 @@ GROUPS: dict[str, str] = {
     "codetalker": "the engine codetalker alone",
     "output": "the file that is written",
 }
+ENGINE_GROUPS = ("sadtalker", "codetalker")  # whose knobs the engine of that name alone reads
 DEFAULT_FPS = 25.0
 # Knobs of the group output that change the frames themselves.
 ENHANCING_KNOBS = ("enhancer", "enhancer_strength", "upscale")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
@@ -13,7 +13,7 @@ import gradio as gr
 
 from ..errors import OptionsError
 from ..knob import Knob, shown
-from ..options import VIDEO_KNOBS, Options, knobs
+from ..options import ENGINE_GROUPS, VIDEO_KNOBS, Options, knobs
 from ..presets import PRESETS
 from . import compat
 
@@ -81,11 +81,13 @@ FLAG = re.compile(r"--([a-z][a-z-]*)(?: SECONDS)?")
 class KnobPanel:
     """The components by knob name, in the order in which their values are passed.
 
-    last_seed: the button that is to bring back the seed of the last video.
+    last_seed: the button that is to bring back the seed of the last video. of_engines: by the engine's name,
+    the folded group of knobs that it alone reads.
     """
 
     components: Mapping[str, Any]
     last_seed: Any = None
+    of_engines: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def inputs(self) -> list[Any]:
@@ -116,6 +118,7 @@ def in_words(sentence: str) -> str:
 def build(groups: Sequence[str] = tuple(GROUP_TITLES), *, opened: Sequence[str] = ()) -> KnobPanel:
     """Build an accordion per group, inside the current Blocks; `opened` ones are not folded."""
     made: dict[str, Any] = {}
+    of_engines: dict[str, Any] = {}
     again = None
     for group in groups:
         members = [knob for knob in knobs() if knob.group == group and knob.name not in SHOWN_ELSEWHERE]
@@ -127,7 +130,9 @@ def build(groups: Sequence[str] = tuple(GROUP_TITLES), *, opened: Sequence[str] 
             open=group in opened,
             elem_id=f"sadtalker_group_{group}",
             elem_classes=["sadtalker-group"],
-        ):
+        ) as folded:
+            if group in ENGINE_GROUPS:
+                of_engines[group] = folded
             for row in _rows(members):
                 with gr.Row(elem_classes=["sadtalker-knobs"]):
                     for knob in row:
@@ -135,7 +140,7 @@ def build(groups: Sequence[str] = tuple(GROUP_TITLES), *, opened: Sequence[str] 
                         if knob.name == "seed":
                             again = _seed_buttons(made["seed"])
     ordered = {knob.name: made[knob.name] for knob in knobs() if knob.name in made}
-    return KnobPanel(MappingProxyType(ordered), again)
+    return KnobPanel(MappingProxyType(ordered), again, MappingProxyType(of_engines))
 
 
 def _rows(members: Sequence[Knob]) -> list[list[Knob]]:

@@ -68,6 +68,7 @@ def build_tab(shell: Shell) -> gr.Blocks:
         read_back.connect(settings, panel, speech, manner=manner, engine=engine, file_format=file_format)
         _connect_runs(shell, form, results, start, stop, latest, task, message)
         compat.on_load(blocks, lambda: _engines_now(shell), [], [engine])
+        _connect_engine(shell, blocks, engine, panel)
 
     blocks.sadtalker_image = portrait.image
     blocks.sadtalker_last_frame_button = results.last_frame
@@ -124,6 +125,20 @@ def engine_states(shell: Shell) -> str:
         elif engine is not best:
             states.append(f"{engine.name} is ready")
     return " · ".join(states)
+
+
+def _connect_engine(shell: Shell, blocks: gr.Blocks, engine: Any, panel: knob_panel.KnobPanel) -> None:
+    """Of the groups that one engine alone reads, show that of the engine that makes the video."""
+
+    def fitting(chosen: str | None) -> list[Any]:
+        found = ready_engines(shell.host.models_dir())
+        ready = next((one for one in found if not one.animates_meshes), None)  # what auto takes
+        name = chosen if chosen in ENGINES else ready.name if ready is not None else None
+        return [compat.update(visible=group == name) for group in panel.of_engines]
+
+    groups = list(panel.of_engines.values())
+    compat.listen(engine.change, fitting, [engine], groups, queue=False)
+    compat.on_load(blocks, fitting, [engine], groups)
 
 
 def _connect_last_seed(panel: knob_panel.KnobPanel, results: result_panel.ResultPanel) -> None:

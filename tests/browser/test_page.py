@@ -93,6 +93,19 @@ def test_of_several_faces_one_is_chosen(tab: Any, group: Path) -> None:
     assert x > 256
 
 
+def test_only_the_knobs_of_the_chosen_engine_are_shown(tab: Any) -> None:
+    groups = {name: f"#sadtalker_group_{name}" for name in ("sadtalker", "codetalker")}
+    for group in groups.values():  # auto: the engine instant, for no weights are there
+        tab.page.wait_for_selector(group, state="hidden")
+    for engine in ("sadtalker", "instant"):
+        tab.page.click("#sadtalker_engine input")
+        tab.page.fill("#sadtalker_engine input", engine)
+        tab.page.press("#sadtalker_engine input", "Enter")
+        for name, group in groups.items():
+            tab.page.wait_for_selector(group, state="visible" if name == engine else "hidden")
+    assert tab.page.is_visible("#sadtalker_group_motion")
+
+
 def test_interrupt_leaves_nothing(tab: Any, server: Any, portrait: Path) -> None:
     before = server.results()
     tab.give_picture(portrait, ONE_FACE)

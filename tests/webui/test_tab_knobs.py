@@ -75,6 +75,9 @@ def test_what_is_shown_reads_back(data: st.DataObject) -> None:
         "int": st.integers(int(knob.low or 0), int(knob.high or 0)),
         "float": st.floats(knob.low, knob.high).map(lambda value: float(f"{value:.12g}")),
         "choice": st.sampled_from(knob.choices or ("",)),
+        "text": st.text(min_size=1, max_size=40).filter(
+            lambda text: text.isprintable() and text == text.strip()
+        ),
         "ramp": st.lists(st.floats(knob.low, knob.high), min_size=1, max_size=4).map(
             lambda values: tuple(float(f"{value:.12g}") for value in values)
         ),
