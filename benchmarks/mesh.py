@@ -60,10 +60,8 @@ def measure_own(sizes: list[int], workers: list[int]) -> None:
     from sadtalker_ext.render.mesh import MeshRenderer
     from sadtalker_ext.track import ARKIT, MotionTrack, vertex_space
 
-    print(
     head = f"{'own, numpy':<18} {'size':>5} {'threads':>7} {'ready s':>8} {'cpu ms':>7} {'ms':>7}"
     print(f"{head} {'frames/s':>9}")
-    )
     for name in [*HEADS, "neutral head"]:
         if name in HEADS:
             vertices, faces = ball(*HEADS[name])
