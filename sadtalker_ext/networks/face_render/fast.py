@@ -181,8 +181,8 @@ class FlatConv3d(nn.Module):
 def faster(generator: Generator) -> Generator:
     """The generator with its decoder rearranged; a copy.
 
-    The portrait's features and the dense motion add up in the order they had: a share of the motion's mask that
-    rounding moves over its limit is a pixel that can be seen.
+    The portrait's features and the dense motion add up in the order they had: where rounding moves a share of
+    the motion's mask over its limit, pixels change that can be seen.
     """
     with torch.no_grad():
         made = deepcopy(generator).eval()

@@ -9,6 +9,8 @@ across the rim, hair or a shoulder, tint the whole face.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -36,34 +38,32 @@ class Paster:
         height, width = picture.shape[:2]
         open_sides = (box.left > 0, box.top > 0, box.right < width, box.bottom < height)
         content = picture[box.top : box.bottom, box.left : box.right].copy()
-        below = torch.from_numpy(content).to(device).permute(2, 0, 1)[None].float() / 255  # (1, 3, h, w)
-        mask = fade(box.width, box.height, open_sides).to(device)  # (h, w), 0..1
+        below = torch.from_numpy(content).to(device).float()  # (h, w, 3), 0..255
+        mask = fade(box.width, box.height, open_sides).to(device)[..., None].expand_as(below)  # 0..1
         longer = max(box.width, box.height)
         rows = max(LEAST_CELLS, round(CELLS * box.height / longer))
         columns = max(LEAST_CELLS, round(CELLS * box.width / longer))
         self._grid = (rows, columns)
         edge, spread = membrane(rows, columns, open_sides)
         self._edge, self._spread = edge.to(device), spread.to(device)  # the latter (cells, edge cells)
-        self._below_edge = self._edge_cells(below)
+        self._below_edge = self._edge_cells(below.permute(2, 0, 1)[None] / 255)
         # Light is taken as the square of the stored value: quick, and near the exact curve.
+        light = below.square() * (1 - mask)
         self._strips = [
-            (rows, columns, mask[rows, columns], below[..., rows, columns].square())
+            (rows, columns, mask[rows, columns].contiguous(), light[rows, columns].contiguous())
             for rows, columns in _strips(box.width, box.height, open_sides)
         ]
 
     def __call__(self, frames: torch.Tensor) -> torch.Tensor:
         """uint8 (N, h, w, 3) contents of the box from frames (N, 3, S, S), 0..1."""
-        frames = frames.float()
+        frames = frames.float().contiguous()
         if len(self._edge):
-            frames = frames + F.interpolate(
-                self._correction(frames), size=frames.shape[2:], mode="bilinear", align_corners=False
-            )
-        content = self._resized(frames.clamp(0, 1))
+            frames = self._corrected(frames)
+        content = self._resized(frames.clamp(0, 1)).permute(0, 2, 3, 1)
         for rows, columns, share, below in self._strips:
-            strip = content[..., rows, columns]
-            light = strip.float().square_().mul_(1 / 255**2)
-            strip.copy_(torch.lerp(below.expand_as(light), light, share).sqrt_().mul_(255).round_())
-        return content.permute(0, 2, 3, 1)
+            strip = content[:, rows, columns]
+            strip.copy_(torch.addcmul(below, strip.float().square_(), share).sqrt_().round_())
+        return content
 
     def place(self, content: np.ndarray) -> np.ndarray:
         """The whole picture, uint8 (H, W, 3), with the box's content (h, w, 3) in its place."""
@@ -80,6 +80,16 @@ class Paster:
         resized = F.interpolate(frames, size=size, mode="bilinear", antialias=True, align_corners=False)
         return _bytes(resized).contiguous(memory_format=torch.channels_last)
 
+    def _corrected(self, frames: torch.Tensor) -> torch.Tensor:
+        """Frames (N, 3, S, S) that fit the portrait; the coarse correction is interpolated in between."""
+        rows, columns = (
+            between(cells, count, frames.device)
+            for cells, count in zip(self._grid, frames.shape[2:], strict=True)
+        )
+        stretched = (rows @ self._correction(frames)).flatten(0, 1)
+        fitting = torch.baddbmm(frames.flatten(0, 1), stretched, columns.T.expand(len(stretched), -1, -1))
+        return fitting.view_as(frames)
+
     def _correction(self, frames: torch.Tensor) -> torch.Tensor:
         """(N, 3, rows, columns) that is to be added to frames (N, 3, S, S) so that they fit the portrait."""
         error = self._below_edge - self._edge_cells(frames)  # (N, 3, edge cells)
@@ -90,6 +100,13 @@ class Paster:
     def _edge_cells(self, image: torch.Tensor) -> torch.Tensor:
         """(N, 3, edge cells) means over those cells of the grid that lie on the open sides."""
         return F.adaptive_avg_pool2d(image, self._grid).flatten(2)[:, :, self._edge]
+
+
+@lru_cache(maxsize=8)
+def between(cells: int, count: int, device: torch.device) -> torch.Tensor:
+    """The matrix (count, cells) that interpolates values at the centres of cells at as many places."""
+    single = torch.eye(cells)[None]
+    return F.interpolate(single, size=count, mode="linear", align_corners=False)[0].T.contiguous().to(device)
 
 
 def _bytes(values: torch.Tensor) -> torch.Tensor:
