@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import denoise_command, say_command
-from .errors import OutputError, TrackError
+from .errors import OptionsError, OutputError, TrackError
 from .flags import from_namespace
 from .track import ARKIT
 
@@ -27,6 +27,7 @@ def animate(given: argparse.Namespace) -> int:
 
     options = from_namespace(given)
     _without_picture(given, options)
+    _require_picture(given, options)
     tracks = _track_target(given.save_motion, options, given.picture)
     if given.output is not None:
         check_output(given.output, options.overwrite)
@@ -98,8 +99,18 @@ def _without_picture(given: argparse.Namespace, options: Options) -> None:
     from .pipeline import is_mesh
 
     alone = given.audio is None and given.text is None and options.idle is None
-    if options.engine == "codetalker" and alone and not is_mesh(given.picture):
+    meshes = options.engine == "codetalker" or (options.engine == "auto" and options.template is not None)
+    if meshes and alone and not is_mesh(given.picture):
         given.picture, given.audio = None, given.picture
+
+
+def _require_picture(given: argparse.Namespace, options: Options) -> None:
+    """Say before the work that a portrait is missing; only a mesh may be left out."""
+    from .pipeline import wants_mesh
+
+    meshes = options.engine == "codetalker" or wants_mesh(None, options)
+    if given.picture is None and (given.preview_face is not None or not meshes):
+        raise OptionsError("No picture was given; give a portrait.")
 
 
 def _track_target(name: str | None, options: Options, picture: str | None) -> Path | None:
@@ -108,10 +119,10 @@ def _track_target(name: str | None, options: Options, picture: str | None) -> Pa
         return None
     from .engines import choose_engine
     from .motion import check_track_output
-    from .pipeline import is_mesh
+    from .pipeline import wants_mesh
 
     target = check_track_output(name, options.overwrite)
-    engine = choose_engine(options.engine, mesh=is_mesh(picture))
+    engine = choose_engine(options.engine, mesh=wants_mesh(picture, options))
     if target.suffix.lower() == ".csv" and engine.space != ARKIT:
         raise TrackError(f"The motion of the engine {engine.name} cannot be written as .csv; choose .npz.")
     return target

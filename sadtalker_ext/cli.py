@@ -14,18 +14,22 @@ from typing import TYPE_CHECKING, NoReturn
 from . import __version__, animate_command, denoise_command, say_command
 from .errors import OutputError, SadTalkerError
 from .flags import add_arguments, add_models_dir, weights_from
-from .options import DRAWING_KNOBS, ENHANCING_KNOBS, knobs
+from .options import DRAWING_KNOBS, ENHANCING_KNOBS, HEAD_KNOBS, knobs
 
 if TYPE_CHECKING:
     pass
 
 USER_MISTAKE, CANCELLED, FAILED = 2, 130, 1  # exit codes
 RENDER_KNOBS = (
-    *("engine", "start", "end", *animate_command.PORTRAIT_KNOBS, *DRAWING_KNOBS, *ENHANCING_KNOBS),
+    *("engine", "start", "end", *animate_command.PORTRAIT_KNOBS, *DRAWING_KNOBS, *HEAD_KNOBS),
+    *ENHANCING_KNOBS,
     *("fps", "crf", "preset", "overwrite"),
 )
 # What shapes frames, but no motion. Part and size of the picture do: the networks look at them.
-FRAME_KNOBS = ("batch_size", "precision", "turbo", "compile", *ENHANCING_KNOBS, "crf", "preset")
+FRAME_KNOBS = ("batch_size", "precision", "turbo", "compile", "canvas", *ENHANCING_KNOBS, "crf", "preset")
+
+PORTRAIT = "the portrait: any picture, photo or drawing"
+MESH = "with the engine codetalker the mesh of a head, .ply, .obj or templates.pkl, or nothing"
 
 
 class _Parser(argparse.ArgumentParser):
@@ -125,7 +129,7 @@ def build_parser() -> argparse.ArgumentParser:
     add_arguments(demo, only=[knob.name for knob in knobs() if knob.group != "face"])
 
     motion = command("motion", animate_command.motion, "make the motion alone, to edit and render later")
-    _add_inputs(motion, optional=True)
+    _add_inputs(motion)
     denoise_command.add_arguments(motion)
     _add_output(
         motion, "motion track to write: .npz, or .csv as Live Link Face writes it", default="track.npz"
@@ -133,8 +137,8 @@ def build_parser() -> argparse.ArgumentParser:
     add_models_dir(motion)
     add_arguments(motion, only=[knob.name for knob in knobs() if knob.name not in FRAME_KNOBS])
 
-    render = command("render", animate_command.render, "render a motion track on a portrait")
-    render.add_argument("picture", metavar="PICTURE", help="the portrait")
+    render = command("render", animate_command.render, "render a motion track on a portrait or a mesh")
+    render.add_argument("picture", metavar="PICTURE", nargs="?", help=f"{PORTRAIT}; {MESH}")
     render.add_argument("track", metavar="TRACK", help="motion track: .npz or Live Link Face .csv")
     render.add_argument("--audio", metavar="AUDIO", help="soundtrack: any audio or video file")
     render.add_argument(
@@ -206,9 +210,8 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_inputs(parser: argparse.ArgumentParser, optional: bool = False) -> None:
-    portrait = "the portrait: any picture, photo or drawing"
-    parser.add_argument("picture", metavar="PICTURE", nargs="?" if optional else None, help=portrait)
+def _add_inputs(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("picture", metavar="PICTURE", nargs="?", help=f"{PORTRAIT}; {MESH}")
     parser.add_argument("audio", metavar="AUDIO", nargs="?", help="the speech: any audio or video file")
     say_command.add_arguments(parser)
 

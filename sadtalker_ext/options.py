@@ -23,6 +23,8 @@ DEFAULT_FPS = 25.0
 ENHANCING_KNOBS = ("enhancer", "enhancer_strength", "upscale")
 VIDEO_KNOBS = ("ref_pose", "ref_face", "ref_blink")  # each names a video that is followed
 FILE_KNOBS = (*VIDEO_KNOBS, "template")  # each names a file that is read
+# What a mesh's motion is shown on, and how large.
+HEAD_KNOBS = ("template", "person", "face_model", "canvas")
 # Knobs of the group sadtalker that shape the picture, not the motion.
 DRAWING_KNOBS = ("crop", "size", "batch_size", "precision", "turbo", "compile")
 
@@ -73,6 +75,26 @@ class Options:
         "codetalker (a vocabulary of movements)",
         choices=("auto", "phones", "visemes", "codetalker"),
     )
+    manner: int = _knob(
+        0,
+        "int",
+        "motion",
+        "manner of speaking, by number: of lips from codetalker 0 normal, 1 clear, 2 relaxed, 3 lively; of "
+        "the engine codetalker a person of its corpus",
+        low=0,
+        high=99,
+    )
+    manner_mix: int | None = _knob(
+        None,
+        "int",
+        "motion",
+        "a second manner that is mixed in",
+        low=0,
+        high=99,
+        nullable=True,
+        metavar="N",
+    )
+    manner_share: float = _knob(0.5, "float", "motion", "share of the second manner", low=0.0, high=1.0)
     expression_scale: float = _knob(
         1.0, "float", "motion", "how strongly lips and brows move", low=0.0, high=2.0
     )
@@ -247,25 +269,6 @@ class Options:
         nullable=True,
         metavar="NAME",
     )
-    manner: int = _knob(
-        0,
-        "int",
-        "codetalker",
-        "whose manner of speaking, by number; of lips from codetalker 0 normal, 1 clear, 2 relaxed, 3 lively",
-        low=0,
-        high=99,
-    )
-    manner_mix: int | None = _knob(
-        None,
-        "int",
-        "codetalker",
-        "a second manner that is mixed in",
-        low=0,
-        high=99,
-        nullable=True,
-        metavar="N",
-    )
-    manner_share: float = _knob(0.5, "float", "codetalker", "share of the second manner", low=0.0, high=1.0)
     exact: bool = _knob(
         False,
         "bool",

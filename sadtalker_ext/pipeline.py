@@ -74,7 +74,7 @@ def animate(
     folder for PNG frames; None names a new .mp4 in the host's output folder.
     Raises a `SadTalkerError` whose text says what to do; nothing half-written stays.
     """
-    run = _Run(options, progress, cancel, host, mesh=is_mesh(picture))
+    run = _Run(options, progress, cancel, host, mesh=wants_mesh(picture, options))
     path = run.check_output(output, picture, speech)
     run.check_enhancer()
     heard = run.load_speech(speech)
@@ -97,7 +97,7 @@ def make_motion(
 
     picture: needed by engines whose motion depends on the face, such as sadtalker.
     """
-    run = _Run(options, progress, cancel, host, mesh=is_mesh(picture))
+    run = _Run(options, progress, cancel, host, mesh=wants_mesh(picture, options))
     heard = run.load_speech(speech)
     wanted = picture is not None or run.engine.animates_meshes
     return run.make_motion(heard, run.load_subject(picture) if wanted else None)
@@ -138,6 +138,11 @@ def is_mesh(source: PictureSource | None) -> bool:
     from .mesh import is_mesh_file
 
     return isinstance(source, (str, Path)) and is_mesh_file(source)
+
+
+def wants_mesh(source: PictureSource | None, options: Options | None) -> bool:
+    """Whether a mesh is to be animated: that was given in place of the picture, or alone, as `template`."""
+    return is_mesh(source) or (source is None and options is not None and options.template is not None)
 
 
 def playable_fps(track: MotionTrack) -> float:

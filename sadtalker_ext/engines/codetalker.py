@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import OptionsError
+from ..errors import MeshError, OptionsError
 from ..rows import gathered
-from ..track import MotionTrack, vertex_space
+from ..track import MotionSpace, MotionTrack, vertex_space
 from .base import Check, Engine, Need, Report, has_module, packages
 
 if TYPE_CHECKING:
@@ -94,6 +94,24 @@ def subject(source: Any, options: Options, check: Check) -> Head:
     return Head(load_template(path, options.person))
 
 
+def _with_faces(template: Template, models_dir: Path) -> Template:
+    """The template with triangles: its own, or those of a mesh that lies among the weights."""
+    from ..checkpoints.places import bases
+    from ..mesh import faces_among
+
+    if template.faces is not None:
+        return template
+    folders = [folder for base in bases(models_dir) for folder in (base, base / "codetalker")]
+    found = (faces_among(folder, len(template.vertices)) for folder in folders)
+    faces = next((faces for faces in found if faces is not None), None)
+    if faces is None:
+        raise MeshError(
+            f"{template.source} has points, but no triangles to draw; put the .ply or .obj mesh of its "
+            "topology, such as FLAME_sample.ply, beside it or into the folder for models."
+        )
+    return replace(template, faces=faces)
+
+
 class HeadRenderer:
     """A head prepared for speech: the networks that move it, loaded when first asked for, and its drawing."""
 
@@ -109,17 +127,27 @@ class HeadRenderer:
         if head.template is not None:
             head.template.require(vertices, "the chosen face model")
         self.space = vertex_space(vertices)
-        self._drawn = self._drawing(options.canvas)
-        self.accepts, self.size, self.region = self._drawn.accepts, self._drawn.size, self._drawn.region
+        self._canvas = options.canvas
+        self._template = head.template and _with_faces(head.template, self._models_dir)
+        drawn = self._drawing(self.space)
+        self._drawings = {self.space.name: drawn}
+        self.accepts, self.size, self.region = drawn.accepts, drawn.size, drawn.region
 
-    def _drawing(self, canvas: int) -> MeshRenderer:
+    def _drawing(self, space: MotionSpace) -> MeshRenderer:
         from ..render.mesh import MeshRenderer
 
-        if self.head.template is not None:
-            return MeshRenderer(self.head.template, size=canvas)
+        if self._template is not None:
+            return MeshRenderer(self._template, size=self._canvas)
         from ..mesh.neutral import neutral_figure
 
-        return MeshRenderer(neutral_figure(self.space), size=canvas)
+        return MeshRenderer(neutral_figure(space), size=self._canvas)
+
+    def _drawn(self, track: MotionTrack) -> MeshRenderer:
+        """The neutral head shows the motion of other networks, too, when it is rendered again."""
+        space = self.space if self._template is not None else track.space
+        if space.name not in self._drawings:
+            self._drawings[space.name] = self._drawing(space)
+        return self._drawings[space.name]
 
     @property
     def networks(self) -> CodeNetworks:
@@ -128,10 +156,10 @@ class HeadRenderer:
         return load_networks(self._models_dir, self._name, self._device)
 
     def opening(self, track: MotionTrack) -> np.ndarray | None:
-        return self._drawn.opening(track)
+        return self._drawn(track).opening(track)
 
     def render(self, track: MotionTrack, *, check: Check | None = None) -> Generator[np.ndarray, None, None]:
-        return self._drawn.render(track, check=check)
+        return self._drawn(track).render(track, check=check)
 
 
 def motion(

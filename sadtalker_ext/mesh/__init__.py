@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from .template import Template, is_mesh_file, load_template, load_templates
+from .template import Template, faces_among, is_mesh_file, load_template, load_templates
 
-__all__ = ["Template", "is_mesh_file", "load_template", "load_templates"]
+__all__ = ["Template", "faces_among", "is_mesh_file", "load_template", "load_templates"]

@@ -12,6 +12,7 @@ from .files import MESH_SUFFIXES, read_mesh
 from .pickles import read_pickle
 
 PICKLE_SUFFIXES = (".pkl", ".pickle")
+MESHES_LOOKED_AT = 50  # of a folder, for their triangles
 VERTEX_LIMIT = 2_000_000  # of a face; the largest published topology has 23,370
 
 
@@ -63,7 +64,7 @@ def load_template(
         name = path.stem
     elif suffix in PICKLE_SUFFIXES:
         name, vertices = _from_pickle(path, subject)
-        own = _faces_beside(path, len(vertices)) if faces is None else None
+        own = faces_among(path.parent, len(vertices)) if faces is None else None
     else:
         raise MeshError(f"{path} is no mesh; templates are .ply, .obj or templates.pkl files.")
     triangles = own if faces is None else _given_faces(faces, len(vertices))
@@ -139,11 +140,13 @@ def _given_faces(faces: str | Path | np.ndarray, count: int) -> np.ndarray:
     return own
 
 
-def _faces_beside(path: Path, count: int) -> np.ndarray | None:
-    """The faces of the first mesh file in the same folder that has as many vertices; None without one."""
-    for neighbour in sorted(path.parent.iterdir()):
-        if neighbour.suffix.lower() not in MESH_SUFFIXES:
-            continue
+def faces_among(folder: Path, count: int) -> np.ndarray | None:
+    """Triangles int32 (F, 3) of the folder's first mesh file with as many vertices; None without one."""
+    try:
+        meshes = sorted(path for path in folder.iterdir() if path.suffix.lower() in MESH_SUFFIXES)
+    except OSError:
+        return None
+    for neighbour in meshes[:MESHES_LOOKED_AT]:
         try:
             vertices, faces = read_mesh(neighbour)
         except MeshError:  # of another program, maybe: whoever wants that one names it

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -244,3 +245,40 @@ def test_long_tracks_lie_in_a_file() -> None:
     assert len(longer) == frames + 7
     assert longer.data[-1, -1] == rows[-1]
     assert len(rest.fitted(5)) == 5
+
+
+def test_triangles_of_a_collection_come_from_a_mesh_among_the_weights(
+    models: Path, head: Path, voice, tmp_path: Path
+) -> None:
+    from sadtalker_ext.mesh import load_template
+
+    alone = tmp_path / "alone" / "templates.pkl"
+    alone.parent.mkdir()
+    alone.write_bytes(pickle.dumps({"ann": load_template(head).vertices}))
+    with pytest.raises(MeshError, match="beside it or into the folder for models"):
+        animate(alone, voice, tmp_path / "o.mp4", Options(**OPTIONS))
+    (models / "sphere.obj").write_bytes(head.read_bytes())
+    assert animate(alone, None, tmp_path / "o.mp4", Options(idle=0.3, **OPTIONS)).frames == 3
+
+
+def test_a_template_without_a_picture_means_this_engine(
+    models: Path, head: Path, tmp_path: Path, capsys
+) -> None:
+    options = Options(idle=0.3, template=str(head), **OPTIONS)
+    assert animate(None, None, tmp_path / "o.mp4", options).engine == "codetalker"
+    given = ["render", str(tmp_path / "t.npz"), "-o", str(tmp_path / "again.mp4"), "-q", "--canvas", "64"]
+    motion = ["motion", "--idle", "0.3", "-o", str(tmp_path / "t.npz"), "-q", "--template", str(head)]
+    assert main([*motion, "--models-dir", str(models)]) == 0
+    assert main([*given, "--template", str(head), "--models-dir", str(models)]) == 0
+    assert probe(tmp_path / "again.mp4").frames == 8
+    assert main(["animate", "--idle", "1"]) == 2
+    assert "give a portrait" in capsys.readouterr().err
+
+
+def test_the_neutral_head_shows_what_other_networks_made(models: Path, tmp_path: Path) -> None:
+    """Networks of one topology are chosen, and a motion of another is rendered again."""
+    write_pair(models, "vocaset", 5023)
+    track = MotionTrack.rest(2, 25.0, vertex_space(23370))
+    result = render_track(None, track, tmp_path / "o.mp4", Options("codetalker", canvas=64))
+    assert result.frames == 2
+    assert "neutral head" in result.notices[0]
