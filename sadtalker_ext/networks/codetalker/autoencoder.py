@@ -211,7 +211,7 @@ class VQAutoEncoder(nn.Module):
         return self.compat.norm == "clip" and self.sizes.halvings == 0
 
     def forward(self, offsets: torch.Tensor) -> Reconstruction:
-        """Offsets (B, T, 3·vertices) to codes and back."""
+        """Offsets (B, T, 3·vertices) to codes and back; T is a multiple of 2^halvings."""
         found = self.quantize(self.encode(offsets))
         decoded = self.decode(found.features)[:, : offsets.shape[1]]
         return Reconstruction(decoded, found.loss, found.codes, found.perplexity)
