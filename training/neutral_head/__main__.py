@@ -5,6 +5,7 @@ Run from the repository root:  python -m training.neutral_head
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -31,10 +32,14 @@ def main() -> None:
     matrix, fine_faces = loop_subdivision(len(skin.vertices), skin.faces)
     shut_lips(skin, matrix)
     others = {
-        "eye_left": shape.eyeball("left"), "eye_right": shape.eyeball("right"), "upper_teeth": shape.teeth(True),
-        "lower_teeth": shape.teeth(False), "tongue": shape.tongue(), "ear_left": shape.ear("left"),
+        "eye_left": shape.eyeball("left"),
+        "eye_right": shape.eyeball("right"),
+        "upper_teeth": shape.teeth(True),
+        "lower_teeth": shape.teeth(False),
+        "tongue": shape.tongue(),
+        "ear_left": shape.ear("left"),
         "ear_right": shape.ear("right"),
-    }  # fmt: skip
+    }
     fine = shape.Part(matrix @ skin.vertices, fine_faces, matrix @ skin.colours, matrix @ skin.shine)
     paint_brows(fine)
     parts = {"skin": fine, **others}
@@ -107,7 +112,7 @@ def paint_brows(fine: shape.Part) -> None:
         (points.LEFT_BROW_UPPER, points.LEFT_BROW_LOWER),
     ):
         line = 0.4 * mean[list(upper)] + 0.6 * mean[list(lower)]
-        line = np.concatenate([np.linspace(a, b, 12) for a, b in zip(line[:-1], line[1:], strict=True)])
+        line = np.concatenate([np.linspace(a, b, 12) for a, b in pairwise(line)])
         away = np.linalg.norm(fine.vertices[:, None] - line[None], axis=2).min(1)
         share = 0.9 * np.exp(-((away / BROW_HALF) ** 2))
         fine.colours += share[:, None] * (BROW_COLOUR - fine.colours)

@@ -16,7 +16,7 @@ from sadtalker_ext.face import topology as points
 from sadtalker_ext.lips import GAP_PER_JAW, GAP_PER_LOWER, GAP_PER_UPPER
 from sadtalker_ext.track import ARKIT_BLENDSHAPES
 
-from .shape import EYE_RADIUS, LID_CLEARANCE, Part, eye_centre, face_points
+from .shape import EYE_RADIUS, LID_CLEARANCE, Part, eye_centre
 from .subdivision import laplacian
 
 JOINT = np.array([0.0, -0.06, -0.02])  # fw, middle between the joints of the jaw
@@ -27,8 +27,10 @@ GAZE_DEG = {"Up": 24.0, "Down": 28.0, "In": 30.0, "Out": 32.0}
 LID_FOLLOWS = {"Up": -0.22, "Down": 0.42}  # share of a blink in a gaze up or down
 UPPER_LIP = sorted({point for ring in points.LIPS_UPPER_RINGS for point in ring})
 LOWER_LIP = sorted({point for ring in points.LIPS_LOWER_RINGS for point in ring})
-CHIN = (17, 18, 200, 199, 175, 152, 148, 176, 149, 377, 400, 378, 83, 313, 182, 406, 201, 421, 208, 428, 171, 396,
-        140, 369, 194, 418, 32, 262, 211, 431, 170, 395)  # fmt: skip
+CHIN = (
+    17, 18, 200, 199, 175, 152, 148, 176, 149, 377, 400, 378, 83, 313, 182, 406, 201, 421, 208, 428, 171, 396,
+    140, 369, 194, 418, 32, 262, 211, 431, 170, 395,
+)  # fmt: skip
 JAW_SIDE = {
     150: 0.92,
     379: 0.92,
@@ -79,7 +81,7 @@ class Spread:
 
 
 def blendshapes(skin: Part, others: Mapping[str, np.ndarray]) -> dict[str, Shape]:
-    """For each name, ways (V, 3) of the coarse skin, and of those other parts (by their vertices) that move."""
+    """For each name, ways (V, 3) of the coarse skin, and of those other parts that move."""
     spread = Spread(skin)
     made: dict[str, Shape] = {}
     makers: Makers = {
@@ -92,7 +94,7 @@ def blendshapes(skin: Part, others: Mapping[str, np.ndarray]) -> dict[str, Shape
 
 
 def _hold(spread: Spread, free: set[int] | None = None) -> Ways:
-    """Points that stay, but for the `free` ones: skull and neck away from the face, and the given still ones."""
+    """Points that stay, but for the `free` ones: skull and neck away from the face, and the still ones."""
     free = free or set()
     vertices, groups = spread.skin.vertices, spread.skin.groups
     outline = vertices[list(points.FACE_OVAL)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -59,7 +60,7 @@ def face_triangles() -> np.ndarray:
     lips = np.isin(given, points.LIPS).all(1) & ~np.isin(given, points.LIPS_OUTER).all(1)
     made = []
     for rings, flip in ((points.LIPS_UPPER_RINGS, False), (points.LIPS_LOWER_RINGS, True)):
-        for outer, inner in zip(rings[:-1], rings[1:], strict=True):
+        for outer, inner in pairwise(rings):
             for k in range(len(outer) - 1):
                 a, b, c, d = outer[k], outer[k + 1], inner[k], inner[k + 1]
                 pair = ((a, c, b), (b, c, d)) if k < len(outer) // 2 else ((a, c, d), (a, d, b))
@@ -202,10 +203,10 @@ def tongue() -> Part:
         turn = np.arange(count) / count * 2 * np.pi
         ring = np.stack([0.105 * half * np.cos(turn), 0.032 * half * np.sin(turn), np.zeros(count)], 1)
         ring[:, 1] -= 0.014 * np.exp(-((ring[:, 0] / 0.03) ** 2)) * (ring[:, 1] > 0)
-        parts.append(ring + [0, lips[1] - 0.062 - 0.02 * share, lips[2] - 0.105 - 0.20 * share])
-    vertices = np.concatenate([*parts, parts[0].mean(0)[None] + [0, 0, 0.006]])
-    faces = [(b, a, c) for a, b, c in _tube(rings, count, 0)]
-    faces = [(a, b, c) for b, a, c in faces]
+        place = np.array([0, lips[1] - 0.062 - 0.02 * share, lips[2] - 0.105 - 0.20 * share])
+        parts.append(ring + place)
+    vertices = np.concatenate([*parts, parts[0].mean(0)[None] + np.array([0, 0, 0.006])])
+    faces = _tube(rings, count, 0)
     tip = len(vertices) - 1
     faces += [(tip, k, (k + 1) % count) for k in range(count)]
     colours = np.tile([0.72, 0.36, 0.36], (len(vertices), 1))

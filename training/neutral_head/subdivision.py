@@ -1,11 +1,9 @@
-"""A coarse mesh into a finer, smoother one (Loop 1987), as a matrix that carries anything given at vertices."""
+"""A coarse mesh into a finer, smoother one (Loop 1987), as a matrix for anything given at vertices."""
 
 from __future__ import annotations
 
 import numpy as np
 from scipy.sparse import csr_matrix
-
-Mesh = tuple[np.ndarray, np.ndarray]
 
 
 def loop_subdivision(count: int, faces: np.ndarray) -> tuple[csr_matrix, np.ndarray]:
