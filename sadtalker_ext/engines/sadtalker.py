@@ -80,6 +80,7 @@ def motion(
     import torch
 
     from ..audio.mel import SAMPLES_PER_FRAME, mel_spectrogram
+    from ..motion import code_lips
     from ..motion.coefficients import blink_schedule, turns
     from ..motion.speech_driven import face_coefficients, pose_noise
 
@@ -87,7 +88,8 @@ def motion(
     source = face.source.coefficients
     count = max(1, math.ceil(speech.duration * FPS - 1e-6))
     rng = np.random.default_rng(options.seed)
-    # What is followed first: when it cannot be used, that is known before the listening.
+    # What is followed, and the weights, first: when they cannot be used, that is known before the listening.
+    prior = code_lips.bfm_prior(face.networks.sources.folder) if options.lips == "codetalker" else None
     shut = _followed_blinks(options, count, check)
     videos = {name for name in (options.ref_face, options.ref_pose) if name is not None}
     seen = {name: _followed_face(name, face, count, check) for name in videos}
@@ -132,6 +134,10 @@ def motion(
         lids = face.networks.expnet.lids(torch.from_numpy(shut[:, None]).to(face.networks.device))
         closing = lids.cpu().numpy()  # blinks neither rest nor grow with the lips
         said = rows[:, EXPRESSION] - closing - rest[EXPRESSION]
+        if mel is not None and prior is not None:
+            shares = prior.shares(options.manner, options.manner_mix, options.manner_share)
+            said = code_lips.expressions(speech.samples, prior, shares, FPS, count, check)
+            made_by["lips"] = {"code prior": prior.sha256}
         rows[:, EXPRESSION] = rest[EXPRESSION] + gate * said + closing
     rows[:, EXPRESSION] *= np.float32(options.expression_scale)
     view = np.zeros((count, 6), np.float32)
@@ -185,7 +191,7 @@ SADTALKER = Engine(
     summary="a neural 3D-aware face render; needs SadTalker's published weights, and a GPU to be quick",
     space=BFM,
     composition={
-        "lips": "ExpNet",
+        "lips": "ExpNet, or a code prior of your own",
         "pose": "PoseVAE",
         "eyes": "scheduled blinks through ExpNet",
         "render": "3D-aware face render (face-vid2vid with SPADE)",

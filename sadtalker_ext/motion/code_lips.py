@@ -91,6 +91,29 @@ def bfm_weights(models_dir: Path) -> Path | None:
     return next((path for path in places if path.is_file()), None)
 
 
+def bfm_prior(models_dir: Path) -> CodePrior:
+    """The user's own prior for SadTalker's expressions; WeightsError where the models folder has none."""
+    path = bfm_weights(models_dir)
+    if path is None:
+        raise WeightsError(
+            f"For SadTalker's expressions codetalker needs {BFM_FILE} in {models_dir}; train it from your own "
+            "recordings (docs/code-prior.md), or choose --lips auto."
+        )
+    return load_code_prior(path, "bfm")
+
+
+def expressions(
+    samples: np.ndarray,
+    prior: CodePrior,
+    shares: np.ndarray,
+    fps: float,
+    frames: int,
+    check: Callable[[], None] | None = None,
+) -> np.ndarray:
+    """(frames, 64) float32 at `fps`: what speech (N,) at 16 kHz adds to a face's own expression."""
+    return shown(spoken(samples, prior, shares, check=check), fps, frames)
+
+
 def code_lips(
     speech: Speech,
     *,

@@ -70,10 +70,11 @@ def expressions_of(path: Path) -> np.ndarray:
         rows, rate = track.data[:, :EXPRESSIONS], track.fps
     else:
         from scipy.io import loadmat
+        from scipy.io.matlab import MatReadError
 
         try:
             rows = np.asarray(loadmat(path)[MAT_KEY], np.float32)
-        except (OSError, ValueError, KeyError, NotImplementedError) as error:
+        except (OSError, ValueError, TypeError, KeyError, NotImplementedError, MatReadError) as error:
             raise SystemExit(f"{path.name} holds no {MAT_KEY}; give coefficient files.") from error
         if rows.ndim != 2 or rows.shape[1] < EXPRESSIONS or not np.isfinite(rows).all():
             raise SystemExit(f"{path.name} does not hold rows of {EXPRESSIONS} coefficients or more.")

@@ -24,6 +24,7 @@ from training.code_prior.speech import Recordings, begun, train_speaker
 
 FACE_MINUTES = 120.0  # of drawn expressions
 BFM_SLOTS = 8
+FACE_SLOTS = 12  # many things may happen in a face at once
 WHOLE = ("filterbank", "codebook", "mean", "scale")  # tensors that stay float32
 
 
@@ -137,7 +138,7 @@ def train(
         moved = employ(motion, usual, generator)
         logging.info("codec: loss %.4f, %d idle codes given other places", loss, moved)
         if space == "arkit":
-            face = Codec(len(FACE))
+            face = Codec(len(FACE), slots=FACE_SLOTS)
             drawn = torch.from_numpy(drawn_faces(FACE_MINUTES, seed))
             loss = train_codec(face, FaceBatches(drawn), drawn, **limits)
             logging.info("face codec: loss %.4f", loss)
