@@ -20,8 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
 
@@ -34,7 +33,9 @@ from sadtalker_ext.networks.face_render import Generator, Warp
 from sadtalker_ext.networks.face_render.compiled import compile_parts
 from sadtalker_ext.networks.face_render.fast import faster, reduced
 from sadtalker_ext.render.face3d.between import KeyFrame, frame_between, key_frames
+from sadtalker_ext.render.face3d.copying import in_main_memory
 from sadtalker_ext.render.face3d.networks import BATCH_ON_GPU, TURBO_STEP, TURBO_STEP_FLOAT32, has_bfloat16
+from sadtalker_ext.render.face3d.renderer import as_bytes
 
 DEMO = Path(__file__).resolve().parents[1] / "sadtalker_ext" / "assets" / "demo"
 POINTS = 15
@@ -42,6 +43,7 @@ FPS = 25
 SHORT_S, LONG_S = 10, 600
 RATE = 16000  # Hz
 PICTURE = 256  # px, of the picture in the memory run
+STREAMED = 12  # batches of the renderer's loop
 
 Way = Callable[[], torch.Tensor]
 
@@ -98,6 +100,26 @@ class Bench:
 
     def reduced(self, kind: torch.dtype) -> Generator:
         return reduced(faster(self.plain_generator), kind)
+
+    def streamed(self, generator: Generator, batch: int, batches: int = STREAMED) -> Way:
+        """The renderer's loop: batch after batch as bytes in main memory, copied while the next is drawn."""
+        features, scene = self.kept.encode(self.scene.picture), self.scene
+        driving = scene.driving[:1].expand(batch, -1, -1)
+        first: list[torch.Tensor] = []
+
+        def drawn() -> Iterator[torch.Tensor]:
+            for _ in range(batches):
+                frames = generator(features, driving, scene.source).float()
+                first[:] = first or [frames]
+                yield as_bytes(frames)
+
+        def stream() -> torch.Tensor:
+            first.clear()
+            frames = sum(len(content) for content in in_main_memory(drawn()))
+            assert frames == batch * batches
+            return first[0]
+
+        return stream
 
     def compiled(self, kind: torch.dtype) -> Generator:
         made = self.reduced(kind)
@@ -274,6 +296,35 @@ def memory(models: Path, size: int, long_s: float) -> None:
     )
 
 
+Ways = dict[str, tuple[Way, int]]  # by name, with the frames that one call draws
+
+
+def ways_on_gpu(bench: Bench, compiled: bool) -> tuple[Ways, Generator]:
+    """And the generator in half precision."""
+    half = bench.reduced(torch.float16)
+    ways: Ways = {"exact": (bench.drawn(bench.kept), 1)}
+    for batch in (1, BATCH_ON_GPU, 2 * BATCH_ON_GPU):
+        ways[f"float16, batch {batch}"] = (bench.drawn(half, batch), batch)
+    networks = {"float16": half, **({"float16, compiled": bench.compiled(torch.float16)} if compiled else {})}
+    for name, network in networks.items():
+        frames = BATCH_ON_GPU * STREAMED
+        ways[f"{name}, bytes in memory"] = (bench.streamed(network, BATCH_ON_GPU), frames)
+    return ways, half
+
+
+def ways_on_cpu(bench: Bench, compiled: bool) -> tuple[Ways, Generator | None]:
+    """And the generator in half precision, where this processor has it."""
+    half = bench.reduced(torch.bfloat16) if has_bfloat16() else None
+    ways: Ways = {"exact": (bench.drawn(bench.kept), 1)}
+    if half is not None:
+        ways["bfloat16"] = (bench.drawn(half), 1)
+    if compiled:
+        ways["exact, compiled"] = (bench.drawn(bench.compiled(torch.float32)), 1)
+        if half is not None:
+            ways["bfloat16, compiled"] = (bench.drawn(bench.compiled(torch.bfloat16)), 1)
+    return ways, half
+
+
 @torch.no_grad()
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
@@ -313,36 +364,17 @@ def main() -> None:
         generator = loaded(Generator.shaped_like, sources.state("generator"))
     scene = Scene(given.size, device, given.turbo_frames + 1)
     bench = Bench(generator, scene, device, given.turbo_frames)
-    ways: dict[str, tuple[Way, int]] = {"exact": (bench.drawn(bench.kept), 1)}
-    half: Generator | None = None
-    if device.type == "cuda":
-        half = bench.reduced(torch.float16)
-        for batch in (1, BATCH_ON_GPU, 2 * BATCH_ON_GPU):
-            ways[f"float16, batch {batch}"] = (bench.drawn(half, batch), batch)
-        if given.compile:
-            quick = bench.compiled(torch.float16)
-            ways[f"float16, compiled, batch {BATCH_ON_GPU}"] = (
-                bench.drawn(quick, BATCH_ON_GPU),
-                BATCH_ON_GPU,
-            )
-    else:
-        if has_bfloat16():
-            half = bench.reduced(torch.bfloat16)
-            ways["bfloat16"] = (bench.drawn(half), 1)
-        if given.compile:
-            ways["exact, compiled"] = (bench.drawn(bench.compiled(torch.float32)), 1)
-            if half is not None:
-                ways["bfloat16, compiled"] = (bench.drawn(bench.compiled(torch.bfloat16)), 1)
+    on_gpu = device.type == "cuda"
+    ways, half = (ways_on_gpu if on_gpu else ways_on_cpu)(bench, given.compile)
     least = compare(bench, ways, given.turns)
     if given.turbo_frames:
         if half is not None:
             turbo(bench, half, TURBO_STEP, least["plain"], exact=True)
-        if device.type == "cpu":
+        if not on_gpu:
             turbo(bench, bench.kept, TURBO_STEP_FLOAT32, least["plain"], exact=half is None)
-    if device.type == "cuda":
+    if on_gpu:
         torch.cuda.reset_peak_memory_stats()
-        with suppress(KeyError):
-            ways[f"float16, batch {BATCH_ON_GPU}"][0]()
+        ways["float16, bytes in memory"][0]()
         print(f"GPU memory at a batch of {BATCH_ON_GPU}: {torch.cuda.max_memory_allocated() / 1e6:.0f} MB")
     print(f"peak memory of this process: {peak_mb():.0f} MB")
 

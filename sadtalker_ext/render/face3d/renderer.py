@@ -18,6 +18,7 @@ from ...networks.keypoints import transform_keypoints
 from ...networks.mapping import HeadMotion, bins_to_degrees
 from ...track import BFM, MotionTrack
 from .between import KeyFrame, frame_between, key_frames
+from .copying import in_main_memory
 from .paste import Paster
 from .source import source_face
 from .windows import steady_window, windows
@@ -111,22 +112,17 @@ class FaceRenderer:
 
     @torch.no_grad()
     def _contents(self, track: MotionTrack, check: Callable[[], None] | None) -> Iterator[torch.Tensor]:
-        """uint8 batches (N, h, w, 3) of what is inside the region, in main memory.
-
-        While a batch is worked on by an accelerator, the one before it is copied and handed on.
-        """
-        waiting: tuple[torch.Tensor, torch.cuda.Event | None] | None = None
+        """uint8 batches (N, h, w, 3) of what is inside the region, in main memory."""
         points = self._driving_points(track)
         frames = self._every_frame(points) if self._step <= 1 else self._some_frames(points)
-        for drawn in frames:
-            if check is not None:
-                check()
-            made = self._copied(self._finish(drawn))
-            if waiting is not None:
-                yield _arrived(*waiting)
-            waiting = made
-        if waiting is not None:
-            yield _arrived(*waiting)
+
+        def finished() -> Iterator[torch.Tensor]:
+            for drawn in frames:
+                if check is not None:
+                    check()
+                yield self._finish(drawn)
+
+        yield from in_main_memory(finished())
 
     def _every_frame(self, points: Iterator[torch.Tensor]) -> Iterator[torch.Tensor]:
         """Frames (N, 3, S, S), each drawn by the networks, a batch at a time."""
@@ -201,28 +197,18 @@ class FaceRenderer:
         if self._paster is not None:
             return self._paster(frames)
         width, height = self.size
+        if height == frames.shape[2]:
+            return as_bytes(frames)
         pixels = (frames.float() * 255).round_().clamp_(0, 255)
-        if height != pixels.shape[2]:
-            pixels = torch.nn.functional.interpolate(
-                pixels, (height, width), mode="bilinear", align_corners=False
-            )
-            pixels = pixels.round_()
-        return pixels.to(torch.uint8).permute(0, 2, 3, 1)
-
-    def _copied(self, content: torch.Tensor) -> tuple[torch.Tensor, torch.cuda.Event | None]:
-        if content.device.type != "cuda":
-            return content.cpu().contiguous(), None
-        held = torch.empty(content.shape, dtype=content.dtype, pin_memory=True)
-        held.copy_(content.contiguous(), non_blocking=True)
-        ready = torch.cuda.Event()
-        ready.record()
-        return held, ready
+        pixels = torch.nn.functional.interpolate(
+            pixels, (height, width), mode="bilinear", align_corners=False
+        )
+        return pixels.round_().to(torch.uint8).permute(0, 2, 3, 1)
 
     def _tensor(self, values: np.ndarray) -> torch.Tensor:
         return torch.from_numpy(np.ascontiguousarray(values, np.float32)).to(self._device)
 
 
-def _arrived(content: torch.Tensor, ready: torch.cuda.Event | None) -> torch.Tensor:
-    if ready is not None:
-        ready.synchronize()
-    return content
+def as_bytes(frames: torch.Tensor) -> torch.Tensor:
+    """uint8 (N, H, W, 3) from frames (N, 3, H, W), 0..1."""
+    return (frames.float() * 255).round_().clamp_(0, 255).to(torch.uint8).permute(0, 2, 3, 1)
