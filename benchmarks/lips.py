@@ -57,6 +57,7 @@ METHODS: dict[str, Maker] = {
     "words": from_phones(lambda clip: phones.recognise_words(clip.samples).phones),
     "allphone": from_phones(lambda clip: phones.decode_phones(clip.samples).phones),
     "visemes": generated("visemes"),
+    "codetalker": generated("codetalker"),
     "auto": generated("auto"),
 }
 
