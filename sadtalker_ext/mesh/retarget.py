@@ -14,7 +14,7 @@ import numpy as np
 
 from ..errors import MeshError, TrackError
 from ..rows import gathered, slices
-from ..track import ARKIT, ARKIT_BLENDSHAPES, MotionSpace, MotionTrack
+from ..track import ARKIT, ARKIT_BLENDSHAPES, BFM, MotionSpace, MotionTrack
 from .neutral import NeutralHead, neutral_head
 
 # Vertices at the same place of the neutral head, of FLAME's mesh and of BIWI's.
@@ -150,6 +150,11 @@ def figure_for(space: MotionSpace) -> NeutralHead | RetargetedHead:
 
 @lru_cache(maxsize=len(COLUMN))
 def _fit(space: str) -> _Fit:
+    if space == BFM.name:
+        raise MeshError(
+            "The neutral head cannot show bfm motion, which belongs to the face in a picture; make the motion "
+            "with --engine instant."
+        )
     if space not in COLUMN:
         raise MeshError(
             f"The neutral head cannot show {space} motion, as nobody told which vertex is where; give the "

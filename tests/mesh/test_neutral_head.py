@@ -172,6 +172,8 @@ def test_other_motion_is_refused():
         shape_weights(MotionTrack.rest(1, 25, BFM))
     with pytest.raises(MeshError, match="--template"):
         neutral_figure(vertex_space(12))
+    with pytest.raises(MeshError, match="--engine instant"):
+        to_arkit(MotionTrack.rest(1, 25, BFM))
 
 
 # --- the motion of other heads

@@ -277,7 +277,7 @@ def _with_skull(vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np
     flat = np.concatenate([flat_oval, flat_grid[kept], flat_grid[seam] + [2 * np.pi, 0]])
     corners = Delaunay(flat * scale).simplices
     a, b, c = (flat[corners[:, k]] for k in range(3))
-    area = np.cross(b - a, c - a)
+    area = (b - a)[:, 0] * (c - a)[:, 1] - (b - a)[:, 1] * (c - a)[:, 0]
     corners[area < 0] = corners[area < 0][:, ::-1]
     corners = corners[(np.abs(area) > 1e-6) & (outside((a + b + c) / 3) > -1e-4)]
     added = index[corners]
