@@ -163,13 +163,12 @@ def _renamed(checkpoint: Checkpoint, models_dir: Path) -> Path | None:
     """A file under another name that holds this checkpoint's tensors."""
     if not checkpoint.signature or checkpoint.folder == TORCH_HUB:
         return None
-    known = {c.file for c in CATALOG}
     for folder in folders(checkpoint, models_dir):
         try:
             names = sorted(entry.name for entry in folder.iterdir())
         except OSError:
             continue
-        candidates = [name for name in names if name.lower().endswith(SUFFIXES) and name not in known]
+        candidates = [name for name in names if name.lower().endswith(SUFFIXES) and name != checkpoint.file]
         for name in candidates[:LOOKED_AT]:
             # Two packages have the same tensors: without the tag in its name a file could be either.
             if checkpoint.twin_tag in name and fault(checkpoint, folder / name) is None:

@@ -62,6 +62,9 @@ def _remedies(missing: Sequence[Need], folder: Path) -> str:
     weights = [need for need in missing if need.weights]
     parts = [f"{need.name}: {need.remedy}" for need in missing if not need.weights]
     if weights:
-        files, names = ", ".join(need.name for need in weights), " ".join(need.weights for need in weights)
+        files = ", ".join(
+            need.name + (f" (the one there {need.fault})" if need.fault else "") for need in weights
+        )
+        names = " ".join(need.weights for need in weights)
         parts.append(f"{files} in {folder}: sadtalker models download {names}")
     return "; ".join(parts)

@@ -27,7 +27,8 @@ class Need:
     """Something an engine uses: whether it is there, and how to get it.
 
     optional: the engine works without it; `remedy` then says what is gained. weights: the name under which
-    `sadtalker models download` fetches it, or "".
+    `sadtalker models download` fetches it, or "". fault: what is wrong with the file that lies in its place,
+    as "is cut off", or "".
     """
 
     name: str
@@ -35,6 +36,7 @@ class Need:
     remedy: str
     optional: bool = False
     weights: str = ""
+    fault: str = ""
 
 
 def has_module(name: str) -> bool:

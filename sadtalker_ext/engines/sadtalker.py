@@ -27,13 +27,14 @@ SETTLE_S = 0.06  # smoothing of the gate
 
 
 def needs(models_dir: Path) -> tuple[Need, ...]:
-    from ..checkpoints import by_name, find
+    from ..checkpoints import by_name, status
     from ..checkpoints.sadtalker import SIZES, complete
 
     def weights(id: str) -> Need:
-        found = find(by_name(id), models_dir)
+        found = status(by_name(id), models_dir)
+        fault = "" if found.usable else found.note.removeprefix(f"{found.path} ").rstrip(".")
         remedy = f"sadtalker models download {id}"
-        return Need(by_name(id).file, found is not None, remedy, weights=id)
+        return Need(by_name(id).file, found.usable, remedy, weights=id, fault=fault)
 
     sizes = [size for size in SIZES if complete(models_dir, size)]
     networks = [weights(f"sadtalker-{size}") for size in sizes] or [weights("sadtalker-256")]

@@ -128,6 +128,14 @@ def test_mapping_files_under_each_others_names(folder: Path) -> None:
     names[0].rename(folder / "spare")
     names[1].rename(names[0])
     (folder / "spare").rename(names[1])
+    for whole, inputs in ((True, 73), (False, 70)):
+        found = loaded(MappingNet.shaped_like, Sources.find(folder, 256).mapping(whole))
+        assert found.coefficients == inputs
+
+
+def test_one_mapping_file_under_the_others_name(folder: Path) -> None:
+    names = [folder / f"mapping_{number}-model.pth.tar" for number in ("00109", "00229")]
+    names[1].replace(names[0])
     with pytest.raises(WeightsError, match="holds what belongs into mapping_00229"):
         Sources.find(folder, 256).mapping(True)
 

@@ -39,7 +39,13 @@ def tiny(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFacto
     """From here on the engine has its weights: tiny ones. Returns the models folder."""
     folder = tmp_path_factory.mktemp("tiny-models")
     monkeypatch.setenv("SADTALKER_MODELS", str(folder))
-    monkeypatch.setattr(checkpoints, "find", lambda checkpoint, folder: folder / checkpoint.file)
+    monkeypatch.setattr(
+        checkpoints,
+        "status",
+        lambda checkpoint, folder: checkpoints.Status(
+            checkpoint, checkpoints.PRESENT, folder / checkpoint.file
+        ),
+    )
     monkeypatch.setattr(sources, "complete", lambda folder, size: True)
     monkeypatch.setattr(sources, "find", lambda checkpoint, folder: folder / checkpoint.file)
     monkeypatch.setattr(sources.Sources, "state", lambda self, component: tiny_states()[component])

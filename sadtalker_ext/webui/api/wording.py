@@ -6,6 +6,13 @@ import os
 import re
 from pathlib import Path
 
+# What leads to a file or folder, from the root on; addresses of the web are left alone. Names of folders may
+# hold blanks, but what follows the ending of a file is the rest of the sentence.
+_NAME = r"(?:(?!\.\w{2,11}\s)[^\\/:*?\"<>|\r\n;,'])+"
+FOLDERS = re.compile(
+    rf"(?<![\w:/.~])(?:/(?=[^/\s])(?:{_NAME}/)*|(?:[A-Za-z]:[\\/]|\\\\)(?:{_NAME}[\\/])*)"
+)
+
 
 def sentence(error: BaseException, folder: Path | None = None) -> str:
     """The error's text, options by the names they have in a request, files of `folder` by name alone."""
@@ -13,5 +20,5 @@ def sentence(error: BaseException, folder: Path | None = None) -> str:
     if folder is not None:
         for shown in (str(folder), repr(str(folder))[1:-1]):
             text = text.replace(shown + os.sep, "").replace(shown + repr(os.sep)[1:-1], "")
-    text = text.replace("--preview-face", "POST detect")
+    text = FOLDERS.sub("", text).replace("--preview-face", "POST detect")
     return re.sub(r"(?<![\w-])--([a-z]+(?:-[a-z]+)*)", lambda flag: flag[1].replace("-", "_"), text)

@@ -16,8 +16,10 @@ import numpy as np
 import pytest
 
 from sadtalker_ext.audio import say
+from sadtalker_ext.errors import WeightsError
 from sadtalker_ext.track import ARKIT
 from sadtalker_ext.webui.api import intake
+from sadtalker_ext.webui.api.wording import sentence
 
 V1 = "/sadtalker/v1"
 JOBS = f"{V1}/jobs"
@@ -352,7 +354,11 @@ def test_a_fault_of_ours_is_told_without_its_insides(client, encoded, monkeypatc
 
 def test_catalogues(client, shell):
     engines = client.get(f"{V1}/engines").json()["engines"]
-    assert {row["name"]: row["ready"] for row in engines} == {"sadtalker": False, "instant": True, "codetalker": False}
+    assert {row["name"]: row["ready"] for row in engines} == {
+        "sadtalker": False,
+        "instant": True,
+        "codetalker": False,
+    }
     assert {"ready", "needs", "summary", "composition"} <= set(engines[0])
     assert all({"name", "present", "optional", "remedy"} == set(need) for need in engines[0]["needs"])
     assert str(shell.host.models_dir().parent) not in json.dumps(engines)
@@ -374,3 +380,16 @@ def test_the_schema_is_what_jobs_take(client, encoded):
     defaults = {name: knob["default"] for name, knob in properties.items() if name != "idle"}
     answer = client.post(JOBS, json={"picture": encoded, "idle": 1, "options": defaults})
     assert answer.status_code == 202, answer.text
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ("needs a.pth in /home/me/my models/SadTalker: get it", "needs a.pth in SadTalker: get it"),
+        ("/srv/x y/f.pth is cut off; see https://a.b/c/d", "f.pth is cut off; see https://a.b/c/d"),
+        (r"put it into C:\Users\Me Too\models, or not", "put it into models, or not"),
+        (r"\\server\share\f.pth holds 3/4 of it", "f.pth holds 3/4 of it"),
+    ],
+)
+def test_folders_of_the_server_are_not_told(said, told):
+    assert sentence(WeightsError(said)) == told

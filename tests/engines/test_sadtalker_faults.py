@@ -1,0 +1,63 @@
+"""What is wrong with SadTalker's weight files is told when the engine is chosen."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+from sadtalker_ext.cli import main
+from sadtalker_ext.engines import choose_engine
+from sadtalker_ext.errors import EngineError
+
+MAPPING = "mapping_00229-model.pth.tar"
+PACKAGE = "SadTalker_V0.0.2_256.safetensors"
+
+
+class Hostile:
+    def __reduce__(self) -> tuple[object, ...]:
+        return os.mkdir, ("made by a pickle",)
+
+
+def cut_off(path: Path) -> None:
+    torch.save({"mapping": {"first.0.weight": torch.zeros(1024, 70, 7)}}, path)
+    os.truncate(path, path.stat().st_size // 2)
+
+
+@pytest.mark.parametrize(
+    ("file", "write", "told"),
+    [
+        (MAPPING, cut_off, "the one there is cut off or damaged"),
+        (MAPPING, lambda path: torch.save({"x": Hostile()}, path), "the one there would run .*mkdir"),
+        (
+            MAPPING,
+            lambda path: torch.save({"mapping": {"first.0.weight": torch.zeros(1024, 73, 7)}}, path),
+            "the one there holds what belongs into mapping_00109",
+        ),
+        (PACKAGE, lambda path: path.write_bytes(b"<!DOCTYPE html>"), "the one there is a web page"),
+        (PACKAGE, lambda path: path.write_bytes(b""), "the one there is empty"),
+    ],
+    ids=["cut off", "code", "other", "page", "empty"],
+)
+def test_a_fault_is_told(file: str, write: Callable[[Path], object], told: str, tmp_path: Path) -> None:
+    write(tmp_path / file)
+    with pytest.raises(EngineError, match=told) as caught:
+        choose_engine("sadtalker", tmp_path)
+    assert f"{file} (" in str(caught.value)
+    assert "sadtalker models download" in str(caught.value)
+    assert choose_engine("auto", tmp_path).name == "instant"
+
+
+def test_the_command_line_says_it_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    cut_off(tmp_path / MAPPING)
+    picture = tmp_path / "face.png"
+    Image.new("RGB", (64, 64)).save(picture)
+    flags = ["--engine", "sadtalker", "--models-dir", str(tmp_path), "--idle", "1"]
+    assert main(["animate", str(picture), *flags, "-o", str(tmp_path / "o.mp4")]) == 2
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert f"{MAPPING} (the one there is cut off or damaged)" in line
+    assert str(tmp_path) in line
