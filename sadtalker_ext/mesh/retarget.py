@@ -152,8 +152,8 @@ def figure_for(space: MotionSpace) -> NeutralHead | RetargetedHead:
 def _fit(space: str) -> _Fit:
     if space == BFM.name:
         raise MeshError(
-            "The neutral head cannot show bfm motion, which belongs to the face in a picture; make the motion "
-            "with --engine instant."
+            "The neutral head cannot show bfm motion, which belongs to the face in a picture; make the "
+            "motion with --engine instant."
         )
     if space not in COLUMN:
         raise MeshError(
