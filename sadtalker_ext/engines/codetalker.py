@@ -94,8 +94,8 @@ def subject(source: Any, options: Options, check: Check) -> Head:
     return Head(load_template(path, options.person))
 
 
-def _with_faces(template: Template, models_dir: Path) -> Template:
-    """The template with triangles: its own, or those of a mesh that lies among the weights."""
+def with_faces(template: Template, models_dir: Path) -> Template:
+    """The template with triangles, its own or those of a mesh among the weights; `MeshError` without any."""
     from ..checkpoints.places import bases
     from ..mesh import faces_among
 
@@ -128,7 +128,7 @@ class HeadRenderer:
             head.template.require(vertices, "the chosen face model")
         self.space = vertex_space(vertices)
         self._canvas = options.canvas
-        self._template = head.template and _with_faces(head.template, self._models_dir)
+        self._template = head.template and with_faces(head.template, self._models_dir)
         drawn = self._drawing(self.space)
         self._drawings = {self.space.name: drawn}
         self.accepts, self.size, self.region = drawn.accepts, drawn.size, drawn.region

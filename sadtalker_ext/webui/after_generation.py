@@ -84,12 +84,12 @@ class AfterGeneration(scripts.Script):
         """The controls, in the order of `Wish`."""
         import gradio as gr
 
-        from ..engines import ENGINES
         from . import compat, the_shell
+        from .settings_page import picture_engines
 
         page = getattr(self, "parent", None) or ("img2img" if is_img2img else "txt2img")
         name = f"sadtalker_after_{page}"
-        engines = ["auto", *(name for name, engine in ENGINES.items() if not engine.animates_meshes)]
+        engines, wanted = picture_engines(), the_shell().settings().engine
         with _accordion(name) as enabled:
             compat.component(
                 gr.HTML,
@@ -125,7 +125,7 @@ class AfterGeneration(scripts.Script):
                 engine = compat.component(
                     gr.Dropdown,
                     choices=engines,
-                    value=the_shell().settings().engine,
+                    value=wanted if wanted in engines else "auto",
                     label="Engine",
                     elem_id=f"{name}_engine",
                 )

@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import html
 import logging
+import os
+import re
 import threading
 import traceback
 import uuid
@@ -17,13 +19,14 @@ from pathlib import Path
 from typing import Any
 
 from ..engines import ENGINES
-from ..errors import Cancelled, OptionsError, SadTalkerError, TrackError
+from ..errors import Cancelled, SadTalkerError, TrackError
 from ..host import CancelToken, Progress, ProgressCallback
-from ..options import DRAWING_KNOBS, Options, knobs
+from ..options import DRAWING_KNOBS, HEAD_KNOBS, Options, knobs
 from ..pipeline import Result
 from ..track import MotionTrack
 from . import compat, knob_panel, portrait_panel, speech_panel
 from .notes import note
+from .page import temporary_folder
 from .result_panel import Finished, finish
 from .runs import Request, perform
 from .shell import Shell
@@ -31,7 +34,7 @@ from .shell import Shell
 # Knobs that a motion made earlier leaves open; the others have shaped it already.
 RENDER_GROUPS = ("face", "output")
 RENDER_KNOBS = {
-    *("engine", "start", "end", *DRAWING_KNOBS),
+    *("engine", "start", "end", *DRAWING_KNOBS, *HEAD_KNOBS),
     *(knob.name for knob in knobs() if knob.group in RENDER_GROUPS),
 }
 OUTCOMES_KEPT = 4
@@ -230,17 +233,15 @@ def latest(shell: Shell, outcomes: Outcomes, task: str | None) -> Outcome:
 def told(result: Result) -> str:
     """A finished run in a line, and its notices."""
     line = f"{result.path.name}: {result.duration:.1f} s of video, made in {result.elapsed:.1f} s."
-    return "".join([note(line, "done"), *(note(notice) for notice in result.notices)])
+    return "".join([note(line, "done"), *(note(knob_panel.in_words(notice)) for notice in result.notices)])
 
 
 def explain(error: BaseException) -> str:
     """Any error as HTML: a sentence, and for what we did not foresee the details that a bug report needs."""
     if isinstance(error, Cancelled):
         return note("Interrupted; nothing was written.")
-    if isinstance(error, OptionsError) or (isinstance(error, SadTalkerError) and "--" in str(error)):
-        return note(knob_panel.in_words(str(error)), "error")
     if isinstance(error, SadTalkerError):
-        return note(str(error), "error")
+        return note(knob_panel.in_words(_without_folders(str(error))), "error")
     if isinstance(error, MemoryError):
         return note("Out of memory; use a smaller picture or close other programs.", "error")
     if type(error).__name__ == "OutOfMemoryError":  # torch's, for the device
@@ -261,3 +262,9 @@ def explain(error: BaseException) -> str:
         note("Something went wrong that should not; nothing was written.", "error")
         + f'<details class="sadtalker-details"><summary>{summary}</summary><pre>{details}</pre></details>'
     )
+
+
+def _without_folders(sentence: str) -> str:
+    """The sentence with uploaded files by their names, without the folders in which gradio keeps them."""
+    kept = re.escape(str(temporary_folder()) + os.sep)
+    return re.sub(rf"{kept}[0-9a-f]+{re.escape(os.sep)}", "", sentence)

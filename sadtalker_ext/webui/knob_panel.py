@@ -13,10 +13,12 @@ import gradio as gr
 
 from ..errors import OptionsError
 from ..knob import Knob, shown
-from ..options import ENGINE_GROUPS, VIDEO_KNOBS, Options, knobs
+from ..options import VIDEO_KNOBS, Options, knobs
 from ..presets import PRESETS
 from . import compat
 
+# Texts that are mostly one of a few, which the page learns later.
+LISTED = ("person", "face_model")
 # Chosen in the portrait, speech and engine panels, or of no use where names are always free.
 SHOWN_ELSEWHERE = ("engine", "face", "face_at", "points", "idle", "overwrite")
 GROUP_TITLES: Mapping[str, str] = MappingProxyType(
@@ -81,13 +83,14 @@ FLAG = re.compile(r"--([a-z][a-z-]*)(?: SECONDS)?")
 class KnobPanel:
     """The components by knob name, in the order in which their values are passed.
 
-    last_seed: the button that is to bring back the seed of the last video. of_engines: by the engine's name,
-    the folded group of knobs that it alone reads.
+    last_seed: the button that is to bring back the seed of the last video. groups: what folds each group of
+    knobs, by its name. head: what is said about the mesh that is to speak.
     """
 
     components: Mapping[str, Any]
     last_seed: Any = None
-    of_engines: Mapping[str, Any] = field(default_factory=dict)
+    groups: Mapping[str, Any] = field(default_factory=dict)
+    head: Any = None
 
     @property
     def inputs(self) -> list[Any]:
@@ -118,8 +121,8 @@ def in_words(sentence: str) -> str:
 def build(groups: Sequence[str] = tuple(GROUP_TITLES), *, opened: Sequence[str] = ()) -> KnobPanel:
     """Build an accordion per group, inside the current Blocks; `opened` ones are not folded."""
     made: dict[str, Any] = {}
-    of_engines: dict[str, Any] = {}
-    again = None
+    folded: dict[str, Any] = {}
+    again = head = None
     for group in groups:
         members = [knob for knob in knobs() if knob.group == group and knob.name not in SHOWN_ELSEWHERE]
         if not members:
@@ -130,17 +133,17 @@ def build(groups: Sequence[str] = tuple(GROUP_TITLES), *, opened: Sequence[str] 
             open=group in opened,
             elem_id=f"sadtalker_group_{group}",
             elem_classes=["sadtalker-group"],
-        ) as folded:
-            if group in ENGINE_GROUPS:
-                of_engines[group] = folded
+        ) as folded[group]:
             for row in _rows(members):
                 with gr.Row(elem_classes=["sadtalker-knobs"]):
                     for knob in row:
                         made[knob.name] = _component(knob)
                         if knob.name == "seed":
                             again = _seed_buttons(made["seed"])
+                        if knob.name == "template":
+                            head = compat.component(gr.HTML, "", elem_id="sadtalker_head", label="Head")
     ordered = {knob.name: made[knob.name] for knob in knobs() if knob.name in made}
-    return KnobPanel(MappingProxyType(ordered), again, MappingProxyType(of_engines))
+    return KnobPanel(MappingProxyType(ordered), again, MappingProxyType(folded), head)
 
 
 def _rows(members: Sequence[Knob]) -> list[list[Knob]]:
@@ -193,6 +196,8 @@ def _component(knob: Knob) -> Any:
         return compat.component(gr.Checkbox, **settings)
     if knob.kind == "choice":
         return compat.component(gr.Dropdown, choices=list(knob.choices), **settings)
+    if knob.name in LISTED:
+        return compat.component(gr.Dropdown, choices=[""], allow_custom_value=True, **settings)
     if is_slider(knob):
         assert knob.low is not None
         assert knob.high is not None

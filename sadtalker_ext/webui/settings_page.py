@@ -7,7 +7,7 @@ from typing import Any
 
 import gradio as gr
 
-from ..options import knobs
+from ..engines import ENGINES
 from .webui_shell import DEFAULT_OUTPUT
 
 SECTION = ("sadtalker", "SadTalker")
@@ -18,7 +18,7 @@ def add_settings() -> None:
     """Add the page “SadTalker”; to be called from the host's on_ui_settings."""
     from modules import shared
 
-    engines = list(next(knob.choices for knob in knobs() if knob.name == "engine"))
+    engines = picture_engines()
     hidden = getattr(shared, "hide_dirs", None)
     if hidden is None:
         hidden = {"visible": not getattr(shared.cmd_opts, "hide_ui_dir_config", False)}
@@ -58,6 +58,11 @@ def add_settings() -> None:
     }
     for key, made in page.items():
         shared.opts.add_option(key, made)
+
+
+def picture_engines() -> list[str]:
+    """The choices of engines where there is always a picture."""
+    return ["auto", *(name for name, engine in ENGINES.items() if not engine.animates_meshes)]
 
 
 def devices() -> list[str]:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import importlib
 import logging
+from collections.abc import Sequence
 from typing import Any
 
 import gradio as gr
 
 from ..engines import ENGINES, Engine, ready_engines
-from ..options import Options, knobs
+from ..options import ENGINE_GROUPS, Options, knobs
 from ..video import FORMATS
-from . import compat, generate, knob_panel, portrait_panel, read_back, result_panel, speech_panel
+from . import compat, generate, head_panel, knob_panel, portrait_panel, read_back, result_panel, speech_panel
 from .notes import note
 from .shell import Shell
 
@@ -29,7 +30,9 @@ def build_tab(shell: Shell) -> gr.Blocks:
     with gr.Blocks(analytics_enabled=False, title="SadTalker") as blocks:
         with gr.Row(equal_height=False, elem_id="sadtalker_page", elem_classes=["sadtalker-page"]):
             with gr.Column(min_width=320, elem_classes=["sadtalker-inputs"]):
-                portrait = portrait_panel.build(shell)
+                with gr.Column(elem_id="sadtalker_portrait_box") as portrait_box:
+                    portrait = portrait_panel.build(shell)
+                instead = head_panel.build_instead()
                 speech = speech_panel.build(shell)
                 with gr.Row(elem_classes=["sadtalker-knobs"]):
                     engine = _engine(shell)
@@ -68,7 +71,8 @@ def build_tab(shell: Shell) -> gr.Blocks:
         read_back.connect(settings, panel, speech, manner=manner, engine=engine, file_format=file_format)
         _connect_runs(shell, form, results, start, stop, latest, task, message)
         compat.on_load(blocks, lambda: _engines_now(shell), [], [engine])
-        _connect_engine(shell, blocks, engine, panel)
+        _connect_engine(shell, blocks, engine, panel, [portrait_box, manner, instead])
+        head_panel.connect(shell, blocks, panel)
 
     blocks.sadtalker_image = portrait.image
     blocks.sadtalker_last_frame_button = results.last_frame
@@ -127,18 +131,28 @@ def engine_states(shell: Shell) -> str:
     return " · ".join(states)
 
 
-def _connect_engine(shell: Shell, blocks: gr.Blocks, engine: Any, panel: knob_panel.KnobPanel) -> None:
-    """Of the groups that one engine alone reads, show that of the engine that makes the video."""
+def _connect_engine(
+    shell: Shell, blocks: gr.Blocks, engine: Any, panel: knob_panel.KnobPanel, portrait: Sequence[Any]
+) -> None:
+    """Of the groups that one engine alone reads, show that of the engine that makes the video.
+
+    portrait: what is of use where it wants a portrait, and last what is said where it wants none.
+    """
+    *wanted, instead = portrait
+    wanted.append(panel.groups["face"])
+    own = {name: panel.groups[name] for name in ENGINE_GROUPS}
 
     def fitting(chosen: str | None) -> list[Any]:
         found = ready_engines(shell.host.models_dir())
         ready = next((one for one in found if not one.animates_meshes), None)  # what auto takes
         name = chosen if chosen in ENGINES else ready.name if ready is not None else None
-        return [compat.update(visible=group == name) for group in panel.of_engines]
+        meshes = name is not None and ENGINES[name].animates_meshes
+        shown = [*(group == name for group in own), *(not meshes for _ in wanted), meshes]
+        return [compat.update(visible=visible) for visible in shown]
 
-    groups = list(panel.of_engines.values())
-    compat.listen(engine.change, fitting, [engine], groups, queue=False)
-    compat.on_load(blocks, fitting, [engine], groups)
+    outputs = [*own.values(), *wanted, instead]
+    compat.listen(engine.change, fitting, [engine], outputs, queue=False)
+    compat.on_load(blocks, fitting, [engine], outputs)
 
 
 def _connect_last_seed(panel: knob_panel.KnobPanel, results: result_panel.ResultPanel) -> None:
