@@ -25,8 +25,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--template", metavar="T", required=True, help="the neutral face: .ply, .obj or templates.pkl"
     )
     parser.add_argument(
-        "--subject",
-        metavar="S",
+        "--person",
+        metavar="NAME",
         help="who of templates.pkl (default: from the files' names, SUBJECT_SENTENCE)",
     )
     parser.add_argument(
@@ -78,7 +78,7 @@ def _clips(given: argparse.Namespace, templates: dict[str, Template]) -> Iterato
     from .evaluation.mesh_metrics import Clip, pairs, read_motion, subject_of
 
     for name, predicted, truth in pairs(Path(given.predicted), Path(given.truth)):
-        subject = "" if "" in templates else given.subject or subject_of(truth)
+        subject = "" if "" in templates else given.person or subject_of(truth)
         if subject not in templates:
             raise MeshError(
                 f"{given.template} has no subject {subject!r} (for {truth.name}); it has "

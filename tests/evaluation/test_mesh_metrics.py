@@ -252,7 +252,7 @@ def test_the_command(files: dict[str, str], capsys: pytest.CaptureFixture[str]):
         "fdd": 0.0,
         "clips": [{"name": "ann_01", "frames": 2, "lve": 25.0, "fdd": 0.0}],
     }
-    assert main([*command, "--template", files["templates.pkl"], "--subject", "bob"]) == 0
+    assert main([*command, "--template", files["templates.pkl"], "--person", "bob"]) == 0
 
 
 @pytest.mark.parametrize(
@@ -260,7 +260,7 @@ def test_the_command(files: dict[str, str], capsys: pytest.CaptureFixture[str]):
     [
         ({"--truth-every": "1"}, "2 frames, but the truth has 4"),
         ({"--truth-every": "0"}, "--truth-every must be 1 or more"),
-        ({"--subject": "zoe"}, "no subject 'zoe'"),
+        ({"--person": "zoe"}, "no subject 'zoe'"),
         ({"--template": "lve.txt"}, "lve.txt"),
         ({"--template": "absent.pkl"}, "There is no mesh file"),
         ({"--lips": "head.obj"}, "no list of vertex numbers"),
