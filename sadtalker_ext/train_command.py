@@ -6,6 +6,8 @@ import argparse
 import logging
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -114,11 +116,10 @@ def _add_training(parser: argparse.ArgumentParser, stage: int) -> None:
 
 def run(given: argparse.Namespace) -> int:
     """Prepare or train; returns the exit code."""
-    if not given.quiet:
-        _show_log()
     if given.task == "prepare":
         return _prepare(given)
-    return _train(given, STAGES[given.task])
+    with _log(quiet=given.quiet):
+        return _train(given, STAGES[given.task])
 
 
 def _prepare(given: argparse.Namespace) -> int:
@@ -194,12 +195,18 @@ def _codebook(given: argparse.Namespace) -> dict[str, Any]:
     return rules
 
 
-def _show_log() -> None:
+@contextmanager
+def _log(*, quiet: bool) -> Iterator[None]:
+    """The lines of a training on the terminal."""
     log = logging.getLogger("sadtalker.training")
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("%(message)s"))
-    log.handlers[:] = [handler]
-    log.setLevel(logging.INFO)
+    log.addHandler(handler)
+    log.setLevel(logging.WARNING if quiet else logging.INFO)
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
 
 
 def _counter() -> Any:

@@ -196,7 +196,8 @@ def _stage2(
         network = _new_query(cache, choices, stage1, scale, notes)
     if network.sizes.features != stage1.sizes.slots * stage1.sizes.code:
         raise TrainingError(f"{choices.start} was trained for another stage 1 than {file}.")
-    rules = Stage2Rules(scale, free_running=not choices.published, doubt=0.0)
+    whole_ear = told["whole_ear"] if told else choices.wav2vec2 is None and choices.start is None
+    rules = Stage2Rules(scale, free_running=not choices.published, doubt=0.0, whole_ear=whole_ear)
     if not choices.published:
         doubt = told["doubt"] if told else choices.doubt
         rules = replace(rules, doubt=DOUBT if doubt is None else doubt)
@@ -295,6 +296,7 @@ def _about(
         "choices": {"published": choices.published, "sound": choices.sound, "size": choices.size},
         "scale": rules.scale,
         "doubt": rules.doubt if isinstance(rules, Stage2Rules) else None,
+        "whole_ear": rules.whole_ear if isinstance(rules, Stage2Rules) else None,
         "codebook": None if codebook is None else asdict(codebook),
         "sizes": sizes,
         "compat": asdict(network.compat),

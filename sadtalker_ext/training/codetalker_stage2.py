@@ -20,20 +20,26 @@ from .plan import Plan
 
 PUBLISHED_PLAN = Plan(epochs=100, rate=1e-4, optimiser="adam", weight_decay=0.0, keep="last")
 SOUND_PLAN = Plan(epochs=100, rate=1e-4, optimiser="adam", weight_decay=0.0, warmup=500, clip_norm=1.0)
+# With nothing but true frames before it a network learns to go on as before and hardly listens; in use, where
+# those frames are its own, it then drifts.
 DOUBT = 0.8
 TABLE_FRAMES = 600  # of the published position table, rounded up to whole periods
 
 
 @dataclass(frozen=True)
 class Stage2Rules:
-    """scale: offsets are divided by it while training. free_running: validation predicts each clip from its
+    """How stage 2 is taught; see `DOUBT` for what differs from the published way.
+
+    scale: offsets are divided by it while training. free_running: validation predicts each clip from its
     speech alone, as in use; else every frame from the true ones before it, as published. doubt: share of the
     clips in training whose earlier frames are not the true ones but blank here and there, or what the network
-    itself predicts; 0 is as published. True frames alone teach it to go on as before and to hear little.
+    itself predicts; 0 is as published. whole_ear: the convolutions that hear learn too, which pre-trained
+    ones need not.
     """
 
     scale: float = 1.0
     free_running: bool = True
+    whole_ear: bool = False
     doubt: float = DOUBT
 
     def __post_init__(self) -> None:
@@ -56,7 +62,7 @@ class Stage2(Objective):
         self.network, self.rules = network, rules
         self.stage1 = stage1.eval().requires_grad_(False)
         extractor = network.audio_encoder.feature_extractor
-        extractor.requires_grad_(False)
+        extractor.requires_grad_(rules.whole_ear)
         extractor._requires_grad = False  # else transformers lets gradients flow to the waveform
         self._in_use: list[VQAutoEncoder] = []
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 
@@ -88,13 +89,17 @@ def test_weights_to_hear_with_from_a_stage_2_or_a_folder(
     assert again.keys() == heard.keys() - {"masked_spec_embed"}
     assert all(torch.equal(again[key], heard[key]) for key in again)
     stage1 = second_stage.with_name("stage1") / "stage1.pth.tar"
-    plan = {"epochs": 1, "batch": 24, "rate": 1e-9}
+    plan = {"epochs": 1, "batch": 7, "rate": 1e-6, "warmup": 0}
     choices = Choices(
         wav2vec2=folder, stage1=stage1, size="small", plan=plan, device="cpu", tensorboard=False
     )
     train(2, talking, tmp_path / "run", choices)
     made = torch.load(tmp_path / "run" / "stage2.pth.tar", weights_only=True)["state_dict"]
-    torch.testing.assert_close(made[f"audio_encoder.{name}"], heard[name], atol=1e-7, rtol=0)
+    torch.testing.assert_close(made[f"audio_encoder.{name}"], heard[name], atol=1e-5, rtol=0)
+    assert not torch.equal(made[f"audio_encoder.{name}"], heard[name])
+    first = "feature_extractor.conv_layers.0.conv.weight"  # pre-trained convolutions stay
+    assert torch.equal(made[f"audio_encoder.{first}"], heard[first])
+    assert json.loads((second_stage / "run.json").read_text())["whole_ear"]  # which random ones do not
     with pytest.raises(TrainingError, match=r"no wav2vec 2\.0"):
         read_wav2vec2(tmp_path / "run")
     with pytest.raises(TrainingError, match=r"holds no wav2vec 2\.0"):
