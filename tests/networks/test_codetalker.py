@@ -89,6 +89,14 @@ def test_published_files_hold_tables_and_either_naming_of_normalised_weights() -
     assert VQAutoEncoder.from_state({**first, **tables}).sizes == BIWI_LIKE
 
 
+@torch.no_grad()
+def test_half_precision_files_become_float32() -> None:
+    network = tiny_stage1().half()
+    again = VQAutoEncoder.from_state(network.state_dict())
+    assert again(moved(8)).offsets.dtype == torch.float32
+    torch.testing.assert_close(again(moved(8)).offsets, network.float()(moved(8)).offsets)
+
+
 def test_other_weights_are_a_sentence() -> None:
     first, second = tiny_stage1().state_dict(), tiny_stage2().state_dict()
     with pytest.raises(WeightsError, match="stage 1"):

@@ -75,9 +75,10 @@ def layers(state: Mapping[str, torch.Tensor], prefix: str) -> int:
 
 
 def load_into(network: N, state: Mapping[str, torch.Tensor]) -> N:
-    """The network with these weights, strictly, ready for inference."""
+    """The network with these weights, strictly, in float32, ready for inference."""
+    weights = {name: tensor.float() for name, tensor in state.items()}
     if can_assign():
-        network.load_state_dict(dict(state), assign=True)
+        network.load_state_dict(weights, assign=True)
     else:
-        network.load_state_dict(dict(state))
+        network.load_state_dict(weights)
     return network.eval().requires_grad_(False)
