@@ -99,7 +99,7 @@ def train(
     _check_corpus(cache)
     kind = Stage1 if stage == 1 else Stage2
     run = RunFolder(out, kind.file, resume=choices.resume)
-    told = run.told() if choices.resume else {}
+    told = _told(run) if choices.resume else {}
     plan = _plan(stage, cache, choices, told)
     with open_worker(choices.device, plan.precision, skipping=kind.skips) as (worker, note):
         journal_choices = {"tensorboard": choices.tensorboard, "quiet": worker.rank != 0}
@@ -126,6 +126,15 @@ def train(
         if worker.rank == 0:
             run.tell({**run.told(), "plan": asdict(plan), "outcome": asdict(outcome)})
     return outcome
+
+
+def _told(run: RunFolder) -> dict[str, Any]:
+    """What a run began with; `TrainingError` where that can no longer be read."""
+    told = run.told()
+    lacking = [name for name in ("plan", "choices", "scale", "sizes", "compat") if name not in told]
+    if lacking:
+        raise TrainingError(f"{run.folder} does not say with what {lacking[0]} it began; start a new run.")
+    return told
 
 
 def _check_corpus(cache: ClipCache) -> None:

@@ -22,13 +22,17 @@ Report = Callable[[int, int], None]  # clips done, clips in all
 
 @dataclass(frozen=True)
 class Prepared:
-    """What became of a corpus. clips: how many by split. missing, damaged, mismatched: a sentence each."""
+    """What became of a corpus. clips: how many by split. missing, damaged, mismatched: a sentence each.
+
+    others: names of what belongs to no split.
+    """
 
     cache: ClipCache
     clips: dict[str, int]
     missing: tuple[str, ...]
     damaged: tuple[str, ...]
     mismatched: tuple[str, ...]
+    others: tuple[str, ...]
 
     def lines(self) -> list[str]:
         """The same in words."""
@@ -39,6 +43,8 @@ class Prepared:
             f"{self.cache.folder}: {info.name}, {info.dim // 3:,} vertices at {info.fps:g} frames/s; "
             f"clips: {counts}; {seconds / 60:.1f} minutes"
         ]
+        if self.others:
+            told.append(f"of no split and left out: {len(self.others)}, such as {self.others[0]}")
         told += [f"missing: {sentence}" for sentence in self.missing]
         told += [f"left out as damaged: {sentence}" for sentence in self.damaged]
         return told + [f"does not match: {sentence}" for sentence in self.mismatched]
@@ -100,6 +106,7 @@ def prepare(
         tuple(missing),
         tuple(damaged),
         tuple(mismatched),
+        tuple(corpus.others()),
     )
 
 
@@ -126,6 +133,9 @@ def _read(corpus: Corpus, item: RawClip) -> ClipRecord:
     motion, audio = item.read()
     if not np.isfinite(motion).all():
         raise TrainingError("the motion holds numbers that are not finite.")
+    space = space_named(corpus.space)
+    if space is None or motion.shape[1] != space.dim:
+        raise TrainingError(f"a frame has {motion.shape[1]:,} numbers, which is not {corpus.space}.")
     if len(motion) < 2:
         raise TrainingError("one frame is no motion.")
     split = corpus.splits.of(item.subject, item.sentence)

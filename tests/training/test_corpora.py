@@ -168,6 +168,11 @@ def test_splits_that_a_user_says(tmp_path: Path) -> None:
     corpus = Layout(tmp_path / "raw", fps=25, splits=read_splits(tmp_path / "splits.json"))
     cache = prepare(corpus, tmp_path / "cache").cache
     assert [(e.subject, e.split) for e in cache.entries] == [("Ben", TRAIN), ("Anna", VALIDATION)]
+    said["train"]["subjects"] = ["Anna"]
+    (tmp_path / "splits.json").write_text(json.dumps(said))
+    fewer = Layout(tmp_path / "raw", fps=25, splits=read_splits(tmp_path / "splits.json"))
+    told = prepare(fewer, tmp_path / "fewer").lines()
+    assert any("of no split and left out: 1, such as Ben_e01" in line for line in told)
     (tmp_path / "splits.json").write_text("[1]")
     with pytest.raises(TrainingError, match="no description of splits"):
         read_splits(tmp_path / "splits.json")

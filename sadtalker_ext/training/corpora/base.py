@@ -53,6 +53,10 @@ class Corpus(Protocol):
         """All clips of the splits, cheaply: nothing is read before `RawClip.read`."""
         ...
 
+    def others(self) -> list[str]:
+        """Names of what is there and belongs to no split."""
+        ...
+
 
 def require_files(root: Path, names: tuple[str, ...], corpus: str) -> None:
     """Raises `TrainingError` that names what a corpus's folder lacks."""

@@ -62,6 +62,14 @@ class Biwi:
             else:
                 yield RawClip(subject, sentence, partial(self._read, subject, folder, sound))
 
+    def others(self) -> list[str]:
+        found = [path for path in sorted((self.root / FACES).glob("*/e*")) if path.is_dir()]
+        return [
+            f"{path.parent.name} {path.name}"
+            for path in found
+            if self.splits.of(path.parent.name, path.name[1:]) is None
+        ]
+
     def _sound(self, subject: str, sentence: str) -> Path | None:
         stem = self.root / VIDEOS / f"{subject}_e{sentence}"
         return next((p for p in (stem.with_suffix(suffix) for suffix in SOUND_SUFFIXES) if p.exists()), None)

@@ -81,6 +81,9 @@ class Layout:
             else:
                 yield RawClip(subject, sentence, partial(self._read, subject, stem))
 
+    def others(self) -> list[str]:
+        return [stem for pair, stem in self._names.items() if self.splits.of(*pair) is None]
+
     def _read(self, subject: str, stem: str) -> Arrays:
         from ...audio import load_speech
 

@@ -58,6 +58,14 @@ class Vocaset:
             else:
                 yield RawClip(subject, sentence, partial(self._read, subject, sequence))
 
+    def others(self) -> list[str]:
+        return [
+            f"{subject} {sequence}"
+            for subject, sequences in self._frames.items()
+            for sequence in sequences
+            if self.splits.of(subject, str(sequence).removeprefix("sentence")) is None
+        ]
+
     def _read(self, subject: str, sequence: str) -> Arrays:
         frames = self._frames[subject][sequence]
         # The map is a dictionary of frame number to place: its order need not be that of time.
