@@ -9,9 +9,7 @@ from pathlib import Path
 # What leads to a file or folder, from the root on; addresses of the web are left alone. Names of folders may
 # hold blanks, but what follows the ending of a file is the rest of the sentence.
 _NAME = r"(?:(?!\.\w{2,11}\s)[^\\/:*?\"<>|\r\n;,'])+"
-FOLDERS = re.compile(
-    rf"(?<![\w:/.~])(?:/(?=[^/\s])(?:{_NAME}/)*|(?:[A-Za-z]:[\\/]|\\\\)(?:{_NAME}[\\/])*)"
-)
+FOLDERS = re.compile(rf"(?<![\w:/.~])(?:/(?=[^/\s])(?:{_NAME}/)*|(?:[A-Za-z]:[\\/]|\\\\)(?:{_NAME}[\\/])*)")
 
 
 def sentence(error: BaseException, folder: Path | None = None) -> str:
