@@ -57,7 +57,8 @@ class Codec(nn.Module):
     def from_state(cls, state: Mapping[str, Tensor]) -> Codec:
         """The codec whose weights `state` holds; KeyError or RuntimeError for other weights."""
         width, columns, _ = state["read.weight"].shape
-        codec = cls(columns, *state["codebook"].shape, width)
+        slots, codes, size = state["codebook"].shape
+        codec = cls(columns, slots, codes, size, width)
         codec.load_state_dict(dict(state))
         return codec
 

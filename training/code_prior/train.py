@@ -18,7 +18,7 @@ from sadtalker_ext.motion.visemes import load_visemenet
 from sadtalker_ext.networks.code_prior import Codec
 from training.code_prior.codebook import employ, train_codec
 from training.code_prior.manners import MANNERS
-from training.code_prior.motion_data import FaceBatches, MouthBatches, PlainBatches, drawn_faces
+from training.code_prior.motion_data import FaceBatches, MouthBatches, PlainBatches, crops_of, drawn_faces
 from training.code_prior.pairs import load_pairs
 from training.code_prior.speech import Recordings, begun, train_speaker
 
@@ -141,7 +141,8 @@ def train(
             face = Codec(len(FACE), slots=FACE_SLOTS)
             drawn = torch.from_numpy(drawn_faces(FACE_MINUTES, seed))
             loss = train_codec(face, FaceBatches(drawn), drawn, **limits)
-            logging.info("face codec: loss %.4f", loss)
+            moved = employ(face, lambda given: crops_of(drawn, given), generator)
+            logging.info("face codec: loss %.4f, %d idle codes given other places", loss, moved)
     speech = begun(motion, len(manners), load_visemenet())
     loss = train_speaker(speech, motion, data, steps=steps, minutes=minutes, generator=generator)
     logging.info("speech: %.3f nats a code", loss)
