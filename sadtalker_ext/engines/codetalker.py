@@ -61,7 +61,7 @@ def needs(models_dir: Path) -> tuple[Need, ...]:
     pairs = available(models_dir)
     remedy = f"put vocaset_stage1.pth.tar and vocaset_stage2.pth.tar (or biwi_…) there, from {PAGE}"
     if not pairs:
-        remedy = " ".join(problems(models_dir)) or remedy
+        remedy = " ".join(problems(models_dir)).rstrip(".") or remedy
     return (
         *packages(),
         Need("transformers", has_module("transformers"), "pip install transformers"),

@@ -14,6 +14,7 @@ from ..errors import DependencyError, MeshError
 
 MESH_SUFFIXES = (".ply", ".obj")
 SIZE_LIMIT = 1 << 30  # bytes
+FACE_LIMIT = 4_000_000
 HEADER = 1 << 20  # bytes, more than any header of a .ply has
 
 
@@ -63,6 +64,8 @@ def _read_obj(path: Path) -> tuple[np.ndarray, np.ndarray]:
                     triangles += [
                         (corners[0], corners[k], corners[k + 1]) for k in range(1, len(corners) - 1)
                     ]
+                    if len(triangles) > FACE_LIMIT:
+                        raise ValueError(f"more than {FACE_LIMIT:,} triangles")
         vertices = np.array(points, dtype=np.float64).reshape(-1, 3)
         return vertices, np.array(triangles, dtype=np.int64).reshape(-1, 3)
     except (ValueError, OverflowError) as error:
@@ -107,9 +110,8 @@ def _read_ply(path: Path) -> tuple[np.ndarray, np.ndarray]:
     except OSError:
         raise
     except Exception as error:  # what trimesh raises for bad files is not documented
-        raise MeshError(
-            f"{path} is no usable .ply file ({error or type(error).__name__}); export it with triangles."
-        ) from error
+        reason = f" ({error})" if isinstance(error, ValueError) and str(error) else ""
+        raise MeshError(f"{path} is no usable .ply file{reason}; export it with triangles.") from error
     promised = _promised(path)
     if len(vertices) != promised["vertex"] or len(faces) < promised["face"]:
         raise MeshError(f"{path} is cut off: it has fewer vertices or faces than it says.")

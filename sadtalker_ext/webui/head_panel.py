@@ -76,9 +76,10 @@ def look(
 
         if path.suffix.lower() not in MESH_SUFFIXES:
             people = list(load_templates(path))
-        template = with_faces(load_template(path), models_dir)
+        template = load_template(path)
         chosen, vertices = choose(models_dir, name, len(template.vertices))
         template.require(vertices, f"the face model {chosen}")
+        with_faces(template, models_dir)
         return people, note(_described(path, template, people, chosen, found))
     except SadTalkerError as error:
         return people, note(of_upload(str(error), path), "error")

@@ -30,6 +30,7 @@ CLOSED_KNOBS = (*(knob.name for knob in knobs() if knob.kind == "path"), "overwr
 # Kinds whose decoders are part of Pillow; the others may start programs (EPS) or have no clear beginning.
 PICTURE_KINDS = ("PNG", "JPEG", "MPO", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF")
 NPZ_MAGIC = b"PK"
+MESH_START = 4096  # bytes of a mesh by which it is known
 VIDEO_STEM = "video"
 
 
@@ -70,15 +71,19 @@ def read_order(body: Body, folder: Path, shell: Shell, limits: Limits) -> Order:
         files["track"] = _with_suffix(files["track"])
         track = read_track(files["track"], limits)
     if "template" in files:
-        files["template"] = _mesh_file(files["template"])
+        files["template"] = _mesh_file(files["template"], limits)
     _check_followed(files, limits)
     options = _read_options(values, files, shell, track)
     _check_sources(values, files, options, limits)
     space = None if track is None else track.space
-    engine = choose_engine(options.engine, shell.host.models_dir(), space)
+    mesh = "template" in files and "picture" not in files
+    engine = choose_engine(options.engine, shell.host.models_dir(), space, mesh=mesh)
     if engine.animates_meshes:
         if "picture" in files:
             raise PictureError(f"The engine {engine.name} animates meshes; leave picture out.")
+        _check_template(options, shell)
+    elif "template" in files:
+        raise OptionsError(f"The engine {engine.name} animates pictures; leave template out.")
     elif "picture" not in files:
         raise PictureError("No picture was sent; give it as a file of a form, or in base64.")
     else:
@@ -187,14 +192,34 @@ def _check_sources(
         raise AudioError("A voice was given without a text to speak.")
 
 
-def _mesh_file(path: Path) -> Path:
+def _mesh_file(path: Path, limits: Limits) -> Path:
     """The mesh that was sent, named after its kind; pickles are not taken from strangers."""
-    start = path.read_bytes()[:4096].lstrip()
+    if path.stat().st_size > limits.template_bytes:
+        raise MeshError(
+            f"The template is larger than {limits.template_bytes / 1e6:.0f} MB; send a head alone."
+        )
+    with path.open("rb") as file:
+        start = file.read(MESH_START).lstrip()
     if start.startswith(b"ply"):
         return path.replace(path.with_suffix(".ply"))
     if b"\0" in start or not any(line.startswith((b"v ", b"#", b"o ")) for line in start.splitlines()):
         raise MeshError("The template cannot be read; send the content of a .ply or .obj file.")
     return path.replace(path.with_suffix(".obj"))
+
+
+def _check_template(options: Options, shell: Shell) -> None:
+    """Refuse a head that cannot be read or drawn, or that no networks here move."""
+    if options.template is None:
+        return
+    from ...engines.codetalker import with_faces
+    from ...mesh import load_template
+    from ...motion.code_networks import choose
+
+    folder = shell.host.models_dir()
+    template = load_template(options.template, options.person)
+    name, vertices = choose(folder, options.face_model, len(template.vertices))
+    template.require(vertices, f"the face model {name}")
+    with_faces(template, folder)
 
 
 def check_picture(path: Path, limits: Limits) -> None:

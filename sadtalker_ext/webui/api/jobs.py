@@ -23,7 +23,7 @@ from .folders import Folders
 from .intake import FORMATS, Order, make_video
 from .limits import Limits
 from .replies import Refusal
-from .wording import sentence
+from .wording import in_request_words, sentence
 
 QUEUED, RUNNING, DONE, FAILED, CANCELLED = "queued", "running", "done", "failed", "cancelled"
 ENDED = (DONE, FAILED, CANCELLED)
@@ -41,7 +41,7 @@ class Product:
     """What a finished job left: its files, their size together in bytes, and facts about the video."""
 
     video: Path
-    track: Path
+    track: Path | None
     size: int
     facts: dict[str, Any]
     metadata: dict[str, Any]
@@ -253,7 +253,7 @@ class Jobs:
 
         try:
             result = self.shell.run(f"task({job.id})", work, job.cancel)
-            product = _keep(result, job.order)
+            product = _keep(result, job.order, self.limits)
         except Cancelled as error:
             self._end(job, CANCELLED, str(error))
         except SadTalkerError as error:
@@ -273,11 +273,13 @@ class Jobs:
                 self.folders.remove(job.order.folder)
 
 
-def _keep(result: Result, order: Order) -> Product:
-    """What is kept of a result; the files that were sent go."""
+def _keep(result: Result, order: Order, limits: Limits) -> Product:
+    """What is kept of a result; the files that were sent go, and a motion too large to be sent again."""
     from ...motion import save_track
 
-    track = save_track(result.track, order.folder / "track.npz", overwrite=True)
+    track = None
+    if result.track.data.nbytes <= limits.track_bytes:
+        track = save_track(result.track, order.folder / "track.npz", overwrite=True)
     for path in order.folder.iterdir():
         if path not in (result.path, track):
             path.unlink(missing_ok=True)
@@ -291,6 +293,6 @@ def _keep(result: Result, order: Order) -> Product:
         "elapsed": round(result.elapsed, 2),
         "engine": result.engine,
     }
-    return Product(
-        result.path, track, size + track.stat().st_size, facts, dict(result.metadata), tuple(result.notices)
-    )
+    notices = tuple(in_request_words(notice, order.folder) for notice in result.notices)
+    kept = size + (track.stat().st_size if track is not None else 0)
+    return Product(result.path, track, kept, facts, dict(result.metadata), notices)

@@ -15,9 +15,10 @@ class Limits:
     json_bytes, form_bytes: of a request's whole body. bodies: requests whose body is read at one time; looks:
     whose picture is looked at or waits for it; wait_seconds: how long others wait for room. body_seconds:
     between two pieces of a body; upload_seconds: for a whole one. picture_pixels: of the decoded picture.
-    track_bytes: of an unpacked motion track. seconds: of speech, idling or motion. text_characters: to be
-    spoken. queued: jobs that wait. kept: finished jobs; keep_bytes: their files together (the newest stays
-    whatever its size); keep_seconds: how long after they ended.
+    template_bytes: of a mesh. track_bytes: of an unpacked motion track, also of one that is kept. seconds: of
+    speech, idling or motion. text_characters: to be spoken. queued: jobs that wait. kept: finished jobs;
+    keep_bytes: their files together (the newest stays whatever its size); keep_seconds: how long after they
+    ended.
     """
 
     json_bytes: int = 64 * MEGABYTE
@@ -27,6 +28,7 @@ class Limits:
     body_seconds: float = 60.0
     upload_seconds: float = 900.0
     picture_pixels: int = 64_000_000
+    template_bytes: int = 16 * MEGABYTE
     track_bytes: int = 256 * MEGABYTE
     seconds: float = 3600.0
     text_characters: int = 5000
@@ -42,6 +44,8 @@ class Limits:
             "json_bytes": self.json_bytes,
             "form_bytes": self.form_bytes,
             "picture_pixels": self.picture_pixels,
+            "template_bytes": self.template_bytes,
+            "track_bytes": self.track_bytes,
             "seconds": self.seconds,
             "text_characters": self.text_characters,
             "queued": self.queued,

@@ -21,7 +21,7 @@ JOB_ID = {"name": "job_id", "in": "path", "required": True, "schema": {"type": "
 
 @dataclass(frozen=True)
 class Description:
-    """One route. body: JSON schema by field; files: which of its fields are files.
+    """One route. body: JSON schema by field; required: those that are always needed; files: that are files.
 
     kinds: media types of its answer. errors: meaning by status, beside 401.
     """
@@ -31,6 +31,7 @@ class Description:
     status: int = 200
     parameters: tuple[Mapping[str, Any], ...] = ()
     body: Mapping[str, Mapping[str, Any]] | None = None
+    required: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
     kinds: tuple[str, ...] = ("application/json",)
     errors: Mapping[int, str] = field(default_factory=lambda: MappingProxyType({}))
@@ -55,7 +56,6 @@ class Description:
         if self.parameters:
             extra["parameters"] = [dict(parameter) for parameter in self.parameters]
         if self.body is not None:
-            required = ["picture"]
             as_json = {name: dict(schema) for name, schema in self.body.items()}
             as_form = {
                 name: {**schema, "format": "binary"}
@@ -66,7 +66,13 @@ class Description:
             extra["requestBody"] = {
                 "required": True,
                 "content": {
-                    kind: {"schema": {"type": "object", "required": required, "properties": properties}}
+                    kind: {
+                        "schema": {
+                            "type": "object",
+                            "required": list(self.required),
+                            "properties": properties,
+                        }
+                    }
                     for kind, properties in (
                         ("application/json", as_json),
                         ("multipart/form-data", as_form),
@@ -130,6 +136,7 @@ DESCRIPTIONS: Mapping[tuple[str, str], Description] = MappingProxyType(
                 **_PICTURE,
                 "detector": {"type": "string", "enum": ["auto", "mediapipe", "face-alignment"]},
             },
+            required=("picture",),
             files=("picture",),
             errors=_BODY_ERRORS,
         ),

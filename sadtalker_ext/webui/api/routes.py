@@ -152,6 +152,10 @@ class Routes:
         if kind not in ("npz", "csv"):
             raise Refusal(422, "format must be npz or csv.")
         path = job.product.track
+        if path is None:
+            raise Refusal(
+                404, f"The motion has more than {self.limits.track_bytes / 1e6:.0f} MB; it was not kept."
+            )
         if kind == "csv":
             path = await self._look(_as_csv, path)
         named = f"{job.id[:8]}.{kind}"
@@ -231,7 +235,8 @@ class Routes:
         here = f"{request.scope.get('root_path', '')}{PREFIX}/jobs/{job.id}"
         links = {"self": here}
         if job.product is not None:
-            links |= {name: f"{here}/{name}" for name in ("video", "track", "metadata")}
+            kept = ("video", *(("track",) if job.product.track is not None else ()), "metadata")
+            links |= {name: f"{here}/{name}" for name in kept}
         return {**self.jobs.describe(job), "links": links}
 
 

@@ -14,7 +14,11 @@ FOLDERS = re.compile(rf"(?<![\w:/.~])(?:/(?=[^/\s])(?:{_NAME}/)*|(?:[A-Za-z]:[\\
 
 def sentence(error: BaseException, folder: Path | None = None) -> str:
     """The error's text, options by the names they have in a request, files of `folder` by name alone."""
-    text = str(error)
+    return in_request_words(str(error), folder)
+
+
+def in_request_words(text: str, folder: Path | None = None) -> str:
+    """A sentence for the command line as `sentence` tells an error."""
     if folder is not None:
         for shown in (str(folder), repr(str(folder))[1:-1]):
             text = text.replace(shown + os.sep, "").replace(shown + repr(os.sep)[1:-1], "")
