@@ -70,6 +70,8 @@ class CodebookKeeper(nn.Module):
         vectors = torch.cat([vectors for vectors, _ in self._seen])
         codes = torch.cat([codes for _, codes in self._seen])
         self._seen.clear()
+        sane = torch.isfinite(vectors).all(dim=1)  # in fp16 a clip may overflow now and then
+        vectors, codes = vectors[sane], codes[sane]
         entries, width = embedding.weight.shape
         counts = torch.zeros(entries, device=vectors.device)
         counts.index_add_(0, codes, torch.ones_like(codes, dtype=counts.dtype))
@@ -93,6 +95,7 @@ class CodebookKeeper(nn.Module):
         dead = (self.idle >= self.rules.revive_after).nonzero().flatten()
         if len(dead) == 0:
             return
+        vectors = vectors if len(vectors) else embedding.weight
         places = torch.randint(len(vectors), (len(dead),)).to(vectors.device)
         fresh = worker.same(self._jittered(vectors[places]))
         embedding.weight[dead] = fresh

@@ -205,7 +205,8 @@ def _stage2(
         network = _new_query(cache, choices, stage1, scale, notes)
     if network.sizes.features != stage1.sizes.slots * stage1.sizes.code:
         raise TrainingError(f"{choices.start} was trained for another stage 1 than {file}.")
-    whole_ear = told["whole_ear"] if told else choices.wav2vec2 is None and choices.start is None
+    random = choices.wav2vec2 is None and choices.start is None
+    whole_ear = told["whole_ear"] if told else random and not choices.published
     rules = Stage2Rules(scale, free_running=not choices.published, doubt=0.0, whole_ear=whole_ear)
     if not choices.published:
         doubt = told["doubt"] if told else choices.doubt

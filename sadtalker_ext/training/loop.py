@@ -157,15 +157,10 @@ class Training:
         # Gradients are shared by all processes, so all of them see what only one of them produced.
         names = ", ".join(example.name for example in group)
         bad = not math.isfinite(length) or (self.worker.world == 1 and not math.isfinite(means["loss"]))
-        if bad and plan.precision != "fp16":
+        self._skipped = self._skipped + 1 if bad else 0
+        if self._skipped > (MOST_SKIPPED if self.worker.forgives else 0):
             raise self._failure(means["loss"], names)
         self._optimiser.step()
-        if self.worker.skips() or bad:
-            self._skipped += 1
-            if self._skipped > MOST_SKIPPED:
-                raise self._failure(means["loss"], names)
-        else:
-            self._skipped = 0
         self.objective.after_step(self.worker, self._optimiser)
         self.step += 1
         self.position += 1

@@ -18,11 +18,16 @@ SCALER = "scaler"
 
 
 class Worker(Protocol):
-    """What a training loop asks of the machine. rank: of this process, 0 is the one that writes."""
+    """What a training loop asks of the machine.
+
+    rank: of this process, 0 is the one that writes. forgives: gradients may overflow now and then, as in
+    fp16; such a step moves nothing.
+    """
 
     rank: int
     world: int
     device: torch.device
+    forgives: bool
 
     def wrap(self, module: nn.Module, optimiser: torch.optim.Optimizer) -> tuple[nn.Module, Any]:
         """The module on its device, to be called for losses, and the optimiser to step."""
@@ -42,10 +47,6 @@ class Worker(Protocol):
         """Cuts gradients to the length `limit`; returns their length before, which may not be finite."""
         ...
 
-    def skips(self) -> bool:
-        """Whether the last step was left out because gradients overflowed, as fp16 does now and then."""
-        ...
-
     def total(self, values: torch.Tensor) -> torch.Tensor:
         """The sum of a tensor over all processes."""
         ...
@@ -62,7 +63,7 @@ class Worker(Protocol):
 class Alone:
     """One process in full precision, with torch alone."""
 
-    rank, world = 0, 1
+    rank, world, forgives = 0, 1, False
 
     def __init__(self, device: str) -> None:
         self.device = torch.device(device)
@@ -81,9 +82,6 @@ class Alone:
 
     def clip(self, weights: Sequence[nn.Parameter], limit: float) -> float:
         return float(nn.utils.clip_grad_norm_(weights, limit or float("inf")))
-
-    def skips(self) -> bool:
-        return False
 
     def total(self, values: torch.Tensor) -> torch.Tensor:
         return values
@@ -109,6 +107,7 @@ class Accelerated:
         self._own = Accelerator(cpu=device == "cpu", mixed_precision=precision, kwargs_handlers=[unused])
         self.rank, self.world = self._own.process_index, self._own.num_processes
         self.device = self._own.device
+        self.forgives = self._own.scaler is not None
         self._optimiser: Any = None
 
     def wrap(self, module: nn.Module, optimiser: torch.optim.Optimizer) -> tuple[nn.Module, Any]:
@@ -127,9 +126,6 @@ class Accelerated:
     def clip(self, weights: Sequence[nn.Parameter], limit: float) -> float:
         self._own.unscale_gradients(self._optimiser)
         return float(nn.utils.clip_grad_norm_(weights, limit or float("inf")))
-
-    def skips(self) -> bool:
-        return bool(self._optimiser.step_was_skipped)
 
     def total(self, values: torch.Tensor) -> torch.Tensor:
         return self._own.reduce(values.to(self.device), "sum") if self.world > 1 else values

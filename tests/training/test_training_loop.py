@@ -214,6 +214,15 @@ def test_dead_codes_are_revived_and_living_ones_left() -> None:
     assert moments[1:].eq(0).all()
 
 
+def test_an_overflow_leaves_the_codebook_sane() -> None:
+    book = nn.Embedding(4, 3)
+    keeper = CodebookKeeper(book, CodebookRules(averaged=True, revive_after=1))
+    keeper.observe(torch.full((5, 3), float("nan")), torch.zeros(5, dtype=torch.long))
+    keeper.step(book, Alone("cpu"), torch.optim.SGD([book.weight]))
+    assert torch.isfinite(book.weight).all()
+    assert torch.isfinite(keeper.sums).all()
+
+
 def test_averaged_codes_go_to_the_middle_of_what_they_stand_for() -> None:
     torch.manual_seed(0)
     centres = torch.tensor([[0.0, 4.0], [4.0, 0.0]])
