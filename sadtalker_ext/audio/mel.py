@@ -98,5 +98,6 @@ def mel_windows(mel: np.ndarray, first: int, last: int) -> np.ndarray:
 
 
 def silent_windows(frames: int) -> np.ndarray:
-    """(frames, 80, 16) windows for a portrait without speech: all zero, as the published system idles."""
+    """(frames, 80, 16) windows for a portrait without speech."""
+    # All zero, and not the -4 of silence: so the published system idles, and its weights move faces.
     return np.zeros((frames, BANDS, STEPS), np.float32)

@@ -50,7 +50,7 @@ def needs(models_dir: Path) -> tuple[Need, ...]:
 
 def build_renderer(portrait: Portrait, options: Options, host: Host) -> Renderer:
     """The face render on this portrait; raises `WeightsError` where files are missing or damaged."""
-    from ..face.crop import as_mode
+    from ..face import as_mode
     from ..render.face3d import FaceRenderer, load_networks
 
     networks = load_networks(

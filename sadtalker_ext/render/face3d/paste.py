@@ -15,7 +15,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from ...face.crop import Box
+from ...face import Box
 
 RIM = 0.09  # of the box's shorter side: where the frame fades into the portrait
 LEAST_RIM = 4  # px

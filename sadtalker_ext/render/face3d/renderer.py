@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from ...errors import TrackError
-from ...face.crop import Box, Mode
+from ...face import Box, Mode
 from ...networks.face_render import SourceFeatures, Warp
 from ...networks.keypoints import transform_keypoints
 from ...networks.mapping import HeadMotion, bins_to_degrees

@@ -7,9 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...face import topology
-from ...face.crop import Box, Mode, face_crop
-from ...face.face3d import align_to_model, aligned_picture, five_points
+from ...face import Box, Mode, align_to_model, aligned_picture, face_crop, five_points, topology
 from ...networks.recon import COLUMNS, ReconNet
 
 if TYPE_CHECKING:
@@ -59,6 +57,7 @@ def cut_out(picture: np.ndarray, face: Face, mode: Mode, size: int) -> tuple[np.
     crop = face_crop(landmarks, width, height)
     shrunk = cv2.resize(picture, crop.picture)  # huge faces are shrunk; otherwise a copy
     box = crop.box(mode)
+    # Squashed where the box is not square, as in training; frames get the box's shape back.
     square = cv2.resize(shrunk[box.top : box.bottom, box.left : box.right], (size, size))
     scale = np.array(crop.picture) / (width, height)
     inside = (landmarks * scale - (box.left, box.top)) * (size / box.width, size / box.height)
