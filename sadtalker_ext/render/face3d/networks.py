@@ -23,7 +23,7 @@ PRECISIONS = ("float32", "bfloat16", "float16")
 KEPT = 2  # sets of networks in memory
 BATCH_ON_CPU, BATCH_ON_GPU = 1, 8  # frames drawn at once; on a CPU more are slower, and take more memory
 # Of so many frames, on average, `turbo` draws one: fewer where each takes longer.
-TURBO_STEP, TURBO_STEP_FLOAT32 = 2.5, 5.0
+TURBO_STEP, TURBO_STEP_FLOAT32 = 2.0, 5.0
 
 
 class FaceNetworks:
