@@ -205,7 +205,11 @@ class _Run:
         return path
 
     def check_enhancer(self) -> None:
-        """Refuse an enhancer that is not there before the long work."""
+        """Refuse an enhancer that is not there, or not for a mesh, before the long work."""
+        from .enhance import wanted
+
+        if self.engine.animates_meshes and wanted(self.options):
+            raise OptionsError("--enhancer and --upscale are for portraits; for a mesh set --canvas.")
         if self.options.enhancer != "none":
             from .enhance import look_up
 
@@ -283,8 +287,7 @@ class _Run:
 
         if not wanted(self.options):
             return renderer
-        if not isinstance(subject, Portrait):
-            raise OptionsError("--enhancer and --upscale are for portraits; for a mesh set --canvas.")
+        assert isinstance(subject, Portrait)  # see check_enhancer
         return build(
             renderer,
             subject,

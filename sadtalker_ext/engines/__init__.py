@@ -60,11 +60,16 @@ def choose_engine(
 def _remedies(missing: Sequence[Need], folder: Path) -> str:
     """What is missing and how to get it; all weights by one command."""
     weights = [need for need in missing if need.weights]
-    parts = [f"{need.name}: {need.remedy}" for need in missing if not need.weights]
+    place = str(folder)
+    parts = [
+        f"{need.name}: {need.remedy}".replace("the folder for models", place)
+        for need in missing
+        if not need.weights
+    ]
     if weights:
         files = ", ".join(
             need.name + (f" (the one there {need.fault})" if need.fault else "") for need in weights
         )
         names = " ".join(need.weights for need in weights)
-        parts.append(f"{files} in {folder}: sadtalker models download {names}")
+        parts.append(f"{files} in {place}: sadtalker models download {names}")
     return "; ".join(parts)

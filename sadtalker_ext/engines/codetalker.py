@@ -59,7 +59,8 @@ def needs(models_dir: Path) -> tuple[Need, ...]:
     from ..checkpoints.codetalker import available, problems
 
     pairs = available(models_dir)
-    remedy = f"put vocaset_stage1.pth.tar and vocaset_stage2.pth.tar (or biwi_…) there, from {PAGE}"
+    files = "vocaset_stage1.pth.tar and vocaset_stage2.pth.tar (or biwi_…)"
+    remedy = f"put {files} from {PAGE} into the folder for models"
     if not pairs:
         remedy = " ".join(problems(models_dir)).rstrip(".") or remedy
     return (
