@@ -50,9 +50,11 @@ def predict(
 
     * Sound is laid on frames by the clock, and the last frames are there; published inference ends a frame
       early and, at 30 frames/s, stretches 27 ms (see `Compat.stretch`).
-    * The fed-back motion of the first two seconds or so is decoded from all frames before; later from the
-      newest ones and what was kept of the others up to half a second ago, with the norms of all. On 10 s with
-      random weights of the official sizes, benchmarks/codetalker.py found 0.1 % of the codes changed by it.
+    * The fed-back motion of the first 60 frames is decoded from all before, as published; later that is done
+      whenever there are a thirtieth more of them, and in between from the newest and what was kept of the
+      others, with the norms of all. On 12 s of speech and two small networks trained on synthetic heads, 98 %
+      and 99 % of the codes stayed, and vertices were off by 0.8 % and 0.2 % of their spread; noise of a
+      thousandth of the speech's loudness, given to the published loop, moved them by 11 % and 0.5 %.
     * Up to 20 s at 30 frames/s, or 24 s at 25, everything else is as published: attention over all frames,
       and all codes decoded together. Longer speech is heard and decoded in stretches that overlap and fade
       into each other, with norms of all frames so far, and attention reaches back over as many frames.

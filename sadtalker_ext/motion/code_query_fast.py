@@ -25,15 +25,14 @@ Report = Callable[[int, int], None]  # frames done, frames in all
 class Fast:
     """What the fast mode may leave out. Clips up to `block` frames are decoded whole, as published.
 
-    whole: frames up to which the fed-back motion is decoded from all before it. refresh: frames after which
-    that is done again, later. window: frames that attention reaches back. block, overlap: frames that are
-    decoded together, and across which two stretches fade into each other. hearing_s, hearing_overlap_s: the
-    same for wav2vec 2.0, in whole seconds. by_clock: sound is laid on frames by time; otherwise as published,
-    which takes clips of one stretch only.
+    growth: the fed-back motion is decoded anew from all frames whenever there are a `growth`-th more of them.
+    window: frames that attention reaches back. block, overlap: frames that are decoded together, and across
+    which two stretches fade into each other. hearing_s, hearing_overlap_s: the same for wav2vec 2.0, in whole
+    seconds. by_clock: sound is laid on frames by time; otherwise as published, which takes clips of one
+    stretch only.
     """
 
-    whole: int = 60
-    refresh: int = 15
+    growth: int = 30
     window: int = 600
     block: int = 600
     overlap: int = 60
@@ -72,7 +71,7 @@ def blocks(
         total, heard = whole.shape[1] // stage2.rhythm.keys, iter([whole])
     query, prefix = (
         StepQuery(stage2, ways.window),
-        PrefixDecoder(stage1, ways.whole, ways.refresh, ways.window),
+        PrefixDecoder(stage1, ways.growth, ways.window),
     )
     loop = _loop(stage1, stage2)
     manner = manner[None]

@@ -21,7 +21,7 @@ from sadtalker_ext.networks.codetalker.speech import normalised
 
 FILE = Path(__file__).with_name("codetalker_goldens.npz")
 SECONDS = 1.0
-SHORT = replace(USUAL, whole=10, refresh=4, window=12, block=12, overlap=3)
+SHORT = replace(USUAL, growth=4, window=12, block=12, overlap=3)
 
 
 def margin(quantiser: Quantiser, features: torch.Tensor) -> np.ndarray:

@@ -125,14 +125,14 @@ class Moments(NamedTuple):
 class PrefixDecoder:
     """Stage 1 for the newest frame of a growing prefix.
 
-    Norms are those over all frames so far. The first `whole` frames give what `VQAutoEncoder.hidden` gives
-    for the last of them, up to rounding. Later, up to `window` of the latest are decoded anew every `refresh`
-    frames; in between, the frames since then look at the keys and values of that time.
+    Norms are those over all frames so far. Whenever the prefix has grown by a `growth`-th, up to `window` of
+    its latest frames are decoded anew; in between, the frames since then look at the keys and values of that
+    time. The first 2 · `growth` frames therefore give what `VQAutoEncoder.hidden` gives, up to rounding.
     """
 
-    def __init__(self, stage1: VQAutoEncoder, whole: int, refresh: int, window: int) -> None:
+    def __init__(self, stage1: VQAutoEncoder, growth: int, window: int) -> None:
         self.decoder, self.over_clip = stage1.decoder, stage1.compat.norm == "clip"
-        self.whole, self.refresh, self.window = whole, refresh, window
+        self.growth, self.window = growth, window
         conv = self.decoder.expander[0][0]  # type: ignore[index]
         assert isinstance(conv, nn.Conv1d)
         assert conv.bias is not None
@@ -154,7 +154,7 @@ class PrefixDecoder:
         final = fresh[:-EDGE] if self.count > EDGE else fresh[:0]
         edges = fresh[len(final) :]
         self._remember(final, edges)
-        if len(self.rows) - self.behind >= self.refresh:
+        if len(self.rows) - self.behind >= max(1, len(self.rows) // self.growth):
             self.behind, self.kept = 0, []
         rows = torch.cat([*list(self.rows)[self.behind :], edges])
         first = min(self.count, self.window + EDGE) - len(rows)
@@ -177,7 +177,7 @@ class PrefixDecoder:
     def _transformed(self, x: torch.Tensor, edges: int) -> torch.Tensor:
         """The last row of what the transformer makes of x (1, n, width) and of what is kept."""
         parts: list[Any] = list(self.decoder.decoder_transformer.net)
-        keeping = self.behind == 0 and self.count >= self.whole
+        keeping = self.behind == 0 and len(self.rows) >= 2 * self.growth
         kept: list[tuple[torch.Tensor, torch.Tensor]] = []
         for number in range(0, len(parts), 2):
             normed, rows = parts[number].fn, slice(-1 if number == len(parts) - 2 else None, None)
