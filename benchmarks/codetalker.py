@@ -4,7 +4,7 @@
 
 `plain` is the published loop as it is written: every step takes the whole prefix through stage 2, the
 codebook and stage 1. `exact` must give its bits, and the share of codes and the error of vertices tell how
-`fast` differs; `fast, published pace` is the fast mode without its correction of how sound is laid on
+`fast` differs; `fast-published-pace` is the fast mode without its correction of how sound is laid on
 frames, so that its frames are those of the plain loop. Each way runs in a process of its own, and times are
 seconds of processor time with one thread unless --threads says otherwise. Without --models-dir the weights
 are random ones of the official sizes: times do not depend on them, errors do, and random ones are more
@@ -99,7 +99,7 @@ def published_pace(stage1: VQAutoEncoder, stage2: CodeQuery, samples: np.ndarray
 WAYS: dict[str, Callable[[VQAutoEncoder, CodeQuery, np.ndarray], Iterator[np.ndarray]]] = {
     "plain": plain_loop,
     "exact": lambda *given: predict(*given, exact=True),
-    "fast, published pace": published_pace,
+    "fast-published-pace": published_pace,
     "fast": predict,
 }
 
@@ -190,7 +190,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=10)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--tiny", action="store_true", help="small networks, a short clip")
-    parser.add_argument("--no-plain", action="store_true", help="leave out the plain loop and the exact mode")
+    parser.add_argument("--ways", nargs="*", default=list(WAYS), choices=list(WAYS), help="to compare")
     parser.add_argument("--lengths", type=float, nargs="*", default=LENGTHS_S, help="seconds, fast mode")
     parser.add_argument("--child", nargs=3, default=None, help=argparse.SUPPRESS)
     given = parser.parse_args()
@@ -210,7 +210,7 @@ def main() -> None:
     arguments += ["--tiny"] if given.tiny else []
     arguments += [] if given.models_dir is None else ["--models-dir", str(given.models_dir)]
     print(f"{seconds:g} s of speech:")
-    compare(seconds, arguments, list(WAYS)[2:] if given.no_plain else list(WAYS))
+    compare(seconds, arguments, given.ways)
     print("the fast mode at other lengths:")
     for length in given.lengths:
         told, _, offsets = measured("fast", length, arguments)
