@@ -7,9 +7,8 @@ codebook and stage 1. `exact` must give its bits, and the share of codes and the
 `fast` differs; `fast-published-pace` is the fast mode without its correction of how sound is laid on
 frames, so that its frames are those of the plain loop. Each way runs in a process of its own, and times are
 seconds of processor time with one thread unless --threads says otherwise. Without --models-dir the weights
-are random ones of the official sizes: times do not depend on them, errors do, and random ones are more
-sensitive to what is fed back than trained ones should be. The sound is the project's own demo, repeated.
---tiny is a quick look at small networks.
+are random ones of the official sizes: times do not depend on them, errors do. The sound is the project's
+own demo, repeated. --tiny is a quick look at small networks.
 """
 
 from __future__ import annotations
