@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -61,8 +61,12 @@ def connect(
     manner: Any,
     engine: Any,
     file_format: Any,
+    engines: Callable[[], Sequence[str]],
 ) -> None:
-    """Setting the video or pressing the button sets the knobs, and says what could not be set."""
+    """Setting the video or pressing the button sets the knobs, and says what could not be set.
+
+    engines: the choices of engines at that moment.
+    """
     idle = next(part for part in speech.inputs if part.elem_id == "sadtalker_idle")
     outputs = [*knobs.inputs, manner, engine, file_format, speech.source, idle, panel.message]
 
@@ -77,13 +81,13 @@ def connect(
             document = read_metadata(path)
             if not document:
                 raise VideoError("This video holds no description of how it was made; it is not one of ours.")
-            return settings_of(knobs, document, suffix_of(path))
+            return settings_of(knobs, document, suffix_of(path), engines())
         except Exception as error:  # a listener that raises shows a bare "Error"
             return nothing(explain(error))
 
     def from_line(text: str) -> list[Any]:
         try:
-            return settings_of(knobs, from_infotext(text or ""))
+            return settings_of(knobs, from_infotext(text or ""), engines=engines())
         except Exception as error:  # a listener that raises shows a bare "Error"
             return nothing(explain(error))
 
@@ -98,11 +102,15 @@ def suffix_of(path: Path) -> str | None:
 
 
 def settings_of(
-    knobs: knob_panel.KnobPanel, document: Mapping[str, Any], file_format: str | None = None
+    knobs: knob_panel.KnobPanel,
+    document: Mapping[str, Any],
+    file_format: str | None = None,
+    engines: Sequence[str] | None = None,
 ) -> list[Any]:
     """Values for knobs, manner, engine, format, speech source, idle seconds and message.
 
-    Raises a `SadTalkerError` where the document does not tell how a video was made.
+    engines: those that can be chosen; None: every one that is known. Raises a `SadTalkerError` where the
+    document does not tell how a video was made.
     """
     restored = restore(document, label=knob_panel.label)
     notices = list(restored.notices)
@@ -110,7 +118,10 @@ def settings_of(
         options_of(restored)
     except SadTalkerError as error:
         notices.append(knob_panel.in_words(str(error)))
-    values = restored.values
+    values = dict(restored.values)
+    if engines is not None and values.get("engine", "auto") not in engines:
+        missing = values.pop("engine")
+        notices.append(f"The files of the engine {missing} are not here; the engine was left alone.")
     names = [str(document[key]) for key in ("picture", "speech") if document.get(key)]
     if names:
         notices.append(f"It was made from {' and '.join(names)}; give the same again for the same video.")

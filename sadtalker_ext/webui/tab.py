@@ -68,7 +68,15 @@ def build_tab(shell: Shell) -> gr.Blocks:
         knob_panel.connect_manner(manner, panel)
         _connect_last_seed(panel, results)
         result_panel.connect(shell, results, message)
-        read_back.connect(settings, panel, speech, manner=manner, engine=engine, file_format=file_format)
+        read_back.connect(
+            settings,
+            panel,
+            speech,
+            manner=manner,
+            engine=engine,
+            file_format=file_format,
+            engines=lambda: engines_on_offer(shell),
+        )
         _connect_runs(shell, form, results, start, stop, latest, task, message)
         compat.on_load(blocks, lambda: _engines_now(shell), [], [engine])
         _connect_engine(shell, blocks, engine, panel, [portrait_box, manner, instead])

@@ -17,7 +17,7 @@ from sadtalker_ext import engines
 from sadtalker_ext.engines import ENGINES
 from sadtalker_ext.options import HEAD_KNOBS, Options
 from sadtalker_ext.track import MotionTrack, vertex_space
-from sadtalker_ext.webui import generate, head_panel, knob_panel, portrait_panel, speech_panel, tab
+from sadtalker_ext.webui import generate, head_panel, knob_panel, portrait_panel, read_back, speech_panel, tab
 
 VERTICES = 12
 SHAPES = {  # of tensors, by which files are known; nothing here is computed
@@ -148,6 +148,20 @@ def test_the_engine_is_on_offer_when_its_files_are(
     (models / "tiny_stage2.safetensors").unlink()
     assert "codetalker" not in tab.engines_on_offer(shell)
     assert "codetalker" not in tab.engine_states(shell)
+
+
+def test_a_video_of_an_engine_that_is_not_here_sets_everything_else() -> None:
+    with gr.Blocks():
+        panel = knob_panel.build()
+    document = {"engine": "codetalker", "options": {"template": "head.ply", "canvas": 128}}
+    engine = len(panel.inputs) + 1
+    told = read_back.settings_of(panel, document, None, ("auto", "instant"))
+    assert "value" not in told[engine]
+    assert "The files of the engine codetalker are not here" in told[-1]
+    assert told[list(panel.components).index("canvas")]["value"] == 128
+    told = read_back.settings_of(panel, document, None, ("auto", "codetalker"))
+    assert told[engine]["value"] == "codetalker"
+    assert "“Head mesh”: give the file" in told[-1]
 
 
 def test_sentences_name_uploads_without_their_folders(
