@@ -46,7 +46,13 @@ class Sources:
         """Raises `WeightsError` that names the file to fetch where neither kind is complete."""
         package = find(by_name(f"sadtalker-{size}"), models_dir)
         if not complete(models_dir, size):
-            require(by_name(f"sadtalker-{size}"), models_dir)
+            try:
+                require(by_name(f"sadtalker-{size}"), models_dir)
+            except WeightsError as error:
+                other = next((other for other in SIZES if complete(models_dir, other)), None)
+                if other is None:
+                    raise
+                raise WeightsError(f"{str(error).rstrip('.')}; or choose --size {other}.") from None
         return cls(size, package, models_dir)
 
     def state(self, component: str) -> dict[str, torch.Tensor]:

@@ -36,11 +36,16 @@ def needs(models_dir: Path) -> tuple[Need, ...]:
         remedy = f"sadtalker models download {id}"
         return Need(by_name(id).file, found.usable, remedy, weights=id, fault=fault)
 
-    sizes = [size for size in SIZES if complete(models_dir, size)]
-    networks = [weights(f"sadtalker-{size}") for size in sizes] or [weights("sadtalker-256")]
+    def networks(size: int) -> Need:
+        package = weights(f"sadtalker-{size}")
+        if package.present or not complete(models_dir, size):
+            return package
+        return Need(f"older files in the place of {package.name}", True, "")
+
+    sizes = [size for size in SIZES if complete(models_dir, size)] or SIZES[:1]
     return (
         *packages(),
-        *networks,
+        *map(networks, sizes),
         weights("mapping-109"),
         weights("mapping-229"),
         *face_finders(),

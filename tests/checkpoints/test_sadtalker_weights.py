@@ -16,6 +16,7 @@ from tiny_sadtalker import lively, tiny_generator, tiny_states
 from sadtalker_ext.checkpoints import catalog, state
 from sadtalker_ext.checkpoints.sadtalker import COMPONENTS, Sources, complete, loaded
 from sadtalker_ext.checkpoints.tensors import read_tensors
+from sadtalker_ext.engines import choose_engine
 from sadtalker_ext.errors import WeightsError
 from sadtalker_ext.networks.expnet import ExpNet
 from sadtalker_ext.networks.face_render import Generator
@@ -115,6 +116,20 @@ def test_older_files_have_no_large_faces(old_folder: Path) -> None:
     assert not complete(old_folder, 512)
     with pytest.raises(WeightsError, match=r"SadTalker_V0\.0\.2_512\.safetensors"):
         Sources.find(old_folder, 512)
+
+
+def test_the_older_files_make_the_engine_ready(old_folder: Path) -> None:
+    assert choose_engine("auto", old_folder).name == "instant"  # both mapping files are missing yet
+    torch.save(mapping(73), old_folder / "mapping_00109-model.pth.tar")
+    torch.save(mapping(70), old_folder / "mapping_00229-model.pth.tar")
+    for name in ("auto", "sadtalker"):
+        assert choose_engine(name, old_folder).name == "sadtalker"
+
+
+def test_one_size_is_enough_and_is_offered_in_the_place_of_the_other(folder: Path) -> None:
+    assert choose_engine("auto", folder).name == "sadtalker"
+    with pytest.raises(WeightsError, match="choose --size 256"):
+        Sources.find(folder, 512)
 
 
 def test_both_mapping_networks(folder: Path) -> None:
