@@ -76,6 +76,7 @@ ANY_SEED = -1  # as hosts write it: another one for every video
 FOLLOWED_TYPES, MESH_TYPES = ("video", ".npz", ".csv"), (".ply", ".obj", ".pkl")
 NUMBERS = re.compile(r"[\s,;]+")
 EMPTY_NOTE = re.compile(r"\s*\(default: ([^)]*)\)")
+FETCHING = re.compile(r"(?:fetch it with: )?sadtalker models download(?: [a-z]\w*-[\w-]+)+")
 FLAG = re.compile(r"--([a-z][a-z-]*)(?: SECONDS)?")
 
 
@@ -108,7 +109,8 @@ def label(name: str) -> str:
 
 
 def in_words(sentence: str) -> str:
-    """A sentence for the command line with the labels of the tab instead of flags."""
+    """A sentence for the command line with the labels of the tab instead of flags and commands."""
+    sentence = FETCHING.sub("fetch what is missing under “Models” on this page", sentence)
     known = {knob.name for knob in knobs()}
 
     def replaced(found: re.Match[str]) -> str:

@@ -66,6 +66,15 @@ def test_untouched_components_are_the_defaults(panel: knob_panel.KnobPanel) -> N
     assert Options(**knob_panel.read(panel, values)) == Options()
 
 
+def test_weights_are_fetched_on_the_page() -> None:
+    told = knob_panel.in_words("missing a, b in DIR: sadtalker models download sadtalker-256 mapping-109.")
+    assert told == "missing a, b in DIR: fetch what is missing under “Models” on this page."
+    told = knob_panel.in_words(
+        "It needs a; fetch it with: sadtalker models download sadtalker-512, or from x."
+    )
+    assert told == "It needs a; fetch what is missing under “Models” on this page, or from x."
+
+
 @settings(max_examples=100, deadline=None)
 @given(data=st.data())
 def test_what_is_shown_reads_back(data: st.DataObject) -> None:
