@@ -116,6 +116,7 @@ def test_a_corpus_of_made_heads(tmp_path: Path) -> None:
             pytest.skip(f"espeak-ng is not installed: {error}")
         heads.write(tmp_path / "raw", subjects=2, count=3, fps=30.0)
         one, other = heads.head(0), heads.head(1)
+        neutral = heads.neutral_head(0)
     finally:
         sys.path.remove(str(ROOT))
     assert (
@@ -142,4 +143,6 @@ def test_a_corpus_of_made_heads(tmp_path: Path) -> None:
     assert 0.005 < reach.max() < 0.03  # metres
     assert reach[one.template[:, 1] > 0.03].max() < 1e-3  # the brow rests
     assert not np.array_equal(one.template, other.template)
+    assert neutral.basis.shape == (heads.TRACKS, neutral.template.size)
+    assert np.abs(neutral.basis).max(axis=1).min() > 0.005  # face widths: every track moves something
     assert one.faces.max() == len(one.template) - 1

@@ -1,7 +1,7 @@
 """Turns written sentences into a corpus of talking meshes in CodeTalker's layout: made speech, made heads.
 
-Every mesh is a few hundred vertices of our own, so that the whole way from raw files to trained weights can
-be tried, and tested, without anybody's data.
+Every mesh is our own, a shell of a few hundred vertices or the package's neutral head, so that the whole way
+from raw files to trained weights can be tried, and tested, without anybody's data.
 """
 
 from __future__ import annotations
@@ -33,7 +33,10 @@ PACES = (150, 165, 180, 195)  # words a minute
 
 @dataclass(frozen=True)
 class Head:
-    """template: (V, 3) in metres, y up, z towards the viewer. basis: (TRACKS, 3·V). faces: (F, 3)."""
+    """template: (V, 3), y up, z towards the viewer. basis: (TRACKS, 3·V). faces: (F, 3).
+
+    Lengths are metres, of the neutral head face widths.
+    """
 
     template: np.ndarray
     basis: np.ndarray
@@ -77,6 +80,32 @@ def _fields(points: np.ndarray) -> list[np.ndarray]:
     return [jaw, width, round_, close, tuck]
 
 
+# What the package's head does for each track at 1.
+POSES: tuple[dict[str, float], ...] = (
+    {"jawOpen": 0.5},
+    {"mouthStretchLeft": 0.6, "mouthStretchRight": 0.6},
+    {"mouthPucker": 0.7, "mouthFunnel": 0.3},
+    {"mouthPressLeft": 1.0, "mouthPressRight": 1.0, "mouthRollLower": 0.3, "mouthRollUpper": 0.3},
+    {"mouthRollLower": 0.6},
+)
+
+
+def neutral_head(number: int) -> Head:
+    """The same of the package's own head, whose blendshapes are articulated."""
+    from sadtalker_ext.mesh.neutral import neutral_head as package_head
+
+    rng = np.random.default_rng(1000 + number)
+    made = package_head()
+    basis = np.stack(
+        [sum(share * made.blendshapes[name] for name, share in pose.items()).reshape(-1) for pose in POSES]
+    )
+    basis = basis * (1 + 0.25 * rng.uniform(-1, 1, (TRACKS, 1)))
+    return Head(made.vertices * (1 + 0.08 * rng.uniform(-1, 1, 3)), basis, made.faces)
+
+
+HEADS = {"shell": head, "neutral": neutral_head}
+
+
 def sentences(count: int) -> list[str]:
     """As many English things to say: whole sentences first, then mixtures of their words."""
     whole = [*texts.training_sentences("en"), *texts.test_sentences("en")]
@@ -101,14 +130,14 @@ def speak(text: str, subject: int, number: int) -> tuple[np.ndarray, np.ndarray]
     return samples, mouth_tracks(phones, int(len(samples) / SAMPLE_RATE * FEATURE_RATE))[:, :TRACKS]
 
 
-def write(out: Path, subjects: int, count: int, fps: float) -> None:
+def write(out: Path, subjects: int, count: int, fps: float, kind: str = "shell") -> None:
     """vertices_npy/, wav/, templates.pkl and head.obj for the faces."""
     for folder in ("vertices_npy", "wav"):
         (out / folder).mkdir(parents=True, exist_ok=True)
     said = sentences(count)
     templates = {}
     for subject in range(subjects):
-        made = head(subject)
+        made = HEADS[kind](subject)
         templates[f"Head{subject + 1}"] = made.template
         for number, text in enumerate(said, 1):
             samples, tracks = speak(text, subject, number)
@@ -124,8 +153,9 @@ def write(out: Path, subjects: int, count: int, fps: float) -> None:
                 file.writeframes(samples.tobytes())
         logging.info("%d sentences by head %d of %d", len(said), subject + 1, subjects)
     (out / "templates.pkl").write_bytes(pickle.dumps(templates, protocol=2))
-    lines = [f"v {x:.6f} {y:.6f} {z:.6f}" for x, y, z in head(0).template]
-    lines += [f"f {a + 1} {b + 1} {c + 1}" for a, b, c in head(0).faces]
+    first = HEADS[kind](0)
+    lines = [f"v {x:.6f} {y:.6f} {z:.6f}" for x, y, z in first.template]
+    lines += [f"f {a + 1} {b + 1} {c + 1}" for a, b, c in first.faces]
     (out / "head.obj").write_text("\n".join(lines) + "\n")
 
 
@@ -135,9 +165,10 @@ def main() -> None:
     parser.add_argument("--subjects", type=int, default=6)
     parser.add_argument("--sentences", type=int, default=40)
     parser.add_argument("--fps", type=float, default=30.0)
+    parser.add_argument("--head", choices=sorted(HEADS), default="shell")
     args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    write(args.out, args.subjects, args.sentences, args.fps)
+    write(args.out, args.subjects, args.sentences, args.fps, args.head)
 
 
 if __name__ == "__main__":
