@@ -14,6 +14,7 @@ import numpy as np
 from ..errors import OutputError, TrackError
 from ..outputs import check_new_file, write_whole
 from ..paths import existing_file, user_path
+from ..rows import gathered, slices
 from ..track import ARKIT, SPACES, MotionTrack, space_named
 from .livelink import read_livelink, write_livelink
 
@@ -21,7 +22,8 @@ FORMAT_VERSION = 1  # of our .npz
 SUFFIXES = (".npz", ".csv")
 LARGEST = 360.0  # of any value; what is beyond it is no motion, and overflows what is computed from it
 MAX_SECONDS = 86400.0  # longer ones have a wrong frame rate
-MAX_BYTES = 2**31  # unpacked; a day of motion at 60 frames/s has 1.1 GB
+MAX_BYTES = 2**31  # unpacked; a day of coefficients at 60 frames/s has 1.1 GB. Vertices may be more.
+DATA = "data.npy"  # where our .npz has the numbers
 # What zipfile and numpy raise for damaged, encrypted and absurd archives.
 _DAMAGE = (
     zipfile.BadZipFile, zlib.error, ValueError, EOFError, KeyError, RuntimeError, MemoryError, TypeError,
@@ -98,42 +100,78 @@ def _write_npz(track: MotionTrack, file: IO[bytes]) -> None:
 
 def _read_npz(source: Path) -> MotionTrack:
     name = source.name
+    damaged = TrackError(f"{name} is damaged or not a motion track; save it again.")
     try:
         with zipfile.ZipFile(source) as archive:
-            if sum(member.file_size for member in archive.infolist()) > MAX_BYTES:
+            sizes = {member.filename: member.file_size for member in archive.infolist()}
+            if sum(size for member, size in sizes.items() if member != DATA) > MAX_BYTES:
                 raise TrackError(f"{name} is too large to be a motion track.")
-        # Pickled objects could run code: they are refused.
-        with np.load(source, allow_pickle=False) as stored:
-            parts = {key: stored[key] for key in stored.files}
+            # Pickled objects could run code: they are refused.
+            with np.load(source, allow_pickle=False) as stored:
+                parts = {key: stored[key] for key in stored.files if key != "data"}
+                missing = {"version", "space", "columns", "fps", "data"} - set(stored.files)
+            if missing:
+                raise TrackError(f"{name} is not a motion track: it has no {', '.join(sorted(missing))}.")
+            version, space_name = int(parts["version"]), str(parts["space"])
+            columns, fps = [str(column) for column in parts["columns"]], float(parts["fps"])
+            provenance = json.loads(str(parts.get("provenance", "{}")))
+            if version > FORMAT_VERSION:
+                raise TrackError(
+                    f"{name} was written by a newer version (format {version}); update this one to read it."
+                )
+            space = space_named(space_name)
+            if space is None:
+                known = ", ".join(SPACES)
+                raise TrackError(f"{name} is in the motion space {space_name!r}; known here: {known}.")
+            if not space.vertices and sizes[DATA] > MAX_BYTES:
+                raise TrackError(f"{name} is too large to be a motion track.")
+            data = _rows(archive, space.dim) if sorted(columns) == sorted(space.columns) else None
     except _DAMAGE as error:
-        raise TrackError(f"{name} is damaged or not a motion track; save it again.") from error
-    missing = {"version", "space", "columns", "fps", "data"} - set(parts)
-    if missing:
-        raise TrackError(f"{name} is not a motion track: it has no {', '.join(sorted(missing))}.")
-    try:
-        version, space_name = int(parts["version"]), str(parts["space"])
-        columns, fps = [str(column) for column in parts["columns"]], float(parts["fps"])
-        data = parts["data"].astype(np.float32)
-        provenance = json.loads(str(parts.get("provenance", "{}")))
-    except (TypeError, ValueError) as error:
-        raise TrackError(f"{name} is damaged or not a motion track; save it again.") from error
-    if version > FORMAT_VERSION:
-        raise TrackError(
-            f"{name} was written by a newer version (format {version}); update this one to read it."
-        )
-    space = space_named(space_name)
-    if space is None:
-        raise TrackError(f"{name} is in the motion space {space_name!r}; known here: {', '.join(SPACES)}.")
-    if sorted(columns) != sorted(space.columns) or data.ndim != 2 or data.shape[1] != len(columns):
+        raise damaged from error
+    if data is None:
         raise TrackError(f"{name} does not hold the {space.dim} columns of the {space.name} space.")
-    if not (np.isfinite(fps) and fps > 0) or len(data) == 0 or not np.isfinite(data).all():
+    peaks = [np.abs(data[part]).max() for part in slices(*data.shape)]
+    largest = float(np.max(peaks, initial=0))  # NaN where there is one
+    if not (np.isfinite(fps) and fps > 0 and np.isfinite(largest)) or len(data) == 0:
         raise TrackError(
             f"{name} holds no usable motion: a rate, or numbers, that are not finite, or no rows."
         )
-    largest = float(np.abs(data).max())
     if largest > LARGEST:
         raise TrackError(
             f"{name} holds values up to {largest:g}; blendshapes lie between 0 and 1, head angles in degrees."
         )
-    order = [columns.index(column) for column in space.columns]
-    return MotionTrack(space, fps, data[:, order], provenance if isinstance(provenance, dict) else {})
+    if tuple(columns) != space.columns:
+        places = {column: place for place, column in enumerate(columns)}
+        order = [places[column] for column in space.columns]
+        data = gathered((data[part][:, order] for part in slices(*data.shape)), space.dim)
+    return MotionTrack(space, fps, data, provenance if isinstance(provenance, dict) else {})
+
+
+def _rows(archive: zipfile.ZipFile, dim: int) -> np.ndarray | None:
+    """The array `DATA` as float32 (T, dim), read in stretches; None where it has another shape."""
+    with archive.open(DATA) as file:
+        version = np.lib.format.read_magic(file)
+        read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+        if version not in read:
+            raise ValueError(f"format {version}")
+        shape, by_columns, dtype = read[version](file)
+        if len(shape) != 2 or shape[1] != dim:
+            return None
+        if dtype.kind not in "fiu":
+            raise ValueError(f"numbers of the kind {dtype}")
+        if by_columns:  # as another program may have saved it: nothing but the whole can be turned
+            whole = np.frombuffer(_exactly(file, shape[0] * dim * dtype.itemsize), dtype)
+            return whole.reshape(shape, order="F").astype(np.float32)
+        row = dim * dtype.itemsize
+        stretches = (
+            np.frombuffer(_exactly(file, (part.stop - part.start) * row), dtype).reshape(-1, dim)
+            for part in slices(shape[0], dim)
+        )
+        return gathered(stretches, dim)
+
+
+def _exactly(file: IO[bytes], count: int) -> bytes:
+    data = file.read(count)
+    if len(data) != count:
+        raise EOFError("fewer numbers than announced")
+    return data

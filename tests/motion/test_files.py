@@ -15,7 +15,7 @@ from sadtalker_ext.errors import OutputError, TrackError
 from sadtalker_ext.motion import files
 from sadtalker_ext.motion.files import check_track_output, load_track, save_track
 from sadtalker_ext.motion.livelink import HEADER
-from sadtalker_ext.track import ARKIT, HEAD_POSE, MotionSpace, MotionTrack
+from sadtalker_ext.track import ARKIT, BIWI_VERTICES, HEAD_POSE, MotionSpace, MotionTrack, vertex_space
 
 # The first line of a recording by the app, and a row of one at 30 rows a second (shortened to two values).
 APP_HEADER = (
@@ -322,6 +322,39 @@ def test_bad_npz_is_a_sentence(tmp_path: Path, kind: str) -> None:
     with pytest.raises(TrackError, match=r"t\.npz") as caught:
         load_track(damaged_npz(tmp_path, kind))
     assert str(caught.value).endswith(".")
+
+
+def test_a_late_nan_is_found(tmp_path: Path) -> None:
+    path = save_track(random_track(4), tmp_path / "t.npz")
+    with np.load(path) as stored:
+        parts = dict(stored)
+    parts["data"] = parts["data"].copy()
+    parts["data"][-1, 0] = np.nan
+    np.savez(path, **parts)
+    with pytest.raises(TrackError, match="not finite"):
+        load_track(path)
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_columns_may_stand_in_any_order(tmp_path: Path, order: str) -> None:
+    """Of a large mesh, too: the search for names must not grow with their square."""
+    space = vertex_space(BIWI_VERTICES)
+    track = MotionTrack(space, 25.0, np.arange(3 * space.dim).reshape(3, -1) / space.dim)
+    path = save_track(track, tmp_path / "t.npz")
+    with np.load(path) as stored:
+        parts = dict(stored)
+    parts["columns"] = parts["columns"][::-1]
+    parts["data"] = np.asarray(parts["data"][:, ::-1], np.float64, order=order)
+    np.savez(path, **parts)
+    np.testing.assert_array_equal(load_track(path).data, track.data)
+
+
+def test_vertices_may_be_more_than_coefficients(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "MAX_BYTES", 4000)
+    track = MotionTrack.rest(100, 30.0, vertex_space(10))
+    assert len(load_track(save_track(track, tmp_path / "t.npz"))) == 100
+    with pytest.raises(TrackError, match="too large"):
+        load_track(save_track(MotionTrack.rest(100, 30.0), tmp_path / "u.npz"))
 
 
 class Trap:
