@@ -96,8 +96,8 @@ def bfm_prior(models_dir: Path) -> CodePrior:
     path = bfm_weights(models_dir)
     if path is None:
         raise WeightsError(
-            f"For SadTalker's expressions codetalker needs {BFM_FILE} in {models_dir}; train it from your own "
-            "recordings (docs/code-prior.md), or choose --lips auto."
+            f"For SadTalker's expressions codetalker needs {BFM_FILE} in {models_dir}; train it from "
+            "recordings of your own (docs/code-prior.md), or choose --lips auto."
         )
     return load_code_prior(path, "bfm")
 
@@ -218,7 +218,7 @@ def _said(
         meter.add(mel)
     silent = meter.peak <= QUIETEST_PEAK
     reference = np.full(len(filterbank), np.inf) if silent else meter.reference(spectrum)
-    voice = _Voice(prior)
+    state: torch.Tensor | None = None
     blocks = features.log_mel_blocks(samples, filterbank, features.BLOCK, HEARING)
     manner = torch.from_numpy(shares)[None]
     for start, (first, mel) in zip(range(0, total, features.BLOCK), blocks, strict=True):
@@ -227,65 +227,12 @@ def _said(
         x = normalise(mel, reference).astype(np.float32)
         x = np.pad(x, ((0, -len(x) % FRAMES_A_CODE), (0, 0)), mode="edge")
         with torch.inference_mode():
-            heard = prior.speech.hear(torch.from_numpy(x).T[None].contiguous(), manner)[0].numpy()
-        skip = (start - first) // FRAMES_A_CODE
-        count = -(-min(features.BLOCK, total - start) // FRAMES_A_CODE)
-        yield voice.say(heard[skip : skip + count])
-
-
-class _Voice:
-    """Says one set of codes after the other, each the likeliest, given what was heard and said before."""
-
-    def __init__(self, prior: CodePrior) -> None:
-        speech = prior.speech
-        values = {name: value.numpy() for name, value in speech.state_dict().items()}
-        width = values["listener.down.weight"].shape[0]
-        memory = values["memory.weight_hh_l0"].shape[1]
-        self.slots, self.codes = speech.slots, speech.codes
-        self.codebook = prior.motion.codebook.numpy()
-        self.remember = values["remember"]
-        self.recall, self.recall_bias = values["recall.weight"], values["recall.bias"]
-        self.from_heard, self.from_said = _columns(values["memory.weight_ih_l0"], width)
-        self.input_bias = values["memory.bias_ih_l0"]
-        self.turn, self.turn_bias = values["memory.weight_hh_l0"], values["memory.bias_hh_l0"]
-        self.by_state, self.by_heard = _columns(values["state_part.weight"], memory)
-        self.part_bias = values["state_part.bias"]
-        masked = values["slot_part.weight"] * speech.mask.numpy()
-        self.by_slot = masked.reshape(self.slots, -1, self.slots, self.remember.shape[2])
-        self.answer, self.prior = values["answer"], values["prior"]
-        self.state = np.zeros(memory, np.float32)
-        self.known = self.remember[:, self.codes].copy()  # of the set before: at first nothing is known
-
-    def say(self, heard: np.ndarray) -> np.ndarray:
-        """Vectors (n, S, D) of the codes for n more sets; heard: (n, width)."""
-        inputs = heard @ self.from_heard.T + self.input_bias
-        parts = heard @ self.by_heard.T + self.part_bias
-        vectors = np.empty((len(heard), self.slots, self.codebook.shape[2]), np.float32)
-        for number, (given, part) in enumerate(zip(inputs, parts, strict=True)):
-            said = np.maximum(self.recall @ self.known.ravel() + self.recall_bias, 0)
-            reset, update, new = np.split(given + self.from_said @ said, 3)
-            turned_reset, turned_update, turned_new = np.split(self.turn @ self.state + self.turn_bias, 3)
-            kept = _sigmoid(update + turned_update)
-            fresh = np.tanh(new + _sigmoid(reset + turned_reset) * turned_new)
-            self.state = (1 - kept) * fresh + kept * self.state
-            hidden = (part + self.by_state @ self.state).reshape(self.slots, -1)
-            for slot in range(self.slots):
-                for earlier in range(slot):
-                    hidden[slot] += self.by_slot[slot, :, earlier] @ self.known[earlier]
-                logits = np.maximum(hidden[slot], 0) @ self.answer[slot] + self.prior[slot]
-                code = int(logits.argmax())
-                self.known[slot] = self.remember[slot, code]
-                vectors[number, slot] = self.codebook[slot, code]
-        return vectors
-
-
-def _columns(weight: np.ndarray, first: int) -> tuple[np.ndarray, np.ndarray]:
-    """The first columns of a matrix and the others, each contiguous."""
-    return np.ascontiguousarray(weight[:, :first]), np.ascontiguousarray(weight[:, first:])
-
-
-def _sigmoid(x: np.ndarray) -> np.ndarray:
-    return 1 / (1 + np.exp(-np.clip(x, -30, 30)))
+            heard = prior.speech.hear(torch.from_numpy(x).T[None].contiguous(), manner)
+            skip = (start - first) // FRAMES_A_CODE
+            count = -(-min(features.BLOCK, total - start) // FRAMES_A_CODE)
+            logits, state = prior.speech.speak(heard[:, skip : skip + count], state)
+            # The mean of a slot's codes, each as much as it is likely: where it is sure, that is one code.
+            yield torch.einsum("nsk,skd->nsd", logits[0].softmax(2), prior.motion.codebook).numpy()
 
 
 def _decoded(codec: Codec, pieces: Iterator[np.ndarray]) -> Iterator[np.ndarray]:

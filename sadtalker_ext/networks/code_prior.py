@@ -230,6 +230,24 @@ class Speaker(nn.Module):
         state, _ = self.memory(torch.cat([heard, said], dim=2))
         return self.logits(state, heard, self.known(now))
 
+    def speak(self, heard: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Logits (B, N, S, K) when nothing is said yet, and the memory's state with which to go on.
+
+        heard: (B, N, width). Each slot is given the likeliest codes of those before it in its set. Of earlier
+        sets the memory holds what was heard and not what was said: on unknown voices mistakes would hang
+        together.
+        """
+        unknown = torch.full((*heard.shape[:2], self.slots), self.codes, device=heard.device)
+        known = self.known(unknown)
+        memory, state = self.memory(torch.cat([heard, torch.relu(self.recall(known))], dim=2), state)
+        spoken = []
+        for slot, book in enumerate(self.remember):
+            logits = self.logits(memory, heard, known)[:, :, slot]
+            known[:, :, slot * CODE_WIDTH : (slot + 1) * CODE_WIDTH] = book[logits.argmax(2)]
+            spoken.append(logits)
+        assert state is not None
+        return torch.stack(spoken, dim=2), state
+
     def logits(self, state: Tensor, heard: Tensor, known: Tensor) -> Tensor:
         """Logits (B, N, S, K) from the memory's state, what was heard and what is known of the same set."""
         hidden = self.state_part(torch.cat([state, heard], dim=2))

@@ -119,18 +119,6 @@ def test_what_is_said_does_not_depend_on_the_pieces(tiny: CodePrior, monkeypatch
     assert np.abs(whole - pieces).max() < 1e-4
 
 
-def test_the_quick_loop_says_what_the_network_says(tiny: CodePrior):
-    """The codes of the step-by-step loop are the likeliest under the network given themselves."""
-    heard = torch.randn(1, 40, 16, generator=torch.Generator().manual_seed(5))
-    voice = code_lips._Voice(tiny)
-    vectors = torch.from_numpy(voice.say(heard[0].numpy()))
-    codes = tiny.motion.nearest(vectors.permute(1, 2, 0)[None]).transpose(1, 2)
-    before = torch.cat([torch.full_like(codes[:, :1], 16), codes[:, :-1]], dim=1)
-    logits = tiny.speech(heard, before, codes)
-    assert torch.equal(logits.argmax(3), codes)
-    assert len(codes[0].unique(dim=0)) > 5
-
-
 def test_work_can_be_cancelled_and_tells_how_far_it_is(tiny: CodePrior):
     def cancel() -> None:
         raise Cancelled

@@ -19,7 +19,9 @@ BATCH, CROP = 16, 400  # crops of so many frames of log-mel, 4 s
 PEAK_RATE = 1.5e-3
 WEIGHT_DECAY = 1e-2
 AVERAGE = 0.999
-FORGET_SHARE = 0.3  # of the codes before that are not known, in a third of the crops nearly all
+ALONE_SHARE = 0.65  # of the crops without any past: so it speaks in the end
+FORGET_SHARE = 0.3  # of the codes that are not known in the others
+OWN_SHARE = 0.3  # of the crops whose past is what the network says itself
 WRONG_SHARE = 0.1  # of those that are others instead: the prior must not trust itself too much
 MOTION_WEIGHT = 3.0  # of the error of the motion that the codes expected say, in units of its variance
 REPORT = 200  # steps
@@ -65,13 +67,11 @@ def shifted(codes: Tensor, unknown: int) -> Tensor:
 
 
 def misremembered(codes: Tensor, unknown: int, generator: torch.Generator) -> Tensor:
-    """Codes (B, N, S), some forgotten or wrong, as they will be when the network goes on from its own."""
-    batch = len(codes)
-    forget = torch.where(torch.rand(batch, 1, 1, generator=generator) < 1 / 3, 0.9, FORGET_SHARE)
+    """Codes (B, N, S), some of them forgotten or wrong."""
     chance = torch.rand(codes.shape, generator=generator)
     other = torch.randint(unknown, codes.shape, generator=generator)
     wrong = torch.rand(codes.shape, generator=generator) < WRONG_SHARE
-    return torch.where(chance < forget, unknown, torch.where(wrong, other, codes))
+    return torch.where(chance < FORGET_SHARE, unknown, torch.where(wrong, other, codes))
 
 
 def losses(
@@ -85,7 +85,14 @@ def losses(
     remembered = misremembered(codes, unknown, generator)
     with torch.autocast("cpu", torch.bfloat16):
         heard = speaker.hear(mel, shares)
-        logits = speaker(heard, shifted(remembered, unknown), remembered)
+        with torch.no_grad():
+            # What it would have said itself: it must go on from its own mistakes, which hang together.
+            own = speaker(heard, shifted(remembered, unknown), remembered).argmax(3)
+            alone = torch.rand(len(codes), 1, 1, generator=generator) < OWN_SHARE
+            remembered = torch.where(alone, misremembered(own, unknown, generator), remembered)
+            without = torch.rand(len(codes), 1, 1, generator=generator) < ALONE_SHARE
+            before = torch.where(without, unknown, shifted(remembered, unknown))
+        logits = speaker(heard, before, remembered)
     logits = logits.float()
     entropy = nn.functional.cross_entropy(logits.flatten(0, 2), codes.flatten())
     expected = torch.einsum("bnsk,skd->bsdn", logits.softmax(3), codec.codebook)
