@@ -165,6 +165,14 @@ REQUIREMENTS: tuple[Requirement, ...] = (
         serves="spandrel",
         extra=True,
     ),
+    Requirement(
+        "trimesh",
+        "trimesh",
+        "reads .ply meshes for the engine codetalker",
+        "heads are read from .obj and templates.pkl alone",
+        low="4.0",
+        extra=True,
+    ),
 )
 
 

@@ -21,7 +21,7 @@ from typing import Any
 from ..engines import ENGINES
 from ..errors import Cancelled, SadTalkerError, TrackError
 from ..host import CancelToken, Progress, ProgressCallback
-from ..options import DRAWING_KNOBS, HEAD_KNOBS, Options, knobs
+from ..options import DRAWING_KNOBS, ENHANCING_KNOBS, HEAD_KNOBS, Options, knobs
 from ..pipeline import Result
 from ..track import MotionTrack
 from . import compat, knob_panel, portrait_panel, speech_panel
@@ -82,6 +82,8 @@ class Form:
         if problems:
             raise SadTalkerError(" ".join(map(str, problems)))
         settings = {**chosen, **portrait.options, "engine": engine or "auto"}
+        if animates_meshes(engine, track):  # what the page then hides must not be in the way
+            settings = {name: value for name, value in settings.items() if name not in ENHANCING_KNOBS}
         if track is not None:
             settings = {name: value for name, value in settings.items() if name in RENDER_KNOBS}
         elif heard is not None:

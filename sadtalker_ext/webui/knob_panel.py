@@ -13,12 +13,14 @@ import gradio as gr
 
 from ..errors import OptionsError
 from ..knob import Knob, shown
-from ..options import VIDEO_KNOBS, Options, knobs
+from ..options import ENHANCING_KNOBS, VIDEO_KNOBS, Options, knobs
 from ..presets import PRESETS
 from . import compat
 
 # Texts that are mostly one of a few, which the page learns later.
 LISTED = ("person", "face_model")
+# What moves a mesh, too; the other knobs of the group motion are for portraits.
+MESH_MOTION = ("manner", "manner_mix", "manner_share", "expression_scale")
 # Chosen in the portrait, speech and engine panels, or of no use where names are always free.
 SHOWN_ELSEWHERE = ("engine", "face", "face_at", "points", "idle", "overwrite")
 GROUP_TITLES: Mapping[str, str] = MappingProxyType(
@@ -96,6 +98,12 @@ class KnobPanel:
     @property
     def inputs(self) -> list[Any]:
         return list(self.components.values())
+
+    @property
+    def for_portraits(self) -> list[Any]:
+        """What is of no use to engines that animate meshes: a group, and components of others."""
+        idle = [knob.name for knob in knobs() if knob.group == "motion" and knob.name not in MESH_MOTION]
+        return [self.groups["face"], *(self.components[name] for name in (*idle, *ENHANCING_KNOBS))]
 
 
 def title(knob: Knob) -> str:

@@ -147,7 +147,7 @@ def _connect_engine(
     portrait: what is of use where it wants a portrait, and last what is said where it wants none.
     """
     *wanted, instead = portrait
-    wanted.append(panel.groups["face"])
+    wanted += panel.for_portraits
     own = {name: panel.groups[name] for name in ENGINE_GROUPS}
 
     def fitting(chosen: str | None) -> list[Any]:

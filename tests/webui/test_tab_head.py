@@ -117,6 +117,7 @@ def test_a_mesh_needs_no_portrait(shell: Any, tmp_path: Path, monkeypatch: pytes
     own = {name: component.value for name, component in form.knobs.components.items()}
     head = mesh(tmp_path / "head.obj")
     own.update(template=str(head), person="ann", face_model="tiny", canvas=128)
+    own.update(enhancer="gfpgan", upscale="4")  # hidden now, and for portraits
     values = [*(None for _ in (*form.portrait.inputs, *form.speech.inputs)), *own.values()]
     request = form.request([*values, "codetalker", "mp4"])
     assert request.picture is None
@@ -174,3 +175,12 @@ def test_sentences_name_uploads_without_their_folders(
     told = generate.explain(MeshError(f"{kept} is empty; give your own with --template."))
     assert "head.ply is empty; give your own with “Head mesh”." in told
     assert str(tmp_path) not in told
+
+
+def test_what_is_of_no_use_to_meshes() -> None:
+    with gr.Blocks():
+        panel = knob_panel.build()
+    hidden = {name for name, component in panel.components.items() if component in panel.for_portraits}
+    assert {"head_motion", "lips", "gaze", "yaw", "ref_blink", "upscale"} <= hidden
+    assert not {*knob_panel.MESH_MOTION, *HEAD_KNOBS, "exact", "fps", "crf", "start", "end"} & hidden
+    assert panel.groups["face"] in panel.for_portraits
