@@ -9,15 +9,12 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, NoReturn
+from typing import NoReturn
 
 from . import __version__, animate_command, denoise_command, say_command
 from .errors import OutputError, SadTalkerError
 from .flags import add_arguments, add_models_dir, weights_from
 from .options import DRAWING_KNOBS, ENHANCING_KNOBS, HEAD_KNOBS, knobs
-
-if TYPE_CHECKING:
-    pass
 
 USER_MISTAKE, CANCELLED, FAILED = 2, 130, 1  # exit codes
 RENDER_KNOBS = (

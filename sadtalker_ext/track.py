@@ -118,7 +118,7 @@ SPACES: Mapping[str, MotionSpace] = MappingProxyType({space.name: space for spac
 
 FLAME_VERTICES, BIWI_VERTICES = 5023, 23370  # of the two meshes that CodeTalker was published for
 _MESHES: Mapping[int, str] = MappingProxyType({FLAME_VERTICES: "flame", BIWI_VERTICES: "biwi"})
-MOST_VERTICES = 200_000
+MOST_VERTICES = 200_000  # of a mesh that can be moved
 
 
 @lru_cache(maxsize=4)

@@ -47,7 +47,7 @@ def imported_rooms(path: Path) -> set[str]:
     return rooms
 
 
-STAGES = ("audio", "face", "motion", "render", "enhance", "video", "networks", "evaluation")
+STAGES = ("audio", "face", "mesh", "motion", "render", "enhance", "video", "networks", "evaluation")
 
 
 @pytest.mark.parametrize("room", STAGES)
@@ -55,6 +55,20 @@ def test_stages_never_import_what_stands_above_them(room):
     above = {"pipeline", "engines", "cli", "console", "host", "webui", "__main__"}
     for path in (PACKAGE / room).rglob("*.py"):
         assert not imported_rooms(path) & above, path.name
+
+
+def test_meshes_are_known_to_what_draws_and_moves_them_and_know_neither():
+    for path in (PACKAGE / "mesh").rglob("*.py"):
+        assert not imported_rooms(path) & {"render", "motion", "training", "evaluation"}, path.name
+
+
+def test_nothing_but_the_command_line_imports_training():
+    for path in PACKAGE.rglob("*.py"):
+        if path.parent == PACKAGE or "training" in path.relative_to(PACKAGE).parts:
+            continue
+        assert "training" not in imported_rooms(path), path.name
+    for path in (PACKAGE / "training").rglob("*.py"):
+        assert not imported_rooms(path) & {"pipeline", "engines", "cli", "console", "webui"}, path.name
 
 
 def test_networks_import_no_other_room():

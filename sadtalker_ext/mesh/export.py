@@ -28,6 +28,7 @@ from .few_shapes import few_shapes
 from .figure import Figure, TemplateFigure
 from .gltf import Animated, Turning, write_glb
 from .neutral import DOWN, NeutralHead, neutral_head, shape_weights
+from .normals import Normals
 from .retarget import to_arkit
 from .template import Template
 
@@ -147,8 +148,6 @@ def _kind(path: str | os.PathLike[str]) -> str:
 
 def _animated(figure: Figure, track: MotionTrack, check: Callable[[], None] | None) -> tuple[Animated, float]:
     """The motion as morph targets, and the largest error in shares of the head's width."""
-    from ..render.mesh.surface import Normals
-
     rest = figure.vertices
     times = (np.arange(len(track)) / track.fps).astype(np.float32)
     facts: dict[str, object] = {"fps": track.fps, "frames": len(track), "motion": dict(track.provenance)}

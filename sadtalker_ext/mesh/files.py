@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import DependencyError, MeshError
+from ..track import MOST_VERTICES
 
 MESH_SUFFIXES = (".ply", ".obj")
 SIZE_LIMIT = 1 << 30  # bytes
@@ -59,6 +60,8 @@ def _read_obj(path: Path) -> tuple[np.ndarray, np.ndarray]:
                 kind, *words = line.split() or [""]
                 if kind == "v":
                     points.append([float(word) for word in words[:3]])
+                    if len(points) > MOST_VERTICES:
+                        raise ValueError(f"more than {MOST_VERTICES:,} vertices")
                 elif kind == "f":
                     corners = [_corner(word, len(points)) for word in words]
                     triangles += [
@@ -100,6 +103,12 @@ def _read_ply(path: Path) -> tuple[np.ndarray, np.ndarray]:
             "save the mesh as .obj."
         ) from error
     logging.getLogger("trimesh").setLevel(logging.CRITICAL)  # what it has to say is in the error
+    promised = _promised(path)
+    if promised["vertex"] > MOST_VERTICES or promised["face"] > FACE_LIMIT:
+        raise MeshError(
+            f"{path} has more vertices or faces than a head needs (at most {MOST_VERTICES:,} and "
+            f"{FACE_LIMIT:,}); simplify it."
+        )
     try:
         with path.open("rb") as file:
             loaded: Any = trimesh.load(
@@ -112,7 +121,6 @@ def _read_ply(path: Path) -> tuple[np.ndarray, np.ndarray]:
     except Exception as error:  # what trimesh raises for bad files is not documented
         reason = f" ({error})" if isinstance(error, ValueError) and str(error) else ""
         raise MeshError(f"{path} is no usable .ply file{reason}; export it with triangles.") from error
-    promised = _promised(path)
     if len(vertices) != promised["vertex"] or len(faces) < promised["face"]:
         raise MeshError(f"{path} is cut off: it has fewer vertices or faces than it says.")
     return vertices, faces

@@ -133,6 +133,8 @@ def _frombuffer(raw: Any, kind: Any, shape: Any, order: Any, *rest: Any) -> np.n
 def _numbers(raw: Any, kind: Any, shape: Any, order: Any) -> np.ndarray:
     if not isinstance(kind, _Kind):
         raise _Refused("an array of objects")
+    if not isinstance(raw, (str, bytes, bytearray)):  # bytes() makes as many of a number as it says
+        raise ValueError("an array of no bytes")
     data = raw.encode("latin1") if isinstance(raw, str) else bytes(raw)  # str: Python 2's bytes
     sides = tuple(int(side) for side in shape)
     if order not in ("C", "F") or min(sides, default=0) < 0:

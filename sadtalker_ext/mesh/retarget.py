@@ -53,11 +53,9 @@ SHAPES = (
     "mouthClose", "mouthShrugUpper", "browInnerUp", "browOuterUpLeft", "browOuterUpRight", "browDownLeft",
     "browDownRight", "cheekPuff", "noseSneerLeft", "noseSneerRight",
 )  # fmt: skip
-LIP_WEIGHT, GAP_WEIGHT, DEPTH_WEIGHT = (
-    1.5,
-    3.0,
-    0.6,
-)  # of the lips, of what is between them, of what comes forward
+LIP_WEIGHT = 1.5  # of the lips' landmarks
+GAP_WEIGHT = 3.0  # of what is between the lips
+DEPTH_WEIGHT = 0.6  # of what comes forward
 EFFORT = 0.02  # fw that a whole blendshape has to be worth
 MOST = 1.2
 SWEEPS = 60  # of the solver over all blendshapes

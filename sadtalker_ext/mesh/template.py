@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import MeshError
+from ..track import MOST_VERTICES
 from .files import MESH_SUFFIXES, read_mesh
 from .pickles import read_pickle
 
 PICKLE_SUFFIXES = (".pkl", ".pickle")
 MESHES_LOOKED_AT = 50  # of a folder, for their triangles
-VERTEX_LIMIT = 2_000_000  # of a face; the largest published topology has 23,370
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,9 +111,9 @@ def _rows(vertices: np.ndarray, name: str, path: Path) -> np.ndarray:
 
 
 def _checked_vertices(vertices: np.ndarray, path: Path) -> np.ndarray:
-    if not 3 <= len(vertices) <= VERTEX_LIMIT:
+    if not 3 <= len(vertices) <= MOST_VERTICES:
         raise MeshError(
-            f"{path} has {len(vertices):,} vertices; a face needs 3 at least and {VERTEX_LIMIT:,} at most."
+            f"{path} has {len(vertices):,} vertices; a face needs 3 at least and {MOST_VERTICES:,} at most."
         )
     with np.errstate(over="ignore", invalid="ignore"):
         exact = np.ascontiguousarray(vertices, dtype=np.float32)

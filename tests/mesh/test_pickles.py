@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import pickletools
 import struct
 from collections import OrderedDict
 from pathlib import Path
@@ -131,3 +132,14 @@ WHOLE = pickle.dumps({"ann": np.arange(9.0).reshape(3, 3), "bob": [1, 2]}, 2)
 def test_a_pickle_that_is_cut_off(tmp_path: Path, kept: int):
     with pytest.raises(MeshError, match="cut off"):
         read_pickle(written(tmp_path, WHOLE[:kept]))
+
+
+def test_an_array_of_a_number_of_bytes_is_refused(tmp_path: Path):
+    """Else a few bytes of file would become as many zeros as they say."""
+    state = pickle.dumps(np.zeros(4, np.uint8), 2)
+    whole = pickletools.optimize(state)
+    start = whole.index(b"c_codecs\nencode")  # the call that makes the array's bytes
+    end = whole.index(b"R", whole.index(b"latin1", start)) + 1
+    path = written(tmp_path, whole[:start] + b"K\x04" + whole[end:])
+    with pytest.raises(MeshError, match="is not a pickle"):
+        read_pickle(path)

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from sadtalker_ext.errors import DependencyError, MeshError
-from sadtalker_ext.mesh import is_mesh_file, load_template, load_templates
+from sadtalker_ext.mesh import files, is_mesh_file, load_template, load_templates
 
 SQUARE = np.array([[0, 0, 0], [1, 0, 0], [1, 1, 0.5], [0, 1, 0], [9, 9, 9]], np.float32)
 HALVES = np.array([[0, 1, 2], [0, 2, 3]])
@@ -275,3 +275,21 @@ def test_another_number_of_vertices_is_refused(tmp_path: Path):
     template.require(5, "anything")
     with pytest.raises(MeshError, match=r"head\.obj has 5 vertices, but the face model vocaset moves 5,023"):
         template.require(5023, "the face model vocaset")
+
+
+@pytest.mark.parametrize("kind", ["ascii", "binary_little_endian"])
+@pytest.mark.parametrize("element", ["vertex", "face"])
+def test_a_header_that_promises_too_much(tmp_path: Path, kind: str, element: str):
+    pytest.importorskip("trimesh")
+    path = ply(tmp_path / "a.ply", kind, HALVES.tolist())
+    data = path.read_bytes()
+    count = 5 if element == "vertex" else 2
+    path.write_bytes(data.replace(f"{element} {count}".encode(), f"{element} 99999999999".encode()))
+    assert "simplify" in sentence(path)
+
+
+def test_an_obj_of_too_many_vertices(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(files, "MOST_VERTICES", 4)
+    path = tmp_path / "a.obj"
+    path.write_text("v 0 0 0\n" * 5)
+    assert "more than 4 vertices" in sentence(path)

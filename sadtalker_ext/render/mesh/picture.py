@@ -6,10 +6,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ...mesh.normals import Normals
 from .camera import Camera
 from .lighting import Screen, background, light_table, table_place
 from .raster import ROWS, Samples, Triangles
-from .surface import Closed, Normals, faces_viewer, light_reaching
+from .surface import Closed, check_layers, faces_viewer, light_reaching
 
 BAND_PX = 1 << 15  # pixels that are drawn at once: what keeps memory small, and in the processor's cache
 POCKET_LIGHT = 0.04  # share of the light that reaches what is behind an opening
@@ -39,6 +40,7 @@ class Picture:
         is measured; each vertex gets the most of these (default: at rest alone)."""
         width, height = self.size = size
         vertices, faces = np.asarray(vertices, np.float32), np.asarray(faces, np.intp)
+        check_layers(vertices, faces)
         if not faces_viewer(vertices, faces):
             faces = np.ascontiguousarray(faces[:, ::-1])
         self._closed = Closed.of(vertices, faces)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ...errors import MeshError
 from .camera import Camera
 from .raster import Samples, Triangles
 
@@ -14,40 +15,27 @@ DIRECTIONS = 40  # from which light comes when it is measured where it gets
 LIGHT_PX = 64  # side of the pictures from these directions
 LIGHT_BIAS = 0.03  # of the mesh's size, nearer than which a surface does not shade another
 LEAST_LIGHT = 0.18  # of the light, in the deepest fold
+# Surfaces that may lie behind one another, on the average. A head has 2 or 3; drawing takes memory for all.
+MOST_LAYERS = 40
 
 
-class Normals:
-    """Smooth normals of a mesh that moves."""
+def check_layers(vertices: np.ndarray, faces: np.ndarray) -> None:
+    """Raises `MeshError` for a mesh (V, 3), (F, 3) whose triangles cover each other too many times.
 
-    def __init__(self, vertices: np.ndarray, faces: np.ndarray) -> None:
-        """Vertices at the very same place, as along a seam of texture, share their normal."""
-        _, same = np.unique(vertices, axis=0, return_inverse=True)
-        same = same.reshape(-1)
-        self._seams = same if same.max(initial=0) + 1 < len(vertices) else None
-        self._faces = faces
-        target = faces if self._seams is None else same[faces]
-        self._target = np.ascontiguousarray(target.T).reshape(-1)  # corner 0 of all, corner 1 of all, …
-        self._count = int(same.max(initial=0)) + 1
-
-    def of(self, vertices: np.ndarray) -> np.ndarray:
-        """Unit normals float32 (V, 3), larger triangles weighing more; (0, 0, 1) where there are none."""
-        with np.errstate(all="ignore"):  # what comes of broken vertices is mended at the end
-            return self._of(vertices)
-
-    def _of(self, vertices: np.ndarray) -> np.ndarray:
-        corner = vertices.take(self._faces.T.reshape(-1), 0).reshape(3, -1, 3)
-        one, two = corner[1] - corner[0], corner[2] - corner[0]
-        normal = np.empty_like(one)
-        for axis in range(3):
-            a, b = (axis + 1) % 3, (axis + 2) % 3
-            normal[:, axis] = one[:, a] * two[:, b] - one[:, b] * two[:, a]
-        total = np.empty((self._count if self._seams is not None else len(vertices), 3), np.float32)
-        for axis in range(3):
-            total[:, axis] = np.bincount(self._target, np.tile(normal[:, axis], 3), len(total))[: len(total)]
-        length = np.sqrt(np.einsum("ij,ij->i", total, total))
-        total /= length[:, None]
-        total[~(np.isfinite(total).all(1))] = (0, 0, 1)
-        return total if self._seams is None else total[self._seams]
+    A small file can hold a million of them, each as large as the picture.
+    """
+    middle = (vertices.max(0) + vertices.min(0)) / 2
+    radius = float(np.linalg.norm(vertices - middle, axis=1).max())
+    a, b, c = (vertices[faces[:, corner]].astype(np.float64) for corner in range(3))
+    surface = float(np.linalg.norm(np.cross(b - a, c - a), axis=1).sum() / 2)
+    points = Camera.before(vertices, (LIGHT_PX, LIGHT_PX)).project(vertices)
+    seen = Triangles.of(points, faces.T)
+    covered = float(np.abs(seen.area[seen.drawn]).sum(dtype=np.float64) / 2)
+    if surface > MOST_LAYERS * np.pi * radius**2 or covered > MOST_LAYERS * LIGHT_PX**2:
+        raise MeshError(
+            "The triangles of this mesh cover each other too many times to be drawn; give a head as a simple "
+            "surface."
+        )
 
 
 def boundary_loops(faces: np.ndarray) -> list[np.ndarray]:

@@ -305,3 +305,16 @@ def test_impossible_sizes_are_refused(size):
     vertices, faces = sphere(8, 10)
     with pytest.raises(MeshError, match="pixels"):
         MeshRenderer(Template("ball", vertices, faces, "ball.obj"), size=size)
+
+
+@pytest.mark.parametrize("deep", [False, True])
+def test_many_triangles_as_large_as_the_picture_are_refused(deep: bool) -> None:
+    """A small file with a million of them would fill the memory."""
+    copies = 3000
+    one = np.array([[-1, -1, 0], [1, -1, 0], [0, 1, 0]], np.float32)
+    vertices = np.tile(one, (copies, 1))
+    if deep:  # a far corner makes them small beside the whole mesh, but not in the picture
+        vertices = np.concatenate([vertices, [[0, 0, -1000]]]).astype(np.float32)
+    faces = np.arange(3 * copies, dtype=np.int32).reshape(-1, 3)
+    with pytest.raises(MeshError, match="cover each other"):
+        MeshRenderer(Template("pile", vertices, faces, "pile.obj"), size=64)
