@@ -13,6 +13,7 @@ from ..errors import MeshError
 from ..networks.codetalker import CodeQuery, VQAutoEncoder
 
 KEPT = 1  # pairs of networks in memory
+PUBLISHED = "vocaset"  # the face model that is asked for where there is none
 
 
 @dataclass(frozen=True)
@@ -33,8 +34,10 @@ def choose(models_dir: Path, name: str | None, vertices: int | None) -> tuple[st
     """
     known = stages(models_dir)
     if name is not None or not known:
-        pair = load_pair(models_dir, name or "vocaset")  # says what is missing
-        return pair.name, pair.vertices
+        asked = (name or PUBLISHED).lower()
+        if asked not in known:
+            load_pair(models_dir, asked)  # says what is missing
+        return asked, known[asked][0].vertices
     moved = {found: first.vertices for found, (first, _) in known.items()}
     fitting = next((found for found, count in moved.items() if vertices in (None, count)), None)
     if fitting is None:
@@ -48,7 +51,8 @@ def choose(models_dir: Path, name: str | None, vertices: int | None) -> tuple[st
 
 def load_networks(models_dir: Path, name: str, device: str) -> CodeNetworks:
     """The face model's networks on the device, read once for the speeches that follow each other."""
-    files = load_pair(models_dir, name).files
+    pair = stages(models_dir).get(name)
+    files = load_pair(models_dir, name).files if pair is None else tuple(stage.path for stage in pair)
     stamps = tuple((str(path), path.stat().st_mtime_ns) for path in files)
     return _load(name, stamps, models_dir, device)
 
