@@ -88,7 +88,7 @@ def _make(given: argparse.Namespace, work: Callable[[Any], Any], save_motion: Pa
 
 def keep_inputs(target: str, *inputs: str | None) -> None:
     """Refuse a picture to be written over what the run reads, even with --overwrite."""
-    from .pipeline import same_file
+    from .paths import same_file
 
     if any(given is not None and same_file(Path(target), Path(given)) for given in inputs):
         raise OutputError(f"{target} is one of the inputs; choose another name for what is written.")

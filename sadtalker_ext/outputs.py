@@ -11,6 +11,7 @@ from typing import IO
 from .errors import OutputError
 from .paths import name_problem
 
+STEM_CHARACTERS = 30  # of each input in a result's own name; file systems allow 255 bytes in all
 NAME_CHARACTERS = 40  # of the target's name in the temporary one; file systems allow 255 bytes
 
 
@@ -96,3 +97,12 @@ def move_file(made: Path, target: Path, overwrite: bool) -> None:
         raise OutputError(
             f"Cannot write {target} ({error.strerror}); choose another place for it."
         ) from error
+
+
+def free_name(folder: Path, *names: str | None) -> str:
+    """A name for a video that is not in the folder yet, made of the beginnings of what it is made from."""
+    stem = "-".join(Path(name).stem[:STEM_CHARACTERS] for name in names if name) or "talking"
+    number = 1
+    while (folder / (name := f"{stem}.mp4" if number == 1 else f"{stem}-{number}.mp4")).exists():
+        number += 1
+    return name

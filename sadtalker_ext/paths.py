@@ -46,3 +46,16 @@ def name_problem(path: Path) -> str:
     except (OSError, ValueError) as error:
         return getattr(error, "strerror", None) or str(error)
     return ""
+
+
+def same_file(path: Path, other: Path) -> bool:
+    """Whether both paths lead to one existing file, by whatever name or link; `~` is understood."""
+    try:
+        return user_path(path).samefile(user_path(other))
+    except (OSError, ValueError):
+        return False
+
+
+def would_replace(output: Path, given: Path) -> bool:
+    """Whether writing `output`, a file or a folder of frames, could remove the file `given`."""
+    return same_file(output, given) or (is_folder(output) and same_file(output, user_path(given).parent))

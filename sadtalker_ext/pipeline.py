@@ -17,7 +17,8 @@ from .engines import Engine, Subject, choose_engine
 from .errors import AudioError, OptionsError, TrackError
 from .host import CancelToken, Host, Progress, ProgressCallback, StandaloneHost
 from .options import FILE_KNOBS, Options, knobs
-from .paths import is_folder, user_path
+from .outputs import free_name
+from .paths import would_replace
 from .track import MotionSpace, MotionTrack
 
 if TYPE_CHECKING:
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
 
 RENDERERS_KEPT = 2  # prepared portraits that stay in memory between runs
 SOFTWARE = "sadtalker-ext"
-STEM_CHARACTERS = 30  # of each input in a result's own name; file systems allow 255 bytes in all
 
 
 @dataclass(frozen=True)
@@ -197,10 +197,10 @@ class _Run:
 
         self.check()
         if output is None:
-            output = self.host.output_dir() / _free_name(self.host.output_dir(), picture, speech)
+            output = self.host.output_dir() / free_name(self.host.output_dir(), _name(picture), _name(speech))
         path = check_output(output, self.options.overwrite)
         for given in (picture, speech, *self.options.files()):
-            if isinstance(given, (str, Path)) and _would_replace(path, Path(given)):
+            if isinstance(given, (str, Path)) and would_replace(path, Path(given)):
                 raise OptionsError(f"The output {path.name} is one of the inputs; choose another name.")
         return path
 
@@ -392,25 +392,3 @@ def _face_in_frame(subject: Subject, renderer: Renderer) -> list[int] | None:
 
 def _name(source: object) -> str | None:
     return Path(source).name if isinstance(source, (str, Path)) else None
-
-
-def same_file(path: Path, other: Path) -> bool:
-    """Whether both paths lead to one existing file, by whatever name or link; `~` is understood."""
-    try:
-        return user_path(path).samefile(user_path(other))
-    except (OSError, ValueError):
-        return False
-
-
-def _would_replace(output: Path, given: Path) -> bool:
-    """Whether writing `output`, a file or a folder of frames, could remove the file `given`."""
-    return same_file(output, given) or (is_folder(output) and same_file(output, user_path(given).parent))
-
-
-def _free_name(folder: Path, picture: PictureSource | None, speech: SpeechSource | None) -> str:
-    parts = [Path(name).stem[:STEM_CHARACTERS] for name in (_name(picture), _name(speech)) if name]
-    stem = "-".join(parts) or "talking"
-    number = 1
-    while (folder / (name := f"{stem}.mp4" if number == 1 else f"{stem}-{number}.mp4")).exists():
-        number += 1
-    return name
