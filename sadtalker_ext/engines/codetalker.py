@@ -139,9 +139,9 @@ class HeadRenderer:
 
         if self._template is not None:
             return MeshRenderer(self._template, size=self._canvas)
-        from ..mesh.neutral import neutral_figure
+        from ..mesh.retarget import figure_for
 
-        return MeshRenderer(neutral_figure(space), size=self._canvas)
+        return MeshRenderer(figure_for(space), size=self._canvas)
 
     def _drawn(self, track: MotionTrack) -> MeshRenderer:
         """The neutral head shows the motion of other networks, too, when it is rendered again."""

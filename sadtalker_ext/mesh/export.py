@@ -19,7 +19,7 @@ from typing import IO
 
 import numpy as np
 
-from ..errors import MeshError, OutputError
+from ..errors import MeshError, OutputError, TrackError
 from ..face.geometry import rotation_from_pose
 from ..outputs import check_name, check_new_file, check_parent, write_whole
 from ..paths import user_path
@@ -30,6 +30,7 @@ from .gltf import Animated, Turning, write_glb
 from .neutral import DOWN, NeutralHead, neutral_head, shape_weights
 from .normals import Normals
 from .retarget import to_arkit
+from .srgb import to_srgb
 from .template import Template
 
 FILES = (".glb", ".npy")
@@ -39,6 +40,7 @@ FRAME_NAME = "frame_{:06d}.{}"
 OWN_FRAME = re.compile(r"frame_\d{6,}\.(obj|ply)")
 FOLDER_FILE = "metadata.json"  # marks a folder as one that we wrote
 WRITER = "sadtalker_ext"
+MOST_FPS = 240.0  # frames/s
 
 Report = Callable[[int, int], None]
 
@@ -98,6 +100,8 @@ def export_track(
             "out, and it is written on the neutral head."
         )
     if fps is not None:
+        if not 0 < fps <= MOST_FPS:
+            raise TrackError(f"--fps must be above 0 and at most {MOST_FPS:g} frames/s, not {fps:g}.")
         track = track.resampled(fps)
     figure: Figure
     if template is None:
@@ -276,8 +280,7 @@ class _PlyWriter:
             names += "property uchar red\nproperty uchar green\nproperty uchar blue\n"
         self._rows = np.zeros(len(figure.vertices), kinds)
         if figure.colours is not None:
-            light = np.clip(figure.colours, 0, 1)
-            codes = np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
+            codes = to_srgb(np.clip(figure.colours, 0, 1))
             for number, name in enumerate(("red", "green", "blue")):
                 self._rows[name] = np.round(codes[:, number] * 255)
         faces = np.zeros(len(figure.faces), [("count", "u1"), ("corners", "<i4", 3)])

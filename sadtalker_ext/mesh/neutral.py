@@ -7,18 +7,15 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from .. import lips
 from ..errors import TrackError, WeightsError
 from ..face.geometry import rotation_from_pose
-from ..track import ARKIT, ARKIT_BLENDSHAPES, MotionSpace, MotionTrack
+from ..track import ARKIT, ARKIT_BLENDSHAPES, MotionTrack
+from .srgb import to_linear
 from .template import Template
-
-if TYPE_CHECKING:
-    from .retarget import RetargetedHead
 
 HEAD_FILE = Path(__file__).resolve().parent.parent / "assets" / "neutral_head.npz"
 LEAST, MOST = -0.2, 1.2  # of a coefficient that is followed
@@ -123,7 +120,7 @@ def neutral_head() -> NeutralHead:
             head = NeutralHead(
                 Template("neutral head", vertices, faces, HEAD_FILE.name),
                 dict(zip(names, ways, strict=True)),
-                _linear(file["colours"]),
+                to_linear(file["colours"] / np.float32(255)).astype(np.float32),
                 file["shine"].astype(np.float32) / 255,
                 file["head_share"].astype(np.float32) / 255,
                 file["pivot"].astype(np.float32),
@@ -134,17 +131,3 @@ def neutral_head() -> NeutralHead:
             f"The neutral head {HEAD_FILE.name} is missing or damaged; install the package again."
         ) from error
     return head
-
-
-def neutral_figure(space: MotionSpace) -> NeutralHead | RetargetedHead:
-    """The neutral head as motion in that space moves it; `MeshError` where it cannot."""
-    from .retarget import figure_for
-
-    return figure_for(space)
-
-
-def _linear(codes: np.ndarray) -> np.ndarray:
-    """uint8 sRGB into linear light 0..1 (IEC 61966-2-1)."""
-    light = codes.astype(np.float32) / 255
-    linear = np.where(light <= 0.04045, light / 12.92, ((light + 0.055) / 1.055) ** 2.4)
-    return linear.astype(np.float32)

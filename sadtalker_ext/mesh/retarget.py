@@ -100,23 +100,6 @@ def to_arkit(track: MotionTrack) -> MotionTrack:
     return MotionTrack(ARKIT, track.fps, gathered(blocks, ARKIT.dim), provenance)
 
 
-def offsets(track: MotionTrack) -> Iterator[np.ndarray]:
-    """Offsets of the neutral head's vertices for any track it can show: float32 blocks (n, 3V) in order.
-
-    Raises `MeshError` for heads whose landmarks are not known.
-    """
-    head = neutral_head()
-    rest = head.vertices
-    block: list[np.ndarray] = []
-    for vertices in figure_for(track.space).poses(track):
-        block.append((vertices - rest).reshape(-1))
-        if len(block) == 64:
-            yield np.stack(block)
-            block = []
-    if block:
-        yield np.stack(block)
-
-
 class RetargetedHead:
     """The neutral head, moved by the offsets of another head's vertices."""
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from sadtalker_ext.cli import main
-from sadtalker_ext.errors import Cancelled, MeshError, OutputError
+from sadtalker_ext.errors import Cancelled, MeshError, OutputError, TrackError
 from sadtalker_ext.mesh import Template, export, load_template
 from sadtalker_ext.mesh.export import check_export, export_track
 from sadtalker_ext.mesh.few_shapes import few_shapes
@@ -239,6 +239,14 @@ def test_another_frame_rate(tmp_path):
     template = pyramid()
     made = export_track(motion(template), tmp_path / "a.npy", template=template, fps=15)
     assert len(np.load(made.path)) == FRAMES // 2 == made.frames
+
+
+@pytest.mark.parametrize("fps", [0.0, -1.0, 1e9, float("nan")])
+def test_an_impossible_rate_is_refused_before_the_work(tmp_path, fps):
+    track = MotionTrack.rest(5, 25.0)
+    with pytest.raises(TrackError, match="--fps"):
+        export_track(track, tmp_path / "a.npy", fps=fps)
+    assert not list(tmp_path.iterdir())
 
 
 def test_flame_motion_without_a_template_is_on_the_neutral_head(tmp_path):

@@ -9,8 +9,8 @@ from sadtalker_ext import lips
 from sadtalker_ext.errors import MeshError, TrackError, WeightsError
 from sadtalker_ext.face.template import template
 from sadtalker_ext.mesh import neutral
-from sadtalker_ext.mesh.neutral import HEAD_FILE, neutral_figure, neutral_head, shape_weights
-from sadtalker_ext.mesh.retarget import FACE_WIDTH, LANDMARKS, SHAPES, _fit, offsets, to_arkit
+from sadtalker_ext.mesh.neutral import HEAD_FILE, neutral_head, shape_weights
+from sadtalker_ext.mesh.retarget import FACE_WIDTH, LANDMARKS, SHAPES, _fit, figure_for, to_arkit
 from sadtalker_ext.render.mesh import MeshRenderer
 from sadtalker_ext.track import ARKIT, ARKIT_BLENDSHAPES, BFM, MotionTrack, vertex_space
 
@@ -171,7 +171,7 @@ def test_other_motion_is_refused():
     with pytest.raises(TrackError, match="bfm"):
         shape_weights(MotionTrack.rest(1, 25, BFM))
     with pytest.raises(MeshError, match="--template"):
-        neutral_figure(vertex_space(12))
+        figure_for(vertex_space(12))
     with pytest.raises(MeshError, match="--engine instant"):
         to_arkit(MotionTrack.rest(1, 25, BFM))
 
@@ -216,13 +216,13 @@ def test_a_shift_of_the_whole_head_is_no_expression():
     assert np.abs(found.data).max() < 1e-3
 
 
-def test_the_figure_and_the_offsets_agree():
+def test_the_figure_moves_as_the_coefficients_say():
     track = of_other_head("flame", {"jawOpen": 0.6})
-    (block,) = offsets(track)
-    poses = list(neutral_figure(track.space).poses(track))
-    assert block.shape == (2, neutral_head().vertices.size)
-    assert np.allclose(poses[1] - neutral_head().vertices, block[1].reshape(-1, 3), atol=1e-6)
+    poses = list(figure_for(track.space).poses(track))
+    weights = to_arkit(track).data[1, : len(ARKIT_BLENDSHAPES)]
+    assert len(poses) == 2
+    assert np.allclose(poses[1], neutral_head().posed(weights), atol=1e-6)
     assert to_arkit(MotionTrack.rest(1, 25)).space == ARKIT
     assert set(SHAPES) < set(ARKIT_BLENDSHAPES)
     with pytest.raises(TrackError, match="flame"):
-        next(neutral_figure(track.space).poses(MotionTrack.rest(1, 25)))
+        next(figure_for(track.space).poses(MotionTrack.rest(1, 25)))

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ...mesh.srgb import to_srgb
+
 CELLS = 256  # of the table along each of the normal's x and y
 BEYOND = 1.02  # |x| or |y| of the table's border: interpolated normals reach a little past 1
 CODES = 4096  # steps of linear light in the table that encodes it for the screen
@@ -76,12 +78,6 @@ def background(width: int, height: int) -> np.ndarray:
     return ((1 - share) * np.array(BACK_MIDDLE) + share * np.array(BACK_EDGE)).astype(np.float32)
 
 
-def to_linear(srgb: np.ndarray) -> np.ndarray:
-    """sRGB 0..1 into linear light 0..1 (IEC 61966-2-1)."""
-    srgb = np.asarray(srgb, np.float64)
-    return np.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4).astype(np.float32)
-
-
 class Screen:
     """Linear light into uint8 sRGB, with a fixed grain of half a step against bands in soft gradients."""
 
@@ -89,9 +85,7 @@ class Screen:
         grain = np.random.default_rng(0).random((height, width, 1), np.float32) - np.float32(0.5)
         self._grain = grain * np.float32(1 / 255)
         light = np.arange(CODES) / (CODES - 1)
-        self._code = np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055).astype(
-            np.float32
-        )
+        self._code = to_srgb(light).astype(np.float32)
 
     def encode(self, light: np.ndarray, top: int) -> np.ndarray:
         """uint8 (h, W, 3) of linear light (h, W, 3), the rows of the frame from `top` on."""
