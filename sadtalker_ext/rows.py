@@ -17,8 +17,8 @@ BLOCK = 8 * 2**20  # bytes that are worked on at once
 def gathered(blocks: Iterable[np.ndarray], dim: int) -> np.ndarray:
     """All rows of the blocks, each (n, dim), as float32 (T, dim).
 
-    A large array lies in a file without a name, which goes with the array; its pages are read when they are
-    used. Raises `OSError` where the folder for temporary files is full.
+    A large array lies in a file without a name, which goes with the array; it is read-only, and its pages are
+    read when they are used. Raises `OSError` where the folder for temporary files is full.
     """
     import numpy as np
 
@@ -42,7 +42,7 @@ def _filed(kept: list[np.ndarray], more: Iterator[np.ndarray], dim: int) -> np.n
         for block in more:
             file.write(np.ascontiguousarray(block, np.float32).data)
         file.flush()
-        mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
+        mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     return np.frombuffer(mapped, np.float32).reshape(-1, dim)
 
 

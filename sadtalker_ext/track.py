@@ -151,7 +151,8 @@ class MotionTrack:
     """Motion coefficients over time.
 
     data: float32 (T, space.dim), T ≥ 1, finite; blendshapes in 0..1, head pose in degrees, vertex offsets in
-    the mesh's units. Long tracks of vertices are mapped from a file: work on `rows.slices` of them.
+    the mesh's units. Long tracks of vertices are read-only, mapped from a file: work on `rows.slices` of
+    them.
     fps: frames per second, > 0.
     provenance: what made it — generator, weights' hash, seed … (plain JSON values).
     """

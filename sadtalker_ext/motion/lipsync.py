@@ -1,10 +1,9 @@
 """Turns speech into the lips channel of a motion track, by phones, by VisemeNet or by a prior over codes.
 
 Four sources: `words` (phones of English words, aligned), `allphone` (phones without words, any language),
-`visemes` (VisemeNet and signal processing) and `codetalker` (a prior over codes, see `code_lips`). Measured by
-benchmarks/lips.py, words are best where they are recognised surely, and elsewhere allphone and visemes together
-are better than either: so does `auto`.
-The track's provenance says what was taken and why.
+`visemes` (VisemeNet and signal processing) and `codetalker` (a prior over codes, see `code_lips`). Measured
+by benchmarks/lips.py, words are best where they are recognised surely, and elsewhere allphone and visemes
+together are better than either: so does `auto`. The track's provenance says what was taken and why.
 """
 
 from __future__ import annotations
