@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import MeshError
+from ..paths import user_path
 from ..track import MOST_VERTICES
 from .files import MESH_SUFFIXES, read_mesh
 from .pickles import read_pickle
@@ -53,7 +54,7 @@ def load_template(
     own, for a pickle those of the mesh file beside it that has as many vertices.
     Raises `MeshError` with what is wrong.
     """
-    path = Path(path)
+    path = user_path(path)
     suffix = path.suffix.lower()
     if not path.is_file():
         raise MeshError(f"There is no mesh file {path}; check the name.")
@@ -76,7 +77,7 @@ def load_templates(path: str | Path) -> dict[str, Template]:
 
     Raises `MeshError` where the file is no such collection.
     """
-    path = Path(path)
+    path = user_path(path)
     found = _collection(path)
     return {
         name: Template(name, _checked_vertices(_rows(found[name], name, path), path), None, str(path))
@@ -129,7 +130,7 @@ def _given_faces(faces: str | Path | np.ndarray, count: int) -> np.ndarray:
         if faces.size and not 0 <= int(faces.min()) <= int(faces.max()) < count:
             raise MeshError(f"The faces name vertices that are not among the {count:,} of the template.")
         return np.ascontiguousarray(faces, dtype=np.int32)
-    vertices, own = read_mesh(Path(faces))
+    vertices, own = read_mesh(user_path(faces))
     if own is None:
         raise MeshError(f"{faces} has no faces; it is a cloud of points.")
     if len(vertices) != count:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import torch
 
-Copy = tuple[torch.Tensor, "torch.cuda.Event | None"]  # and when it will have arrived; None for now
+Copy = tuple[torch.Tensor, "torch.cuda.Event | None"]  # and when it will have arrived; None: it has
 
 
 def in_main_memory(batches: Iterator[torch.Tensor]) -> Iterator[torch.Tensor]:
