@@ -52,9 +52,9 @@ def predict(
       early and, at 30 frames/s, stretches 27 ms (see `Compat.stretch`).
     * The fed-back motion of the first 60 frames is decoded from all before, as published; later that is done
       whenever there are a thirtieth more of them, and in between from the newest and what was kept of the
-      others, with the norms of all. With sound laid on frames alike, vertices of two small networks trained on
-      synthetic heads were off by less than 1.2 % of their spread on five of six recordings (up to 8 s), and by
-      17 % on one: a code that falls otherwise is fed back. Official weights could not be tried.
+      others, with the norms of all. With sound laid on frames alike, vertices of two small networks trained
+      on synthetic heads were off by less than 1.2 % of their spread on five of six recordings (up to 8 s),
+      and by 17 % on one: a code that falls otherwise is fed back. Official weights could not be tried.
     * Up to 20 s at 30 frames/s, or 24 s at 25, everything else is as published: attention over all frames,
       and all codes decoded together. Longer speech is heard and decoded in stretches that overlap and fade
       into each other, with norms of all frames so far, and attention reaches back over as many frames.
