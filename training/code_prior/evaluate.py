@@ -18,9 +18,11 @@ from sadtalker_ext.audio.features import frame_count
 from sadtalker_ext.motion import code_lips
 from sadtalker_ext.motion.articulation import RATE, Articulation
 from sadtalker_ext.motion.lipsync import generate_lips, sampled
+from sadtalker_ext.motion.viseme_lips import closures_of
+from sadtalker_ext.motion.visemes import VISEMES, predict_visemes
 from sadtalker_ext.track import ARKIT, MotionTrack
 from training.code_prior.manners import MANNERS
-from training.code_prior.targets import articulation_of, mouth_targets, relative_loudness
+from training.code_prior.targets import articulation_from, articulation_of, mouth_targets, relative_loudness
 from training.visemenet.corpus import SAMPLE_RATE, Utterance, load_shard
 
 FPS = 25.0
@@ -102,6 +104,14 @@ def by_visemes(speech: Speech, frames: int) -> np.ndarray:
     return generate_lips(speech, fps=FPS, frames=frames, method="visemes").data
 
 
+def by_visemes_alone(speech: Speech, frames: int) -> np.ndarray:
+    """VisemeNet's tracks without signal processing, through the very rules that make the truth."""
+    tracks = predict_visemes(speech.samples)
+    closed = closures_of(tracks[:, VISEMES.index("close")] * np.minimum(1, 1.5 * tracks[:, -1]))
+    articulation = articulation_from(tracks, closed, np.ones(len(tracks)), MANNERS[0])
+    return sampled(articulation, fps=FPS, frames=frames)
+
+
 def through_codes(prior: code_lips.CodePrior, mouth: np.ndarray, frames: int) -> np.ndarray:
     """True mouth tracks (T, C) at 50 Hz as their nearest codes say them: what no speaker can better."""
     with torch.inference_mode():
@@ -126,7 +136,7 @@ def measure(
     rng = np.random.default_rng(NOISE_SEED)
     makers: dict[str, Maker] = {"codes": by_codes(prior)}
     if visemes:
-        makers["visemes"] = by_visemes
+        makers |= {"visemes": by_visemes, "visemes alone": by_visemes_alone}
     sums = {name: Sums() for name in (*makers, "codes of the truth")}
     used = np.zeros((prior.motion.slots, prior.motion.codes), bool)
     said_by_manner = {manner.name: Sums() for manner in MANNERS[1:]}

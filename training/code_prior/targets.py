@@ -37,14 +37,6 @@ def articulation_of(
 
     level: (rows,) loudness, 1 at the speaker's loud vowels (see `relative_loudness`).
     """
-    jaw, width, rounding, _, labiodental, teeth, tongue, spoken = mouth_tracks(phones, rows).T.astype(
-        np.float64
-    )
-    speech = np.clip(1.2 * smooth(spoken, 4), 0, 1)
-    blur = manner.blur_s * RATE
-    steady, by_level = manner.loudness
-    size = manner.opening * (steady + by_level * level)
-    opened = np.clip(smooth(jaw, blur) / WIDE_OPEN * size, 0, WIDEST)
     held = []
     for start, end in closures(phones, rows / RATE):
         seconds = min(CLOSURE_MAX_S, max(CLOSURE_MIN_S, manner.held * (end - start)))
@@ -53,6 +45,19 @@ def articulation_of(
         elif end - start > 2 * CLOSURE_MAX_S:  # a silence before the release hides in long stops
             start = end - seconds
         held.append(Closure(start, start + seconds))
+    return articulation_from(mouth_tracks(phones, rows), tuple(held), level, manner)
+
+
+def articulation_from(
+    tracks: np.ndarray, held: tuple[Closure, ...], level: np.ndarray, manner: Manner
+) -> Articulation:
+    """The movement that VisemeNet's eight tracks (T, 8), known or predicted, stand for in a `manner`."""
+    jaw, width, rounding, _, labiodental, teeth, tongue, spoken = tracks.T.astype(np.float64)
+    speech = np.clip(1.2 * smooth(spoken, 4), 0, 1)
+    blur = manner.blur_s * RATE
+    steady, by_level = manner.loudness
+    size = manner.opening * (steady + by_level * level)
+    opened = np.clip(smooth(jaw, blur) / WIDE_OPEN * size, 0, WIDEST)
     return Articulation(
         gap=WIDEST_GAP * (PARTED * manner.opening + (1 - PARTED) * opened) * speech,
         jaw=WIDEST_JAW * np.clip(opened - 0.05, 0, None) * speech,
@@ -61,7 +66,7 @@ def articulation_of(
         labiodental=labiodental * speech,
         teeth=teeth * speech,
         tongue=tongue * speech,
-        closures=tuple(held),
+        closures=held,
     )
 
 

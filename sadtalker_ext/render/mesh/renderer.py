@@ -17,6 +17,7 @@ from .picture import Picture
 
 SMALLEST, LARGEST = 16, 4096  # px, side of a frame
 WINDOW_PER_WORKER = 2  # frames in flight for each thread
+MOST_WORKERS = 8  # threads: the frames in flight would fill the memory of a machine with many processors
 
 
 class MeshRenderer:
@@ -28,7 +29,7 @@ class MeshRenderer:
         self, figure: Template | Figure, *, size: int | tuple[int, int] = 512, workers: int | None = None
     ) -> None:
         """figure: a template, or whatever else has vertices that move. size: px, the side of a square or
-        width and height. workers: threads that render frames, default one a processor.
+        width and height. workers: threads that render frames, default one a processor, `MOST_WORKERS` at most.
 
         Raises `MeshError` for points without triangles, or a frame of impossible size.
         """
@@ -38,7 +39,7 @@ class MeshRenderer:
             raise MeshError(f"A frame is {SMALLEST} to {LARGEST} pixels wide and high, not {self.size}.")
         self.accepts = self._figure.accepts
         self.region = (0, 0, *self.size)
-        self._workers = max(1, workers or os.cpu_count() or 1)
+        self._workers = max(1, workers or min(os.cpu_count() or 1, MOST_WORKERS))
         self._picture = Picture(
             self._figure.vertices,
             self._figure.faces,
