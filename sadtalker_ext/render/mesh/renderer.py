@@ -29,7 +29,8 @@ class MeshRenderer:
         self, figure: Template | Figure, *, size: int | tuple[int, int] = 512, workers: int | None = None
     ) -> None:
         """figure: a template, or whatever else has vertices that move. size: px, the side of a square or
-        width and height. workers: threads that render frames, default one a processor, `MOST_WORKERS` at most.
+        width and height. workers: threads that render frames, default one a processor and `MOST_WORKERS` at
+        most.
 
         Raises `MeshError` for points without triangles, or a frame of impossible size.
         """
