@@ -19,6 +19,7 @@ from ..errors import MeshError
 SIZE_LIMIT = 1 << 30  # bytes; the templates and regions that are published have some MB
 DEPTH_LIMIT = 8  # of dictionaries and lists in each other
 ITEM_LIMIT = 50_000_000  # values in dictionaries and lists, however often they are named
+HASHED_LIMIT = 1_000_000  # values in a tuple and those in it, however often they are named
 _KIND = re.compile(r"[<>|=]?([biuf][1248]|f16)")  # numbers of a fixed size
 _ARRAYS = ("numpy.core.multiarray", "numpy._core.multiarray")
 _BUFFERS = ("numpy.core.numeric", "numpy._core.numeric")
@@ -57,10 +58,40 @@ def read_pickle(path: Path, *, size_limit: int = SIZE_LIMIT) -> Any:
 
 
 def _check_codes(data: bytes) -> None:
-    """Refuse what cannot be read to its end, and a memo that would take more room than the file."""
+    """Refuse what cannot be read to its end, a memo that would take more room than the file, and tuples of
+    tuples that, as keys of a dictionary, would take for ever to be hashed."""
+    stack: list[int] = []  # how many values are hashed with each value; 0 is a mark
+    memo: dict[int, int] = {}
     for code, argument, _ in pickletools.genops(data):
-        if code.name in _MEMO and (argument or 0) > len(data):
+        name = code.name
+        if name in _MEMO and (argument or 0) > len(data):
             raise ValueError("the memo is larger than the file")
+        if "PUT" in name or name == "MEMOIZE":
+            memo[len(memo) if argument is None else argument] = stack[-1]
+            continue
+        taken = _taken(stack, code)
+        if "GET" in name:
+            stack.append(memo[int(argument or 0)])
+        elif name == "DUP":
+            stack += [*taken, *taken]
+        elif "TUPLE" in name or name == "FROZENSET":
+            stack.append(1 + sum(taken))
+        else:
+            stack += [0 if kind is pickletools.markobject else 1 for kind in code.stack_after]
+        if stack and stack[-1] > HASHED_LIMIT:
+            raise ValueError("tuples in tuples without end")
+
+
+def _taken(stack: list[int], code: pickletools.OpcodeInfo) -> list[int]:
+    """Takes from the stack what an instruction of a pickle does; IndexError where that is not there."""
+    single = len(code.stack_before)
+    taken: list[int] = []
+    to_mark = pickletools.markobject in code.stack_before
+    if to_mark or (code.name == "POP" and stack[-1] == 0):
+        while (value := stack.pop()) != 0:
+            taken.append(value)
+        single = code.stack_before.index(pickletools.markobject) if to_mark else 0
+    return taken + [stack.pop() for _ in range(single)]
 
 
 class _Reader(pickle.Unpickler):

@@ -143,3 +143,12 @@ def test_an_array_of_a_number_of_bytes_is_refused(tmp_path: Path):
     path = written(tmp_path, whole[:start] + b"K\x04" + whole[end:])
     with pytest.raises(MeshError, match="is not a pickle"):
         read_pickle(path)
+
+
+@pytest.mark.parametrize("width", [2, 200])
+def test_a_key_that_takes_for_ever_to_hash_is_refused(tmp_path: Path, width: int):
+    """Each tuple holds the one before it many times: a small file, and more values than can be counted."""
+    levels = b"".join(b"(" + b"h%c" % number * width + b"tq%c0" % (number + 1) for number in range(60))
+    path = written(tmp_path, b"\x80\x02)q\x000" + levels + b"}h\x3cK\x01s.")
+    with pytest.raises(MeshError, match="is not a pickle"):
+        read_pickle(path)
