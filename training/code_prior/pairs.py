@@ -48,8 +48,8 @@ def load_pairs(folder: Path) -> tuple[Recordings, tuple[str, ...]]:
         motions.append(rows[: frames // 2] - rows[: frames // 2].mean(axis=0))
         labels.append(np.full(frames // 2, manners.index(name)))
     motion = torch.from_numpy(np.concatenate(motions).astype(np.float32))
-    mel = torch.from_numpy(np.concatenate(mels).astype(np.float16))
-    return Recordings(mel, motion[:, None], torch.from_numpy(np.concatenate(labels))), manners
+    heard = torch.from_numpy(np.concatenate(mels).astype(np.float16))
+    return Recordings(heard, motion[:, None], torch.from_numpy(np.concatenate(labels))), manners
 
 
 def features_of(sound: Path, net: torch.nn.Module) -> np.ndarray:

@@ -8,6 +8,7 @@ import json
 import logging
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -115,8 +116,9 @@ def train(
 ) -> CodePrior:
     """The prior trained on the features (`arkit`) or the pairs (`bfm`) in the folder `given`."""
     generator = torch.Generator().manual_seed(seed)
-    limits = {"steps": codec_steps, "minutes": codec_minutes, "generator": generator}
+    limits: dict[str, Any] = {"steps": codec_steps, "minutes": codec_minutes, "generator": generator}
     face: Codec | None = None
+    batches: MouthBatches | PlainBatches
     if space == "arkit":
         data, manners = load_features(given), tuple(manner.name for manner in MANNERS)
         motion, clean = Codec(len(MOUTH)), data.motion.flatten(0, 1)
