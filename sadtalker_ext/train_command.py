@@ -135,7 +135,8 @@ def _prepare(given: argparse.Namespace) -> int:
             report=None if given.quiet else _counter(),
         )
     except KeyboardInterrupt:
-        raise Cancelled("Stopped; the same command goes on from there.") from None
+        without = " without --overwrite" if given.overwrite else ""
+        raise Cancelled(f"Stopped; the same command{without} goes on from there.") from None
     if not given.quiet:
         print(*made.lines(), sep="\n")
     return 0

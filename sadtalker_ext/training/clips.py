@@ -18,6 +18,7 @@ from ..outputs import write_whole
 TRAIN, VALIDATION, TEST = "train", "validation", "test"
 MANIFEST, CORPUS, TEMPLATES = "manifest.jsonl", "corpus.json", "templates.npz"
 UNFINISHED = "manifest.jsonl.part"  # becomes the manifest when the last clip is written
+UNFINISHED_SETTINGS = "settings.json.part"  # with what an unfinished cache is made
 CLIPS = "clips"
 FORMAT = 1
 SAMPLES_PER_SECOND = 16000  # of the sound in a cache
@@ -86,16 +87,17 @@ class ClipCache:
             state = "is not finished" if (self.folder / UNFINISHED).exists() else "holds no prepared corpus"
             raise TrainingError(f"{self.folder} {state}; make one by: sadtalker train prepare.")
         try:
-            told = json.loads((self.folder / CORPUS).read_text(encoding="utf-8"))
+            told = dict(json.loads((self.folder / CORPUS).read_text(encoding="utf-8")))
+            version = told.get("format", FORMAT)
+            if version != FORMAT:  # which may have other fields
+                raise TrainingError(
+                    f"{self.folder} was prepared by another version (format {version}, here {FORMAT}); "
+                    "prepare the corpus anew."
+                )
             self.info = CorpusInfo(**{**told, "subjects": tuple(told["subjects"])})
             self.entries = tuple(read_manifest(self.folder / MANIFEST))
         except (OSError, ValueError, TypeError, KeyError) as error:
             raise TrainingError(f"{self.folder} is damaged ({error}); prepare the corpus anew.") from error
-        if self.info.format != FORMAT:
-            raise TrainingError(
-                f"{self.folder} was prepared by another version (format {self.info.format}, here {FORMAT}); "
-                "prepare the corpus anew."
-            )
         self._checked: set[str] = set()
 
     def of_split(self, split: str) -> tuple[Entry, ...]:
@@ -145,23 +147,52 @@ class CacheWriter:
     Used as: `with CacheWriter(...)`, `add` for every clip that is not in `done`, then `finish`.
     """
 
-    def __init__(self, folder: str | Path, *, overwrite: bool = False) -> None:
-        """Raises `TrainingError` where a finished cache is there already, unless `overwrite`."""
+    def __init__(
+        self, folder: str | Path, settings: Mapping[str, Any] | None = None, *, overwrite: bool = False
+    ) -> None:
+        """settings: all that decides what clips come to, as JSON has it.
+
+        Raises `TrainingError` where a finished cache is there already, or an unfinished one of other
+        settings, unless `overwrite`, which discards either.
+        """
         self.folder = Path(folder)
-        if (self.folder / MANIFEST).exists():
-            if not overwrite:
-                raise TrainingError(
-                    f"{self.folder} holds a prepared corpus; choose another folder, or --overwrite it."
-                )
-            for name in (MANIFEST, UNFINISHED):
+        if overwrite and any((self.folder / name).exists() for name in (MANIFEST, UNFINISHED)):
+            for name in (MANIFEST, UNFINISHED, UNFINISHED_SETTINGS, CORPUS, TEMPLATES):
                 (self.folder / name).unlink(missing_ok=True)
+        if (self.folder / MANIFEST).exists():
+            raise TrainingError(
+                f"{self.folder} holds a prepared corpus; choose another folder, or --overwrite it."
+            )
         (self.folder / CLIPS).mkdir(parents=True, exist_ok=True)
         self.done: dict[str, Entry] = {}
+        wanted = json.loads(json.dumps(dict(settings or {})))
         if (self.folder / UNFINISHED).exists():
-            self.done = {entry.clip: entry for entry in read_manifest(self.folder / UNFINISHED, cut=True)}
-            self.done = {k: v for k, v in self.done.items() if clip_path(self.folder, k).exists()}
-            lines = "".join(f"{json.dumps(asdict(entry))}\n" for entry in self.done.values())
-            (self.folder / UNFINISHED).write_text(lines, encoding="utf-8")
+            self._go_on(wanted)
+        else:
+            text = json.dumps(wanted, indent=1, ensure_ascii=False)
+            write_whole(self.folder / UNFINISHED_SETTINGS, True, lambda file: file.write(text.encode()))
+
+    def _go_on(self, wanted: Mapping[str, Any]) -> None:
+        try:
+            began = dict(json.loads((self.folder / UNFINISHED_SETTINGS).read_text(encoding="utf-8")))
+            entries = list(read_manifest(self.folder / UNFINISHED, cut=True))
+        except (OSError, ValueError, TypeError) as error:
+            raise TrainingError(
+                f"{self.folder} holds an unfinished preparation that cannot be gone on with ({error}); "
+                "--overwrite it."
+            ) from error
+        missing = object()
+        changed = [
+            name for name in {**began, **wanted} if began.get(name, missing) != wanted.get(name, missing)
+        ]
+        if changed:
+            raise TrainingError(
+                f"{self.folder} holds an unfinished preparation of other {', '.join(changed)}; go on with "
+                "the same, or --overwrite it."
+            )
+        self.done = {e.clip: e for e in entries if clip_path(self.folder, e.clip).exists()}
+        lines = "".join(f"{json.dumps(asdict(entry))}\n" for entry in self.done.values())
+        (self.folder / UNFINISHED).write_text(lines, encoding="utf-8")
 
     def add(self, clip: ClipRecord, *, half: bool = False) -> Entry:
         """Writes one clip. half: motion in 16 bits; a millimetre is off by half a micrometre at most."""
@@ -197,10 +228,17 @@ class CacheWriter:
         text = json.dumps(asdict(info), indent=1, ensure_ascii=False)
         write_whole(self.folder / CORPUS, True, lambda file: file.write(text.encode()))
         os.replace(self.folder / UNFINISHED, self.folder / MANIFEST)
+        (self.folder / UNFINISHED_SETTINGS).unlink(missing_ok=True)
         return ClipCache(self.folder)
 
 
 def clip_path(folder: Path, clip: str) -> Path:
+    """The file of a clip; `TrainingError` for a name that could lie elsewhere than in the cache."""
+    if clip in ("", ".", "..") or not clip.isprintable() or set(clip) & set("/\\:"):
+        raise TrainingError(
+            f"A clip cannot be called {clip!r}; names of subjects and sentences must not hold /, \\, : or "
+            "control characters."
+        )
     return folder / CLIPS / f"{clip}.npz"
 
 

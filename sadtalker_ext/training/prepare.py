@@ -7,12 +7,22 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from ..errors import AudioError, TrainingError
 from ..track import space_named
-from .clips import SAMPLES_PER_SECOND, TRAIN, CacheWriter, ClipCache, ClipRecord, CorpusInfo
+from .clips import (
+    FORMAT,
+    SAMPLES_PER_SECOND,
+    TRAIN,
+    CacheWriter,
+    ClipCache,
+    ClipRecord,
+    CorpusInfo,
+    clip_path,
+)
 from .corpora import Corpus, Missing, RawClip
 
 MISMATCH = 0.15  # seconds between the ends of sound and motion that are reported
@@ -62,6 +72,8 @@ def prepare(
 ) -> Prepared:
     """Writes every clip of a corpus's splits into the folder `out`; goes on where it was interrupted.
 
+    An interrupted preparation with other settings is refused, and discarded by `overwrite`.
+
     half: motion in 16 bits. drop_mismatched: leave out clips whose sound and motion end more than `MISMATCH`
     seconds apart; else they are kept whole and reported, never cut. check: called before every clip, may
     raise `Cancelled`. Raises `TrainingError` where nothing can be prepared.
@@ -74,7 +86,10 @@ def prepare(
     if not found:
         why = f" ({missing[0]}, and {len(missing) - 1} more)" if missing else ""
         raise TrainingError(f"No clip of {corpus.name} is there{why}; check the folder.")
-    writer = CacheWriter(out, overwrite=overwrite)
+    for item in found:
+        clip_path(Path(out), item.name)  # before hours of reading
+    settings = _settings(corpus, half=half, drop_mismatched=drop_mismatched)
+    writer = CacheWriter(out, settings, overwrite=overwrite)
     damaged, mismatched, dropped = [], [], set()
     for number, item in enumerate(found):
         if check is not None:
@@ -108,6 +123,26 @@ def prepare(
         tuple(mismatched),
         tuple(corpus.others()),
     )
+
+
+def _settings(corpus: Corpus, *, half: bool, drop_mismatched: bool) -> dict[str, Any]:
+    """By the names of their flags, all that decides what the clips of a corpus come to."""
+    root: Path | None = getattr(corpus, "root", None)
+    splits = {
+        name: [list(share.subjects), sorted(share.sentences)] for name, share in corpus.splits.shares.items()
+    }
+    return {
+        "format": FORMAT,
+        "corpus": type(corpus).__name__,
+        "raw folder": None if root is None else str(root.resolve()),
+        "space": corpus.space,
+        "fps": corpus.fps,
+        "step": getattr(corpus, "step", None),
+        "norm": getattr(corpus, "norm", None),
+        "splits": splits,
+        "half": half,
+        "drop-mismatched": drop_mismatched,
+    }
 
 
 def _finish(corpus: Corpus, writer: CacheWriter) -> ClipCache:

@@ -25,8 +25,8 @@ from raw_corpora import (
 
 from sadtalker_ext.errors import Cancelled, TrainingError
 from sadtalker_ext.training import TEST, TRAIN, VALIDATION, ClipCache, prepare
-from sadtalker_ext.training.clips import MANIFEST, UNFINISHED, clip_path
-from sadtalker_ext.training.corpora import Biwi, Layout, Vocaset, read_splits
+from sadtalker_ext.training.clips import CORPUS, MANIFEST, UNFINISHED, UNFINISHED_SETTINGS, clip_path
+from sadtalker_ext.training.corpora import Biwi, Layout, RawClip, Vocaset, read_splits
 from sadtalker_ext.training.corpora import biwi as biwi_module
 from sadtalker_ext.training.corpora import splits as published
 
@@ -213,6 +213,77 @@ def test_an_interrupted_preparation_goes_on(tmp_path: Path) -> None:
     assert cache.fingerprint() == whole.fingerprint()
     with pytest.raises(TrainingError, match="--overwrite"):
         prepare(corpus, tmp_path / "cache")
+
+
+def interrupt(corpus: Layout, folder: Path, after: int = 2) -> None:
+    calls = 0
+
+    def stop() -> None:
+        nonlocal calls
+        calls += 1
+        if calls > after:
+            raise Cancelled
+
+    with pytest.raises(Cancelled):
+        prepare(corpus, folder, check=stop)
+
+
+def test_an_interrupted_preparation_of_other_settings_is_not_mixed_with(tmp_path: Path) -> None:
+    write_layout(tmp_path / "raw", [("Anna", f"e{i:02d}") for i in range(1, 7)])
+    cache, corpus = tmp_path / "cache", Layout(tmp_path / "raw", fps=50, step=2)
+    interrupt(corpus, cache)
+    with pytest.raises(TrainingError, match=r"of other half; .*--overwrite"):
+        prepare(corpus, cache, half=True)
+    with pytest.raises(TrainingError, match="of other step;"):
+        prepare(Layout(tmp_path / "raw", fps=25), cache)
+    with pytest.raises(TrainingError, match="of other fps, step;"):
+        prepare(Layout(tmp_path / "raw", fps=50), cache)
+    said = {name: published.Share(("Anna",), frozenset({"01", "02"})) for name in (TRAIN,)}
+    with pytest.raises(TrainingError, match="of other splits;"):
+        prepare(Layout(tmp_path / "raw", fps=50, step=2, splits=published.Splits(said)), cache)
+    half = prepare(corpus, cache, half=True, overwrite=True).cache
+    assert half.fingerprint() == prepare(corpus, tmp_path / "again", half=True).cache.fingerprint()
+    interrupt(corpus, tmp_path / "lost")
+    (tmp_path / "lost" / UNFINISHED_SETTINGS).unlink()
+    with pytest.raises(TrainingError, match="cannot be gone on with"):
+        prepare(corpus, tmp_path / "lost")
+
+
+def test_an_unfinished_cache_is_discarded_by_overwrite(tmp_path: Path) -> None:
+    write_layout(tmp_path / "raw", [("Anna", f"e{i:02d}") for i in range(1, 7)])
+    corpus = Layout(tmp_path / "raw", fps=25)
+    interrupt(corpus, tmp_path / "cache")
+    before = clip_path(tmp_path / "cache", "Anna_01").stat().st_mtime_ns
+    cache = prepare(corpus, tmp_path / "cache", overwrite=True).cache
+    assert clip_path(tmp_path / "cache", "Anna_01").stat().st_mtime_ns > before
+    assert len(cache.entries) == 6
+    assert not (cache.folder / UNFINISHED_SETTINGS).exists()
+
+
+@pytest.mark.parametrize("subject", ["../../Anna", "a/b", "a\\b", "C:Anna", "a\0b", "a\nb"])
+def test_no_clip_is_written_outside_the_cache(tmp_path: Path, subject: str) -> None:
+    write_layout(tmp_path / "raw", [("Anna", f"e{i:02d}") for i in range(1, 4)])
+    corpus = Layout(tmp_path / "raw", fps=25)
+    read = [clip for clip in corpus.clips() if isinstance(clip, RawClip)]
+    corpus.clips = lambda: iter([RawClip(subject, "01", read[0].read)])  # type: ignore[method-assign]
+    with pytest.raises(TrainingError, match="cannot be called"):
+        prepare(corpus, tmp_path / "cache")
+    assert not (tmp_path / "cache").exists()
+    with pytest.raises(TrainingError, match="cannot be called"):
+        clip_path(tmp_path, "..")
+
+
+def test_a_cache_of_a_newer_version_is_told_from_a_damaged_one(tmp_path: Path) -> None:
+    write_layout(tmp_path / "raw", [("Anna", f"e{i:02d}") for i in range(1, 4)])
+    cache = prepare(Layout(tmp_path / "raw", fps=25), tmp_path / "cache").cache
+    told = json.loads((cache.folder / CORPUS).read_text())
+    (cache.folder / CORPUS).write_text(json.dumps({**told, "format": 2, "cameras": []}))
+    with pytest.raises(TrainingError, match="by another version"):
+        ClipCache(cache.folder)
+    for nonsense in ("[1]", "3", "null"):
+        (cache.folder / CORPUS).write_text(nonsense)
+        with pytest.raises(TrainingError, match="damaged"):
+            ClipCache(cache.folder)
 
 
 def test_a_cache_that_changed_is_noticed(tmp_path: Path) -> None:

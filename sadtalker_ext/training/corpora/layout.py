@@ -58,7 +58,7 @@ class Layout:
             raise TrainingError(f"The templates of {self.root} differ in their number of vertices.")
         self._vertices = vertices.pop()
         rate = self._rate(fps, step)
-        self.fps, self._step = rate.fps, rate.step
+        self.fps, self.step = rate.fps, rate.step
         self.space = vertex_space(self._vertices).name
         self.name = {FLAME_VERTICES: "vocaset", BIWI_VERTICES: "biwi"}.get(
             self._vertices, self.root.resolve().name
@@ -96,7 +96,7 @@ class Layout:
             raise TrainingError(
                 f"{path} has the shape {stored.shape}; its template has {self._vertices:,} vertices."
             )
-        vertices = np.asarray(stored[:: self._step], np.float32).reshape(-1, 3 * self._vertices)
+        vertices = np.asarray(stored[:: self.step], np.float32).reshape(-1, 3 * self._vertices)
         motion = vertices - self._templates[subject].reshape(-1)
         return motion, load_speech(self.root / SOUND / f"{stem}.wav").samples
 
