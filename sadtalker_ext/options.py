@@ -242,7 +242,7 @@ class Options:
         False,
         "bool",
         "sadtalker",
-        "compile the face render first, for long videos: takes a minute, and needs a C++ compiler",
+        "compile parts of the face render first, for long videos; needs a C++ compiler",
     )
     template: str | None = _knob(
         None,

@@ -42,13 +42,15 @@ class Compiled(nn.Module):
 
 
 def compile_parts(generator: Generator, failed: Failed) -> None:
-    """Let torch compile the dense motion and the decoder on their first frame. Changes the given generator.
+    """Let torch compile the dense motion and, but on a CPU, the decoder, on their first frame. Changes the
+    given generator.
 
     failed: told in a sentence where that cannot be; frames are then drawn without.
     """
     motion = generator.dense_motion_network
     motion.hourglass = Compiled(motion.hourglass, failed)  # type: ignore[assignment]
-    generator.decoder = Compiled(generator.decoder, failed)
+    if not _on_cpu(motion):  # there our own order of the decoder's work is quicker than the compiler's
+        generator.decoder = Compiled(generator.decoder, failed)
 
 
 def forget_compiled() -> None:
@@ -58,5 +60,8 @@ def forget_compiled() -> None:
 
 def _options(network: nn.Module) -> dict[str, Any]:
     # Weights that are known not to change are laid out once as a CPU's kernels want them.
-    on_cpu = all(weight.device.type == "cpu" for weight in network.parameters())
-    return {"freezing": True} if on_cpu else {}
+    return {"freezing": True} if _on_cpu(network) else {}
+
+
+def _on_cpu(network: nn.Module) -> bool:
+    return all(weight.device.type == "cpu" for weight in network.parameters())
