@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from dataclasses import replace
@@ -29,6 +30,7 @@ from sadtalker_ext.networks.codetalker import BIWI, SOUND, VOCASET, CodeQuery, C
 from sadtalker_ext.networks.codetalker.layers import TimeNorm
 from sadtalker_ext.networks.codetalker.quantiser import Quantiser
 from sadtalker_ext.networks.codetalker.speech import level, masked, normalised, samples_for, steps
+from sadtalker_ext.networks.codetalker.state import SETTINGS
 
 DIM = 3 * VERTICES
 
@@ -137,8 +139,55 @@ def test_time_passes_only_in_sounder_positions() -> None:
     """Of a still clip, "first" and "none" see the same in every frame; "frame" knows which is which."""
     still = torch.ones(1, 9, DIM)
     for positions, alike in (("first", True), ("none", True), ("frame", False)):
-        z = tiny_stage1(compat=Compat(positions=positions)).encode(still)[0]
+        z = tiny_stage1(compat=Compat(positions=positions, norm="frame")).encode(still)[0]
         assert torch.allclose(z[2:7], z[2:3].expand(5, -1), atol=1e-4) == alike
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"compat": {"positions": "frame", "norm": "clip"}},
+        {"compat": {"positions": ["first"]}},
+        {"compat": {"norm": "batch"}},
+        {"compat": {"scale_by_width": 1}},
+        {"compat": {"longest": 0}},
+        {"compat": {"colour": "red"}},
+        {"compat": "published"},
+        {"rhythm": {"fps": 30, "period": 0, "pairs": False}},
+        {"rhythm": {"fps": -25, "period": 25, "pairs": True}},
+        {"rhythm": {"fps": "30", "period": 30, "pairs": False}},
+        {"rhythm": {"fps": 30, "period": 30.5, "pairs": False}},
+        {"rhythm": {"fps": 30, "period": 30, "pairs": 2}},
+        {"rhythm": {"fps": 30, "period": 30, "pairs": False, "swing": 1}},
+        {"rhythm": {"fps": 30}},
+        {"rhythm": 0},
+        {"heads": 0},
+        {"heads": 5},
+        {"heads": True},
+        {"halvings": -1},
+        {"halvings": 10**9},
+        {"vertices": 7},
+        [1],
+    ],
+)
+def test_settings_in_a_file_are_not_trusted(told) -> None:
+    for network in (tiny_stage1(), tiny_stage2()):
+        state = dict(network.checkpoint())
+        state[SETTINGS] = torch.tensor(list(json.dumps(told).encode()), dtype=torch.uint8)
+        with pytest.raises(WeightsError, match=r"The (settings in the )?weight file"):
+            type(network).from_state(state)
+
+
+@pytest.mark.parametrize("data", [b"", b"{", b"[" * 60000, b" " * 70000, b"\xff"])
+def test_settings_that_are_damaged(data) -> None:
+    state = {**tiny_stage1().checkpoint(), SETTINGS: torch.tensor(list(data), dtype=torch.uint8)}
+    with pytest.raises(WeightsError, match="settings in the weight file are damaged"):
+        VQAutoEncoder.from_state(state)
+
+
+def test_positions_in_time_do_not_go_with_norms_over_the_clip() -> None:
+    with pytest.raises(ValueError, match="do not go with"):
+        Compat(positions="frame", norm="clip")
 
 
 def test_norms_over_the_clip_and_within_a_frame() -> None:
