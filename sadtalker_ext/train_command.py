@@ -70,7 +70,12 @@ def _add_training(parser: argparse.ArgumentParser, stage: int) -> None:
     parser.add_argument("--out", metavar="RUN", type=Path, required=True, help="folder of the run")
     parser.add_argument("--resume", action="store_true", help="go on with the run in that folder")
     if stage == 2:
-        parser.add_argument("--stage1", metavar="FILE", type=Path, help="the trained stage 1")
+        parser.add_argument(
+            "--stage1",
+            metavar="FILE",
+            type=Path,
+            help="the trained stage 1; with --resume: the same, where it was moved to",
+        )
         parser.add_argument(
             "--wav2vec2",
             metavar="PATH",

@@ -11,6 +11,7 @@ from typing import Any, Literal
 import torch
 
 from .. import __version__
+from ..checkpoints.state import file_hash
 from ..checkpoints.tensors import read_tensors
 from ..errors import TrainingError
 from ..networks.codetalker import (
@@ -23,13 +24,13 @@ from ..networks.codetalker import (
     CodeQuery,
     Compat,
     QuerySizes,
-    Rhythm,
     Sizes,
     VQAutoEncoder,
 )
 from ..networks.codetalker.speech import KERNELS, PUBLISHED_SIZES, STRIDES, wav2vec2_sizes
 from ..track import BIWI_VERTICES
 from . import codetalker_stage1, codetalker_stage2
+from .begun import Begun, begun, understood
 from .clips import ClipCache
 from .codebook import CodebookRules
 from .codetalker_stage1 import Stage1, Stage1Rules, corpus_scale, trainable
@@ -38,7 +39,7 @@ from .journal import Journal
 from .loop import Outcome, Training, number_of, own_randomness
 from .objective import Objective
 from .plan import Plan
-from .run_folder import RunFolder
+from .run_folder import ABOUT, RunFolder
 from .speech_weights import read_wav2vec2
 from .worker import open_worker
 
@@ -62,10 +63,10 @@ SMALL_SPEECH: Mapping[str, Any] = {
 class Choices:
     """What a user asks for. published: nothing but what the authors did; else with what mends its failures.
 
-    sound: networks with positions in time and norms within a frame, which only this program reads. size: of
-    new networks. start: weights to go on from. stage1, wav2vec2: files that stage 2 needs. plan: fields of
-    `Plan` that differ. codebook: fields of `CodebookRules`. doubt: of
-    `Stage2Rules`. normalise: offsets are scaled.
+    sound: networks with positions in time and norms within a frame, which only this program reads. size:
+    of new networks. start: weights to go on from. stage1, wav2vec2: files that stage 2 needs; a run that
+    is resumed knows them, and stage1 says where the same file lies now. plan: fields of `Plan` that
+    differ. codebook: fields of `CodebookRules`. doubt: of `Stage2Rules`. normalise: offsets are scaled.
     """
 
     published: bool = False
@@ -99,7 +100,7 @@ def train(
     _check_corpus(cache)
     kind = Stage1 if stage == 1 else Stage2
     run = RunFolder(out, kind.file, resume=choices.resume)
-    told = _told(run) if choices.resume else {}
+    told = begun(run.told(), stage, run.folder / ABOUT) if choices.resume else None
     plan = _plan(stage, cache, choices, told)
     with open_worker(choices.device, plan.precision, skipping=kind.skips) as (worker, note):
         journal_choices = {"tensorboard": choices.tensorboard, "quiet": worker.rank != 0}
@@ -118,6 +119,8 @@ def train(
             if state:
                 training.resume(state)
                 state.clear()  # as large as the network and its optimiser together
+                if worker.rank == 0 and stage == 2 and choices.stage1 is not None:
+                    run.tell({**run.told(), **_of_stage1(choices.stage1)})
             elif worker.rank == 0:
                 run.tell(_about(stage, cache, plan, objective, choices))
             outcome = training.fit()
@@ -128,15 +131,6 @@ def train(
     return outcome
 
 
-def _told(run: RunFolder) -> dict[str, Any]:
-    """What a run began with; `TrainingError` where that can no longer be read."""
-    told = run.told()
-    lacking = [name for name in ("plan", "choices", "scale", "sizes", "compat") if name not in told]
-    if lacking:
-        raise TrainingError(f"{run.folder} does not say with what {lacking[0]} it began; start a new run.")
-    return told
-
-
 def _check_corpus(cache: ClipCache) -> None:
     if cache.info.dim % 3 or not cache.templates():
         raise TrainingError(
@@ -144,58 +138,59 @@ def _check_corpus(cache: ClipCache) -> None:
         )
 
 
-def _plan(stage: int, cache: ClipCache, choices: Choices, told: Mapping[str, Any]) -> Plan:
+def _plan(stage: int, cache: ClipCache, choices: Choices, told: Begun | None) -> Plan:
     module = codetalker_stage1 if stage == 1 else codetalker_stage2
     plan = module.PUBLISHED_PLAN if choices.published else module.SOUND_PLAN
     if cache.info.dim == 3 * BIWI_VERTICES:
         plan = replace(plan, halve_every=0)
-    if told:
-        plan = Plan(**told["plan"])
+    if told is not None:
+        plan = told.plan
     return replace(plan, **{name: value for name, value in choices.plan.items() if value is not None})
 
 
 def _objective(
-    stage: int, cache: ClipCache, choices: Choices, told: Mapping[str, Any], notes: list[str]
+    stage: int, cache: ClipCache, choices: Choices, told: Begun | None, notes: list[str]
 ) -> Objective:
-    if told:
-        choices = replace(choices, **{name: told["choices"][name] for name in ("published", "sound", "size")})
-    scale = corpus_scale(cache) if choices.normalise and not choices.published else 1.0
-    scale = told["scale"] if told else scale
+    if told is not None:
+        choices, scale = replace(choices, published=told.published, sound=told.sound), told.scale
+    else:
+        scale = corpus_scale(cache) if choices.normalise and not choices.published else 1.0
     if stage == 1:
         return _stage1(cache, choices, told, scale)
     return _stage2(cache, choices, told, scale, notes)
 
 
-def _stage1(cache: ClipCache, choices: Choices, told: Mapping[str, Any], scale: float) -> Stage1:
+def _stage1(cache: ClipCache, choices: Choices, told: Begun | None, scale: float) -> Stage1:
     compat = _compat(choices)
-    if told:
-        network = VQAutoEncoder(Sizes(**told["sizes"]), Compat(**told["compat"]))
+    if told is not None:
+        assert isinstance(told.sizes, Sizes)
+        with understood(told.file):
+            network = VQAutoEncoder(told.sizes, told.compat)
     elif choices.start is not None:
         network = _started(VQAutoEncoder.from_state, choices.start)
         network.rescale(1 / scale)
     else:
         network = VQAutoEncoder(_sizes(cache, choices.size), compat)
-    _require_vertices(network.vertices, cache, choices.start)
-    rules = CodebookRules(**(told["codebook"] if told and told["codebook"] else choices.codebook))
-    plain = told["codebook"] is None if told else choices.published
-    return Stage1(network, Stage1Rules(scale, None if plain else rules, choices.start is None))
+    _require_vertices(network.vertices, cache, choices.start if told is None else told.file)
+    if told is not None:
+        rules = told.codebook
+    else:
+        rules = None if choices.published else CodebookRules(**choices.codebook)
+    return Stage1(network, Stage1Rules(scale, rules, choices.start is None))
 
 
-def _stage2(
-    cache: ClipCache, choices: Choices, told: Mapping[str, Any], scale: float, notes: list[str]
-) -> Stage2:
-    file = Path(told["stage1"]) if told else choices.stage1
-    if file is None:
-        raise TrainingError("Stage 2 needs the stage 1 that it speaks to; name its file with --stage1.")
-    if not file.is_file():
-        raise TrainingError(f"There is no stage 1 {file}; train one by: sadtalker train codetalker-stage1.")
+def _stage2(cache: ClipCache, choices: Choices, told: Begun | None, scale: float, notes: list[str]) -> Stage2:
+    file = _stage1_file(choices, told)
     stage1 = VQAutoEncoder.from_state(read_tensors(file, "state_dict."))
     trainable(stage1)
     stage1.rescale(1 / scale)
     _require_vertices(stage1.vertices, cache, file)
-    if told:
-        sizes = {**told["sizes"], "speech": told["sizes"]["speech"]}
-        network = CodeQuery(QuerySizes(**sizes), Rhythm(**told["rhythm"]), Compat(**told["compat"]))
+    if told is not None:
+        assert isinstance(told.sizes, QuerySizes)
+        assert told.rhythm is not None
+        with understood(told.file):
+            network = CodeQuery(told.sizes, told.rhythm, told.compat)
+        _require_vertices(network.vertices, cache, told.file)
     elif choices.start is not None:
         network = _started(CodeQuery.from_state, choices.start)
         network.rescale(1 / scale)
@@ -204,14 +199,43 @@ def _stage2(
     else:
         network = _new_query(cache, choices, stage1, scale, notes)
     if network.sizes.features != stage1.sizes.slots * stage1.sizes.code:
-        raise TrainingError(f"{choices.start} was trained for another stage 1 than {file}.")
+        other = choices.start if told is None else told.file.parent
+        raise TrainingError(f"{other} was trained for another stage 1 than {file}.")
     random = choices.wav2vec2 is None and choices.start is None
-    whole_ear = told["whole_ear"] if told else random and not choices.published
+    whole_ear = told.whole_ear if told is not None else random and not choices.published
     rules = Stage2Rules(scale, free_running=not choices.published, doubt=0.0, whole_ear=whole_ear)
     if not choices.published:
-        doubt = told["doubt"] if told else choices.doubt
+        doubt = told.doubt if told is not None else choices.doubt
         rules = replace(rules, doubt=DOUBT if doubt is None else doubt)
     return Stage2(network, stage1, rules)
+
+
+def _stage1_file(choices: Choices, told: Begun | None) -> Path:
+    """The stage 1 that a stage 2 speaks to; of a resumed run the same as before, wherever it lies now."""
+    file = choices.stage1 or (told.stage1 if told is not None else None)
+    if file is None:
+        raise TrainingError("Stage 2 needs the stage 1 that it speaks to; name its file with --stage1.")
+    if not file.is_file():
+        if told is not None:
+            raise TrainingError(f"There is no stage 1 {file}; say with --stage1 where it lies now.")
+        raise TrainingError(f"There is no stage 1 {file}; train one by: sadtalker train codetalker-stage1.")
+    if told is not None and told.stage1_sha256 not in ("", _sha256(file)):
+        raise TrainingError(
+            f"{file} is not the stage 1 that this run began with (its sha256 differs); name that one with "
+            "--stage1, or start a new run."
+        )
+    return file
+
+
+def _of_stage1(file: Path) -> dict[str, str]:
+    return {"stage1": str(file.resolve()), "stage1_sha256": _sha256(file)}
+
+
+def _sha256(file: Path) -> str:
+    try:
+        return file_hash(file)
+    except OSError as error:
+        raise TrainingError(f"{file} cannot be read ({error.strerror}); check its permissions.") from error
 
 
 def _new_query(
@@ -311,7 +335,7 @@ def _about(
         "sizes": sizes,
         "compat": asdict(network.compat),
         "rhythm": asdict(network.rhythm) if isinstance(network, CodeQuery) else None,
-        "stage1": None if choices.stage1 is None else str(choices.stage1.resolve()),
+        **({} if choices.stage1 is None else _of_stage1(choices.stage1)),
         "start": None if choices.start is None else str(choices.start),
         "wav2vec2": None if choices.wav2vec2 is None else str(choices.wav2vec2),
     }

@@ -49,6 +49,8 @@ class Plan:
             ("log_every", self.log_every >= 1, "1 or more"),
             ("seed", 0 <= self.seed < 2**63, "0 or more"),
             ("precision", self.precision in ("no", "fp16", "bf16"), "no, fp16 or bf16"),
+            ("optimiser", self.optimiser in ("adam", "adamw"), "adam or adamw"),
+            ("keep", self.keep in ("best", "last"), "best or last"),
         )
         for name, good, allowed in checks:
             if not good:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 import json
 import os
+import shutil
 import signal
 from dataclasses import replace
 from pathlib import Path
@@ -107,6 +108,76 @@ def test_a_resumed_stage_2_equals_an_uninterrupted_one(
     train(2, talking, tmp_path / "parts", Choices(resume=True, device="cpu", tensorboard=False))
     assert_equal(weights(tmp_path / "whole", 2), weights(tmp_path / "parts", 2))
     assert_equal(state(tmp_path / "whole"), state(tmp_path / "parts"))
+
+
+def test_a_resumed_stage_2_needs_the_same_stage_1_wherever_it_lies(
+    talking: ClipCache, first_stage: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("transformers")
+    file, run = tmp_path / "stage1.pth.tar", tmp_path / "run"
+    shutil.copy(first_stage / "stage1.pth.tar", file)
+    with pytest.raises(Cancelled):
+        train(2, talking, run, choices(stage1=file, plan={**STAGE2, "epochs": 1, "batch": 4}), most_steps=1)
+    again = Choices(resume=True, device="cpu", tensorboard=False)
+    moved = file.rename(tmp_path / "moved.pth.tar")
+    with pytest.raises(TrainingError, match=r"no stage 1 .*stage1\.pth\.tar; say with --stage1"):
+        train(2, talking, run, again)
+    changed = torch.load(moved, weights_only=True)
+    changed["state_dict"]["quantize.embedding.weight"] += 0.1
+    torch.save(changed, file)
+    for choice in (again, replace(again, stage1=file)):
+        with pytest.raises(TrainingError, match="not the stage 1 that this run began with"):
+            train(2, talking, run, choice)
+    with pytest.raises(Cancelled):
+        train(2, talking, run, replace(again, stage1=moved), most_steps=1)
+    file.unlink()
+    assert train(2, talking, run, again).epochs == 1  # it remembers where the file is now
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "sentence"),
+    [
+        ("plan", {"epochs": "many"}, "cannot go on with"),
+        ("plan", {"epochs": 3, "sleep": 1}, "cannot go on with .*sleep"),
+        ("plan", {"epochs": 1.5}, "cannot go on with .*epochs"),
+        ("plan", {"optimiser": "sgd"}, "optimiser must be"),
+        ("plan", [1], "cannot go on with"),
+        ("sizes", {"vertices": 40, "colour": 3}, "cannot go on with .*colour"),
+        ("sizes", {"vertices": 40, "heads": 0}, "cannot go on with .*heads"),
+        ("sizes", {"vertices": 40, "width": -8, "slots": -1, "code": 8}, "cannot go on with .*width"),
+        ("sizes", {"vertices": 41, "width": 64, "hidden": 96, "layers": 1, "slots": 8, "code": 8}, "41"),
+        ("compat", {"positions": "somewhere"}, "cannot go on with .*positions"),
+        ("compat", "published", "cannot go on with"),
+        ("codebook", {"averaged": "yes"}, "cannot go on with .*averaged"),
+        ("scale", 0, "cannot go on with .*scale"),
+        ("scale", "large", "cannot go on with .*scale"),
+        ("choices", {}, "cannot go on with .*lacks 'published'"),
+        ("choices", None, "cannot go on with"),
+    ],
+)
+def test_a_run_of_another_version_or_edited_by_hand_is_told_in_a_sentence(
+    talking: ClipCache, first_stage: Path, tmp_path: Path, name: str, value: Any, sentence: str
+) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    shutil.copy(first_stage / "state.pt", run)
+    told = json.loads((first_stage / "run.json").read_text())
+    (run / "run.json").write_text(json.dumps({**told, name: value}))
+    again = Choices(resume=True, device="cpu", tensorboard=False)
+    with pytest.raises(TrainingError, match=sentence):
+        train(1, talking, run, again)
+    del told[name]
+    (run / "run.json").write_text(json.dumps(told))
+    with pytest.raises(TrainingError, match=f"lacks '{name}'"):
+        train(1, talking, run, again)
+
+
+def test_a_run_of_the_other_stage_is_not_resumed(
+    talking: ClipCache, first_stage: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(first_stage, tmp_path / "run")
+    with pytest.raises(TrainingError, match="cannot go on with"):
+        train(2, talking, tmp_path / "run", Choices(resume=True, device="cpu", tensorboard=False))
 
 
 def test_more_epochs_can_be_added_and_nothing_else_changed(talking: ClipCache, tmp_path: Path) -> None:
