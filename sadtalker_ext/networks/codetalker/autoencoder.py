@@ -167,7 +167,7 @@ class VQAutoEncoder(nn.Module):
             with torch.device("meta" if can_assign() else "cpu"):
                 made = cls(_sizes(named, found), as_compat(found))
             return load_into(made, named)
-        except (KeyError, IndexError, RuntimeError, ValueError, TypeError) as error:
+        except (KeyError, IndexError, RuntimeError, ValueError, TypeError, AssertionError) as error:
             raise WeightsError(unfit("stage 1", error)) from error
 
     def checkpoint(self) -> dict[str, torch.Tensor]:
