@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from tiny_codetalker import SPEECH_SIZES
 
 pytest.importorskip("transformers")
 
@@ -30,18 +31,6 @@ from sadtalker_ext.track import ARKIT, MotionTrack, space_named, vertex_space
 from sadtalker_ext.video import probe
 
 VERTICES = 12
-SPEECH_SIZES = {
-    "hidden_size": 64,
-    "num_hidden_layers": 1,
-    "num_attention_heads": 1,
-    "intermediate_size": 32,
-    "conv_dim": (16,) * 7,
-    "conv_kernel": (10, 3, 3, 3, 3, 2, 2),
-    "conv_stride": (5, 2, 2, 2, 2, 2, 2),
-    "conv_bias": False,
-    "num_conv_pos_embeddings": 16,
-    "num_conv_pos_embedding_groups": 16,
-}
 
 
 def stages(vertices: int = VERTICES) -> dict[str, dict[str, torch.Tensor]]:

@@ -18,6 +18,7 @@ pytest.importorskip("trimesh")
 pytest.importorskip("imageio_ffmpeg")
 
 import torch
+from tiny_codetalker import SPEECH_SIZES
 
 from sadtalker_ext import pipeline
 from sadtalker_ext.networks.codetalker import CodeQuery, QuerySizes, Sizes, VQAutoEncoder
@@ -25,18 +26,6 @@ from sadtalker_ext.webui.api.intake import make_video
 
 JOBS = "/sadtalker/v1/jobs"
 VERTICES = 12
-SPEECH_SIZES = {
-    "hidden_size": 64,
-    "num_hidden_layers": 1,
-    "num_attention_heads": 1,
-    "intermediate_size": 32,
-    "conv_dim": (16,) * 7,
-    "conv_kernel": (10, 3, 3, 3, 3, 2, 2),
-    "conv_stride": (5, 2, 2, 2, 2, 2, 2),
-    "conv_bias": False,
-    "num_conv_pos_embeddings": 16,
-    "num_conv_pos_embedding_groups": 16,
-}
 HEAD = b"\n".join(
     [
         *(b"v %d %d %d" % (n, n % 3, n % 5) for n in range(VERTICES)),
