@@ -18,7 +18,7 @@ from sadtalker_ext.video import probe
 # Chosen by the test itself, or in need of a file.
 APART = {
     "start", "end", "idle", "face", "face_at", "points", "ref_pose", "ref_blink", "ref_face", "overwrite",
-    "engine", "enhancer", "template", "person",
+    "engine", "enhancer", "template", "person", "face_model",
 }  # fmt: skip
 SECONDS = 0.7  # of the voice
 EYES_NOSE_MOUTH = ((0.31, 0.4), (0.69, 0.4), (0.5, 0.6), (0.38, 0.75), (0.62, 0.75))  # of the picture's sides

@@ -260,5 +260,5 @@ def test_the_batch_suits_the_device() -> None:
     assert (kit.usual_batch, kit.one_size) == (1, False)
     gpu = FaceNetworks(kit.sources, torch.device("cuda"), torch.float16)
     assert (gpu.usual_batch, gpu.one_size) == (8, True)
-    assert gpu.turbo_step == 2.5
+    assert gpu.turbo_step == 2
     assert kit.turbo_step == 5
