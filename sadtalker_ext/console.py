@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 STAGE_TITLES = {
     "speech": "listening",
-    "portrait": "finding the face",
+    "portrait": "looking at the face",
     "motion": "making the motion",
     "render": "rendering",
 }

@@ -27,7 +27,7 @@ STAGE_SHARES: Mapping[str, tuple[float, float]] = MappingProxyType(
 STAGE_WORDS: Mapping[str, str] = MappingProxyType(
     {
         "speech": "Reading the speech",
-        "portrait": "Finding the face",
+        "portrait": "Looking at the face",
         "motion": "Listening",
         "render": "Rendering",
     }
