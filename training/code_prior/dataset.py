@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import logging
-import multiprocessing
 import time
 from pathlib import Path
 
@@ -16,7 +15,8 @@ from sadtalker_ext.motion.visemes import load_visemenet
 from training.code_prior.manners import MANNERS
 from training.code_prior.targets import mouth_targets, relative_loudness
 from training.visemenet.augment import augmented, noise_only
-from training.visemenet.corpus import FLITE_PREFIX, Utterance, load_shard
+from training.visemenet.corpus import Utterance, load_shard
+from training.visemenet.dataset import featurise_all
 
 NOISE_ONLY_SHARE = 0.025  # of the recordings nobody speaks in
 
@@ -83,14 +83,7 @@ def main() -> None:
     if not shards:
         raise SystemExit(f"No train_*.npz in {args.corpus}; run training.visemenet.corpus first.")
     spectrum = load_visemenet().spectrum.numpy()  # the front end is VisemeNet's
-    jobs = []
-    for number, shard in enumerate(shards):
-        for copy in range(args.flite_copies if shard.stem.startswith(FLITE_PREFIX) else args.copies):
-            out = args.out / f"{shard.stem}_{copy}.npz"
-            if not out.exists():
-                jobs.append((shard, out, args.seed * 100_000 + copy * 1000 + number, spectrum))
-    with multiprocessing.get_context("fork").Pool(args.jobs) as pool:
-        pool.starmap(featurise, jobs, chunksize=1)
+    featurise_all(featurise, shards, spectrum, args)
 
 
 if __name__ == "__main__":

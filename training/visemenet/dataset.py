@@ -6,6 +6,7 @@ import argparse
 import logging
 import multiprocessing
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -56,6 +57,26 @@ def featurise(shard: Path, out: Path, seed: int, spectrum: np.ndarray) -> None:
     logging.info("%s: %.2f h, %.0f s", out.name, hours, time.time() - began)
 
 
+def featurise_all(
+    featurise: Callable[[Path, Path, int, np.ndarray], None],
+    shards: Sequence[Path],
+    spectrum: np.ndarray,
+    args: argparse.Namespace,
+) -> None:
+    """Every shard as often as its kind of voice asks for, `args.jobs` at once; what is there is left alone.
+
+    featurise: writes one reading of a shard, by its own seed. args: out, copies, flite_copies, seed, jobs.
+    """
+    jobs = []
+    for number, shard in enumerate(shards):
+        for copy in range(args.flite_copies if shard.stem.startswith(FLITE_PREFIX) else args.copies):
+            out = args.out / f"{shard.stem}_{copy}.npz"
+            if not out.exists():
+                jobs.append((shard, out, args.seed * 100_000 + copy * 1000 + number, spectrum))
+    with multiprocessing.get_context("fork").Pool(args.jobs) as pool:
+        pool.starmap(featurise, jobs, chunksize=1)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--corpus", type=Path, required=True, help="folder of shards that corpus.py wrote")
@@ -76,14 +97,7 @@ def main() -> None:
     if not (args.out / SPECTRUM_FILE).exists():
         np.save(args.out / SPECTRUM_FILE, mean_spectrum(load_shard(shards[0])[:400]))
     spectrum = np.load(args.out / SPECTRUM_FILE)
-    jobs = []
-    for number, shard in enumerate(shards):
-        for copy in range(args.flite_copies if shard.stem.startswith(FLITE_PREFIX) else args.copies):
-            out = args.out / f"{shard.stem}_{copy}.npz"
-            if not out.exists():
-                jobs.append((shard, out, args.seed * 100_000 + copy * 1000 + number, spectrum))
-    with multiprocessing.get_context("fork").Pool(args.jobs) as pool:
-        pool.starmap(featurise, jobs, chunksize=1)
+    featurise_all(featurise, shards, spectrum, args)
 
 
 if __name__ == "__main__":
