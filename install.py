@@ -43,7 +43,7 @@ def main() -> None:
         return
     try:
         sys.path.insert(0, str(ROOT))
-        requirements = importlib.import_module("sadtalker_ext.requirements")
+        requirements = importlib.import_module("sadtalker_ext.system.requirements")
         with contextlib.suppress(AttributeError, ValueError):
             sys.stdout.reconfigure(errors="replace")  # paths may hold what the console cannot show
         install(requirements)
@@ -52,7 +52,7 @@ def main() -> None:
 
 
 def install(requirements) -> None:
-    """Add what `sadtalker_ext.requirements` finds missing."""
+    """Add what `sadtalker_ext.system.requirements` finds missing."""
     for finding in requirements.problems():
         if finding.note and (finding.requirement.essential or not finding.requirement.hosted):
             say(f"{finding.name}: {finding.note}; without it {finding.requirement.without}.")

@@ -31,10 +31,8 @@ import numpy as np
 import torch
 
 from sadtalker_ext.audio import load_speech
-from sadtalker_ext.checkpoints.codetalker import load_pair
-from sadtalker_ext.motion import code_query_fast
-from sadtalker_ext.motion.code_query import predict
-from sadtalker_ext.networks.codetalker import (
+from sadtalker_ext.engines.codetalker import query_fast as code_query_fast
+from sadtalker_ext.engines.codetalker.networks import (
     BIWI,
     BIWI_QUERY,
     BIWI_SIZES,
@@ -44,7 +42,9 @@ from sadtalker_ext.networks.codetalker import (
     CodeQuery,
     VQAutoEncoder,
 )
-from sadtalker_ext.networks.codetalker.speech import PUBLISHED_SIZES, SAMPLE_RATE, normalised
+from sadtalker_ext.engines.codetalker.networks.speech import PUBLISHED_SIZES, SAMPLE_RATE, normalised
+from sadtalker_ext.engines.codetalker.query import predict
+from sadtalker_ext.engines.codetalker.weights import load_pair
 
 DEMO = Path(__file__).resolve().parents[1] / "sadtalker_ext" / "assets" / "demo" / "speech.wav"
 LENGTHS_S = (5, 10, 20, 40)

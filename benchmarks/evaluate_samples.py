@@ -17,10 +17,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from sadtalker_ext import Options, SadTalkerError, animate
-from sadtalker_ext.animate_command import DEMO
+from sadtalker_ext.cli.animate import DEMO
+from sadtalker_ext.cli.flags import add_arguments, from_namespace
 from sadtalker_ext.evaluation import Report, contact_sheet, evaluate
 from sadtalker_ext.face import save_picture
-from sadtalker_ext.flags import add_arguments, from_namespace
 
 SAMPLES = Path(__file__).resolve().parents[2] / "shared" / "samples"
 COLUMNS = (

@@ -25,8 +25,8 @@ import numpy as np
 from PIL import Image
 
 from sadtalker_ext import Options, animate
-from sadtalker_ext.animate_command import DEMO
 from sadtalker_ext.audio import load_speech
+from sadtalker_ext.cli.animate import DEMO
 from sadtalker_ext.pipeline import release
 from sadtalker_ext.video import VideoWriter
 

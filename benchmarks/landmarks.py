@@ -16,12 +16,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from sadtalker_ext.engines.sadtalker.crop import Box, face_crop
+from sadtalker_ext.engines.sadtalker.face3d import INPUT, align_to_model, five_points
+from sadtalker_ext.engines.sadtalker.render.source import MODEL_POINTS, landmarks_68, reconstruct
 from sadtalker_ext.face import find_faces, load_picture
-from sadtalker_ext.face.crop import Box, face_crop
-from sadtalker_ext.face.face3d import INPUT, align_to_model, five_points
 from sadtalker_ext.face.faces import Face, face_from_landmarks
 from sadtalker_ext.face.template import template
-from sadtalker_ext.render.face3d.source import MODEL_POINTS, landmarks_68, reconstruct
 
 SIZE = 256  # px of the square
 SHRINK = 0.6
@@ -92,8 +92,8 @@ def main() -> None:
     options = parser.parse_args()
     recon = None
     if options.models_dir is not None:
-        from sadtalker_ext.checkpoints.sadtalker import Sources, loaded
-        from sadtalker_ext.networks.recon import ReconNet
+        from sadtalker_ext.engines.sadtalker.networks.recon import ReconNet
+        from sadtalker_ext.engines.sadtalker.weights import Sources, loaded
 
         recon = loaded(ReconNet.shaped_like, Sources.find(options.models_dir, SIZE).state("recon"))
     rows: dict[str, list[tuple[float, float, float, float]]] = {}

@@ -18,14 +18,13 @@ from pathlib import Path
 import numpy as np
 from timed_speech import Clip, espeak_clips, flite_clips
 
-from sadtalker_ext import lips
 from sadtalker_ext.audio import Speech, load_speech
 from sadtalker_ext.audio.features import loudness
 from sadtalker_ext.evaluation.articulation import BILABIALS, OPEN_FROM, OPEN_VOWELS, Share, share
 from sadtalker_ext.evaluation.sound import listen, within
 from sadtalker_ext.motion import lipsync, phones, recognition
 from sadtalker_ext.motion.articulation import articulate
-from sadtalker_ext.track import ARKIT, MotionTrack
+from sadtalker_ext.tracks import ARKIT, MotionTrack, lips
 
 CLOSED_BELOW = 0.012  # face widths
 SAMPLES = Path(__file__).resolve().parent.parent.parent / "shared" / "samples" / "audio"

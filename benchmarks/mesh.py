@@ -56,9 +56,9 @@ def moving(vertices: np.ndarray, frames: int) -> Iterator[np.ndarray]:
 
 def measure_own(sizes: list[int], workers: list[int]) -> None:
     from sadtalker_ext.mesh import Template
+    from sadtalker_ext.mesh.draw import MeshRenderer
     from sadtalker_ext.mesh.neutral import neutral_head
-    from sadtalker_ext.render.mesh import MeshRenderer
-    from sadtalker_ext.track import ARKIT, MotionTrack, vertex_space
+    from sadtalker_ext.tracks import ARKIT, MotionTrack, vertex_space
 
     head = f"{'own, numpy':<18} {'size':>5} {'threads':>7} {'ready s':>8} {'cpu ms':>7} {'ms':>7}"
     print(f"{head} {'frames/s':>9}")
@@ -96,7 +96,7 @@ def measure_own(sizes: list[int], workers: list[int]) -> None:
 def measure_exports() -> None:
     from sadtalker_ext.mesh import Template
     from sadtalker_ext.mesh.export import export_track
-    from sadtalker_ext.track import MotionTrack, vertex_space
+    from sadtalker_ext.tracks import MotionTrack, vertex_space
 
     vertices, faces = ball(*HEADS["5,023 vertices"])
     rng = np.random.default_rng(0)

@@ -21,8 +21,8 @@ import numpy as np
 import torch
 from PIL import Image
 
-from sadtalker_ext.face.crop import Box
-from sadtalker_ext.render.face3d.paste import Paster
+from sadtalker_ext.engines.sadtalker.crop import Box
+from sadtalker_ext.engines.sadtalker.render.paste import Paster
 
 DEMO = Path(__file__).resolve().parents[1] / "sadtalker_ext" / "assets" / "demo"
 SIDE = 1024  # px of the picture

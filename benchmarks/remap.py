@@ -21,10 +21,10 @@ import numpy as np
 import torch
 from PIL import Image
 
-from sadtalker_ext.animate_command import DEMO
+from sadtalker_ext.cli.animate import DEMO
+from sadtalker_ext.engines.instant.warp.device_warp import DeviceWarp, PictureWarp, Piece
+from sadtalker_ext.engines.instant.warp.grid import Box, Grid
 from sadtalker_ext.host import StandaloneHost
-from sadtalker_ext.render.warp.device_warp import DeviceWarp, PictureWarp, Piece
-from sadtalker_ext.render.warp.grid import Box, Grid
 
 SIDES = (512, 1024)  # px
 THREADS = (1, 2)

@@ -28,14 +28,14 @@ import numpy as np
 import torch
 from torch import nn
 
-from sadtalker_ext.checkpoints.sadtalker import Sources, loaded
-from sadtalker_ext.networks.face_render import Generator, Warp
-from sadtalker_ext.networks.face_render.compiled import compile_parts
-from sadtalker_ext.networks.face_render.fast import faster, reduced
-from sadtalker_ext.render.face3d.between import KeyFrame, frame_between, key_frames
-from sadtalker_ext.render.face3d.copying import in_main_memory
-from sadtalker_ext.render.face3d.networks import BATCH_ON_GPU, TURBO_STEP, TURBO_STEP_FLOAT32, has_bfloat16
-from sadtalker_ext.render.face3d.renderer import as_bytes
+from sadtalker_ext.engines.sadtalker.loading import BATCH_ON_GPU, TURBO_STEP, TURBO_STEP_FLOAT32, has_bfloat16
+from sadtalker_ext.engines.sadtalker.networks.face_render import Generator, Warp
+from sadtalker_ext.engines.sadtalker.networks.face_render.compiled import compile_parts
+from sadtalker_ext.engines.sadtalker.networks.face_render.fast import faster, reduced
+from sadtalker_ext.engines.sadtalker.render.between import KeyFrame, frame_between, key_frames
+from sadtalker_ext.engines.sadtalker.render.copying import in_main_memory
+from sadtalker_ext.engines.sadtalker.render.renderer import as_bytes
+from sadtalker_ext.engines.sadtalker.weights import Sources, loaded
 
 DEMO = Path(__file__).resolve().parents[1] / "sadtalker_ext" / "assets" / "demo"
 POINTS = 15
@@ -234,7 +234,7 @@ def whole_engine(seconds: float, models: Path, size: int) -> None:
         reads[f"{path.name}:{prefix}"] = reads.get(f"{path.name}:{prefix}", 0) + 1
         return read(path, prefix)
 
-    import sadtalker_ext.checkpoints.sadtalker as places
+    import sadtalker_ext.engines.sadtalker.weights as places
 
     places.read_tensors = counted
     real_warp, real_draw = Generator.warp, Generator.draw

@@ -8,14 +8,14 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-__version__ = "0.1.0"
+from .version import __version__
 
 if TYPE_CHECKING:
     from .errors import Cancelled, SadTalkerError
     from .host import CancelToken, Progress
     from .options import Options
     from .pipeline import Result, animate, make_motion, render_track
-    from .track import ARKIT, MotionSpace, MotionTrack
+    from .tracks import ARKIT, MotionSpace, MotionTrack
 
 _HOMES = {
     "Cancelled": "errors",
@@ -27,9 +27,9 @@ _HOMES = {
     "animate": "pipeline",
     "make_motion": "pipeline",
     "render_track": "pipeline",
-    "ARKIT": "track",
-    "MotionSpace": "track",
-    "MotionTrack": "track",
+    "ARKIT": "tracks",
+    "MotionSpace": "tracks",
+    "MotionTrack": "tracks",
 }
 
 __all__ = [

@@ -12,14 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import __version__
 from .engines import Engine, Subject, choose_engine
 from .errors import AudioError, OptionsError, TrackError
 from .host import CancelToken, Host, Progress, ProgressCallback, StandaloneHost
 from .options import FILE_KNOBS, Options, knobs
-from .outputs import free_name
-from .paths import would_replace
-from .track import MotionSpace, MotionTrack
+from .system.outputs import free_name
+from .system.paths import would_replace
+from .tracks import MotionSpace, MotionTrack
+from .version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from .audio import Speech
-    from .render import Renderer
+    from .engines.base import Renderer
 
     PictureSource = str | Path | Image.Image | np.ndarray
     SpeechSource = str | Path | tuple[np.ndarray, int] | tuple[int, np.ndarray]
@@ -354,7 +354,7 @@ class _Run:
         sound: SpeechSource | None,
     ) -> dict[str, Any]:
         """The metadata document: everything needed to make the same video again, no folder names."""
-        from .evaluation.trace import encode_opening
+        from .tracks.trace import encode_opening
 
         opening = renderer.opening(track)
         options = self.options.to_dict()

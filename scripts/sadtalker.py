@@ -6,11 +6,12 @@ from pathlib import Path
 ROOT = str(Path(__file__).resolve().parents[1])
 sys.path.insert(0, ROOT)  # the host does so too, but other extensions' folders may come first
 try:
-    loaded = sys.modules.get("sadtalker_ext.webui")
+    # The second is what earlier versions, one of which may be in memory, call it.
+    loaded = sys.modules.get("sadtalker_ext.a1111") or sys.modules.get("sadtalker_ext.webui")
     if loaded is None or loaded.is_outdated(ROOT):
         for name in [name for name in sys.modules if name.partition(".")[0] == "sadtalker_ext"]:
             del sys.modules[name]
-    from sadtalker_ext.webui import register
+    from sadtalker_ext.a1111 import register
 
     # Hosts look for their Script classes among the names of this module.
     AnimateAfterGeneration = register(ROOT)
@@ -24,7 +25,7 @@ except Exception:  # whatever is broken: a tab that says so, never a missing one
     def explain():
         import gradio as gr
 
-        if "sadtalker_ext.webui" in sys.modules:  # another copy of the extension works
+        if "sadtalker_ext.a1111" in sys.modules:  # another copy of the extension works
             return []
         with gr.Blocks(analytics_enabled=False) as tab:
             gr.Markdown(

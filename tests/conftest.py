@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "tests" / "networks"))  # modules there that several tests share
+sys.path.insert(0, str(ROOT / "tests" / "support"))  # modules there that several tests share
 DEMO = ROOT / "sadtalker_ext" / "assets" / "demo"
 SAMPLES = ROOT.parent / "shared" / "samples"
 

@@ -12,7 +12,7 @@ from PIL import Image
 from sadtalker_ext import Cancelled, CancelToken, Options, Progress, animate, make_motion, render_track
 from sadtalker_ext.errors import AudioError, FaceNotFoundError, OptionsError, OutputError, TrackError
 from sadtalker_ext.host import STAGES
-from sadtalker_ext.track import MotionSpace, MotionTrack
+from sadtalker_ext.tracks import MotionSpace, MotionTrack
 from sadtalker_ext.video import probe, read_frames, read_metadata
 
 FIVE = ((40, 52), (88, 52), (64, 76), (48, 96), (80, 96))  # eyes, nose, mouth corners of a 128-px face

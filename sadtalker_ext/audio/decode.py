@@ -11,7 +11,7 @@ from types import TracebackType
 import numpy as np
 
 from ..errors import AudioError
-from ..ffmpeg import Ffmpeg, complaint, input_arguments, refusal
+from ..system.ffmpeg import Ffmpeg, complaint, input_arguments, refusal
 
 BLOCK_SECONDS = 1.0
 AU_MAGIC = b".snd"

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ..errors import AudioError, DependencyError
-from ..outputs import check_new_file, move_file, temporary_name
-from ..paths import user_path
+from ..system.outputs import check_new_file, move_file, temporary_name
+from ..system.paths import user_path
 from . import speech_programs
 from .speech import load_speech
 from .speech_programs import VOICES_VARIABLE, Program, Speaker, Voice, programs, run

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..ffmpeg import file_url, input_arguments
+from ..system.ffmpeg import file_url, input_arguments
 from .decode import FROM_FIRST_SAMPLE, write_au
 from .speech import Speech
 

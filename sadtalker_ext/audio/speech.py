@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from ..errors import AudioError, DependencyError
-from ..paths import existing_file
-from ..requirements import advice
+from ..system.paths import existing_file
+from ..system.requirements import advice
 from .decode import BLOCK_SECONDS, AudioFile
 
 SAMPLE_RATE = 16000  # Hz, of everything that motion is made from

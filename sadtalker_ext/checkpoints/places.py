@@ -6,9 +6,9 @@ import os
 import sys
 from pathlib import Path
 
+from ..system.paths import ROOT
 from .catalog import TORCH_HUB, Checkpoint
 
-ROOT = Path(__file__).resolve().parents[2]  # of the extension, or of the repository
 VARIABLE = "SADTALKER_CHECKPOINTS"
 
 

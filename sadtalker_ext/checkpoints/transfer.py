@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import IO, Any
 from urllib.parse import urlsplit
 
-from .. import __version__
 from ..errors import WeightsError
 from ..host import CancelToken
+from ..version import __version__
 from .catalog import Checkpoint
 from .contents import DAMAGED, MISSING
 from .places import home

@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 from ..errors import EngineError
 from ..host import StandaloneHost
-from ..track import MotionSpace
+from ..tracks import MotionSpace
 from .base import Engine, Need, Subject
 from .codetalker import CODETALKER
 from .instant import INSTANT

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from ..errors import OptionsError
 from ..host import Host
-from ..track import MotionSpace, MotionTrack
+from ..tracks import MotionSpace, MotionTrack
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from ..audio import Speech
     from ..options import Options
-    from ..render import Renderer
 
 Check = Callable[[], None]
 Report = Callable[[int, int], None]  # done, total
@@ -73,6 +74,33 @@ def face_finders() -> tuple[Need, ...]:
             optional=True,
         ),
     )
+
+
+class Renderer(Protocol):
+    """Turns a motion track into frames of one portrait.
+
+    accepts: names of the motion spaces it understands. size: width and height of a frame in pixels.
+    has_alpha: whether frames have a fourth channel. region: x0, y0, x1, y1 in pixels of a frame, outside
+    which every frame equals the picture.
+    """
+
+    accepts: frozenset[str]
+    size: tuple[int, int]
+    has_alpha: bool
+    region: tuple[int, int, int, int]
+
+    def opening(self, track: MotionTrack) -> np.ndarray | None:
+        """(T,) lip gap in face widths that the frames show; None where it is not known beforehand."""
+        ...
+
+    def render(
+        self, track: MotionTrack, *, check: Callable[[], None] | None = None
+    ) -> Generator[np.ndarray, None, None]:
+        """uint8 frames (H, W, 3), or (H, W, 4) for a portrait with alpha, one a row of the track, in order.
+
+        check: called between frames; whatever it raises ends the rendering.
+        """
+        ...
 
 
 class Subject(Protocol):

@@ -16,9 +16,9 @@ from .renderer import EnhancedRenderer
 from .restorers import HostRestorer, NetworkRestorer, Restorer
 
 if TYPE_CHECKING:
+    from ..engines.base import Renderer
     from ..face import Portrait
     from ..options import Options
-    from ..render import Renderer
 
     RestoreFaces = Callable[[np.ndarray], np.ndarray]
 

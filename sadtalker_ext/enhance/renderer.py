@@ -14,9 +14,9 @@ from .follow import Follower
 from .steady import Steadier
 
 if TYPE_CHECKING:
+    from ..engines.base import Renderer
     from ..face import Portrait
-    from ..render import Renderer
-    from ..track import MotionTrack
+    from ..tracks import MotionTrack
     from .restorers import Restorer
 
     Box = tuple[int, int, int, int]

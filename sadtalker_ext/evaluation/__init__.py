@@ -9,17 +9,14 @@ if TYPE_CHECKING:
     from .judge import evaluate
     from .report import Report
     from .sheet import contact_sheet
-    from .trace import decode_opening, encode_opening
 
 _HOMES = {
     "Report": "report",
     "contact_sheet": "sheet",
-    "decode_opening": "trace",
-    "encode_opening": "trace",
     "evaluate": "judge",
 }
 
-__all__ = ["Report", "contact_sheet", "decode_opening", "encode_opening", "evaluate"]
+__all__ = ["Report", "contact_sheet", "evaluate"]
 
 
 def __getattr__(name: str) -> object:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..errors import VideoError
+from ..tracks.trace import decode_opening
 from .articulation import ENGLISH_FROM, Articulation, agreeing, articulation
 from .background import Watcher
 from .blinks import blinks
@@ -18,13 +19,12 @@ from .observe import Observation, observe
 from .report import Lips, Report, Timing
 from .seam import SeamWatcher
 from .sound import Sound, listen
-from .trace import decode_opening
 
 if TYPE_CHECKING:
     from os import PathLike
 
     from ..motion.phones import Phone
-    from ..track import MotionTrack
+    from ..tracks import MotionTrack
     from ..video import MediaInfo
     from .observe import Tracker
 
@@ -183,7 +183,7 @@ def _commanded(
 
 def _shown(track: MotionTrack, seen: Observation) -> np.ndarray:
     """Opening that a track asks for, with the picture's own mouth while the lips are at rest."""
-    from .. import lips
+    from ..tracks import lips
 
     activity = lips.activity(track)
     at = np.clip(np.round(np.arange(len(track)) * seen.fps / track.fps).astype(int), 0, len(seen) - 1)

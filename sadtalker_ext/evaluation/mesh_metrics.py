@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import MeshError
-from ..rows import slices
+from ..tracks.rows import slices
 
 CONDITION = "_condition_"  # what the authors' program puts between a clip's name and the style it was made in
 WORST = 3  # clips that the table names

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from .crop import MODES, Box, Mode, as_mode, face_crop
 from .detection import DETECTORS, find_faces
-from .face3d import align_to_model, aligned_picture, five_points
 from .faces import Face, LandmarkDetector
 from .geometry import eye_aperture, face_width, head_pose, lip_gap, mouth_width
 from .picture import Picture, load_picture
@@ -16,25 +14,17 @@ from .tracker import FaceTracker
 
 __all__ = [
     "DETECTORS",
-    "MODES",
-    "Box",
     "Face",
     "FaceTracker",
     "LandmarkDetector",
-    "Mode",
     "Picture",
     "Portrait",
-    "align_to_model",
-    "aligned_picture",
-    "as_mode",
     "check_picture_output",
     "draw_faces",
     "eye_aperture",
-    "face_crop",
     "face_from_points",
     "face_width",
     "find_faces",
-    "five_points",
     "head_pose",
     "lip_gap",
     "load_picture",

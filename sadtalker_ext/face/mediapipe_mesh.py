@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 
 from ..errors import DependencyError, EngineError
-from ..native_logs import quiet_imports, quiet_stderr
-from ..requirements import advice
+from ..system.native_logs import quiet_imports, quiet_stderr
+from ..system.requirements import advice
 from . import topology
 from .faces import Face, distinct, face_from_landmarks, is_plausible
 from .geometry import face_width

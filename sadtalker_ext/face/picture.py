@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from ..errors import PictureError
-from ..paths import existing_file
+from ..system.paths import existing_file
 
 if TYPE_CHECKING:
     from PIL import Image

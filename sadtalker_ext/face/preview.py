@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..errors import OutputError
-from ..outputs import check_new_file, write_whole
-from ..paths import user_path
+from ..system.outputs import check_new_file, write_whole
+from ..system.paths import user_path
 from . import topology
 from .faces import Face
 

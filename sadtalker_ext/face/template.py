@@ -5,13 +5,13 @@ from __future__ import annotations
 import zipfile
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 
 import numpy as np
 
 from ..errors import WeightsError
+from ..system.paths import ASSETS
 
-TEMPLATE_FILE = Path(__file__).resolve().parent.parent / "assets" / "face_template.npz"
+TEMPLATE_FILE = ASSETS / "face_template.npz"
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..rows import slices
+from ..tracks.rows import slices
 
 MOST_SHAPES = 64
 TOLERANCE = 0.0015  # of the head's width: how far any vertex may be off; 0.2 mm on a head of 15 cm

@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 
 from ..errors import MeshError, TrackError
-from ..track import MotionTrack, vertex_space
+from ..tracks import MotionTrack, vertex_space
 from .template import Template
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import DependencyError, MeshError
-from ..track import MOST_VERTICES
+from ..tracks import MOST_VERTICES
 
 MESH_SUFFIXES = (".ply", ".obj")
 SIZE_LIMIT = 1 << 30  # bytes

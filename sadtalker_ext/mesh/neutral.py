@@ -6,18 +6,17 @@ import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from pathlib import Path
 
 import numpy as np
 
-from .. import lips
 from ..errors import TrackError, WeightsError
 from ..face.geometry import rotation_from_pose
-from ..track import ARKIT, ARKIT_BLENDSHAPES, MotionTrack
+from ..system.paths import ASSETS
+from ..tracks import ARKIT, ARKIT_BLENDSHAPES, MotionTrack, lips
 from .srgb import to_linear
 from .template import Template
 
-HEAD_FILE = Path(__file__).resolve().parent.parent / "assets" / "neutral_head.npz"
+HEAD_FILE = ASSETS / "neutral_head.npz"
 LEAST, MOST = -0.2, 1.2  # of a coefficient that is followed
 OPEN_MOUTH = {
     "jawOpen": 1.0, "mouthUpperUpLeft": 0.8, "mouthUpperUpRight": 0.8,

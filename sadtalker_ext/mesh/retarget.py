@@ -13,8 +13,8 @@ from functools import lru_cache
 import numpy as np
 
 from ..errors import MeshError, TrackError
-from ..rows import gathered, slices
-from ..track import ARKIT, ARKIT_BLENDSHAPES, BFM, MotionSpace, MotionTrack
+from ..tracks import ARKIT, ARKIT_BLENDSHAPES, BFM, MotionSpace, MotionTrack
+from ..tracks.rows import gathered, slices
 from .neutral import NeutralHead, neutral_head
 
 # Vertices at the same place of the neutral head, of FLAME's mesh and of BIWI's.

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import MeshError
-from ..paths import user_path
-from ..track import MOST_VERTICES
+from ..system.paths import user_path
+from ..tracks import MOST_VERTICES
 from .files import MESH_SUFFIXES, read_mesh
 from .pickles import read_pickle
 

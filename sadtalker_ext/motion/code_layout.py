@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from ..track import ARKIT
+from ..tracks import ARKIT
 
 if TYPE_CHECKING:
     import numpy as np

@@ -18,7 +18,8 @@ import numpy as np
 
 from ..audio import features
 from ..errors import OptionsError, WeightsError
-from ..track import ARKIT, BFM, MotionTrack
+from ..system.paths import ASSETS
+from ..tracks import ARKIT, BFM, MotionTrack
 from .code_layout import FACE, MOUTH, ROWS_A_SECOND, joined
 from .visemes import QUIETEST_PEAK, SpectrumMeter, normalise
 
@@ -26,9 +27,9 @@ if TYPE_CHECKING:
     import torch
 
     from ..audio import Speech
-    from ..networks.code_prior import Codec, Speaker
+    from .code_prior import Codec, Speaker
 
-WEIGHTS = Path(__file__).parent.parent / "assets" / "code_prior.safetensors"
+WEIGHTS = ASSETS / "code_prior.safetensors"
 BFM_FILE = "code_prior_bfm.safetensors"  # in the models folder: trained by the user
 FORMAT = "sadtalker code prior 1"
 COLUMNS = {"arkit": len(MOUTH), "bfm": len(BFM.channels["expression"])}
@@ -75,7 +76,7 @@ def load_code_prior(path: str | Path | None = None, space: str = "arkit") -> Cod
     if prior.space != space:
         raise WeightsError(
             f"The code prior {Path(path or WEIGHTS).name} is of the {prior.space} space, not {space}; "
-            "train one for it with training.code_prior.train."
+            "train one for it with recipes.code_prior.train."
         )
     return prior
 
@@ -197,7 +198,7 @@ def _faded(mouth: np.ndarray) -> np.ndarray:
 
 
 def _per_code() -> int:
-    from ..networks.code_prior import FRAMES_A_CODE
+    from .code_prior import FRAMES_A_CODE
 
     return FRAMES_A_CODE
 
@@ -208,7 +209,7 @@ def _said(
     """Code vectors of speech in pieces, float32 (n, S, D), one set every 40 ms."""
     import torch
 
-    from ..networks.code_prior import FRAMES_A_CODE, HEARING
+    from .code_prior import FRAMES_A_CODE, HEARING
 
     listener = prior.speech.listener
     filterbank, spectrum = listener.filterbank.numpy(), listener.spectrum.numpy()
@@ -237,7 +238,7 @@ def _said(
 
 def _decoded(codec: Codec, pieces: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
     """Motion (n, C) of code vectors that come in pieces (n, S, D), each set seen with its neighbours."""
-    from ..networks.code_prior import REACH, ROWS_A_CODE
+    from .code_prior import REACH, ROWS_A_CODE
 
     reach = REACH // ROWS_A_CODE
     waiting: np.ndarray | None = None
@@ -264,7 +265,7 @@ def decoded(codec: Codec, vectors: np.ndarray) -> np.ndarray:
 def _load(path: str) -> CodePrior:
     from safetensors import SafetensorError, safe_open
 
-    from ..networks.code_prior import Codec, Speaker
+    from .code_prior import Codec, Speaker
 
     name = Path(path).name
     wrong = WeightsError(f"The file {name} holds no code prior or is damaged; train or install it again.")

@@ -10,12 +10,12 @@ import numpy as np
 
 from ..audio.features import smooth
 from ..errors import TrackError
-from ..track import ARKIT, BFM, MotionTrack
+from ..tracks import ARKIT, BFM, MotionTrack
 from .code_layout import ROWS_A_SECOND, joined, split
 from .code_lips import BFM_FILE, bfm_weights, load_code_prior
 
 if TYPE_CHECKING:
-    from ..networks.code_prior import Codec
+    from .code_prior import Codec
 
 AT_ONCE = 1500  # rows that pass through a codec together, 30 s
 SLOW_S = 0.15  # what the codes cannot say, and is slower than this, is kept as it was
@@ -77,7 +77,7 @@ def _coded(codec: Codec, rows: np.ndarray, check: Callable[[], None] | None) -> 
     """Rows (T, C) as their codes say them, in pieces that overlap by what the codec sees around a row."""
     import torch
 
-    from ..networks.code_prior import REACH
+    from .code_prior import REACH
 
     said = np.empty_like(rows)
     for start in range(0, len(rows), AT_ONCE):

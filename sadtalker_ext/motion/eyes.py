@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..audio.features import smooth
-from ..track import MotionTrack
+from ..tracks import MotionTrack
 from .head import eased, smootherstep
 from .prosody import RATE, Prosody, analyse, streams
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..audio.features import smooth
 from ..errors import OptionsError
-from ..track import HEAD_POSE, MotionTrack
+from ..tracks import HEAD_POSE, MotionTrack
 from .prosody import RATE, Prosody, analyse, streams
 
 if TYPE_CHECKING:

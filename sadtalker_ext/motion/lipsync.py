@@ -14,10 +14,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .. import lips
 from ..audio.features import loudness, smooth
 from ..errors import OptionsError
-from ..track import ARKIT, MotionTrack
+from ..tracks import ARKIT, MotionTrack, lips
 from . import phones as recogniser
 from .articulation import RATE, Articulation, Closure, articulate, sounding
 from .code_lips import code_lips

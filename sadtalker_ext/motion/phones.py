@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from ..errors import DependencyError
-from ..requirements import advice
+from ..system.requirements import advice
 
 if TYPE_CHECKING:
     import numpy as np

@@ -21,6 +21,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
+from ..system.paths import ROOT
 from . import phones as recogniser
 from .phones import Phone, Transcript
 
@@ -134,7 +135,7 @@ class _Children:
 
 
 def _child() -> subprocess.Popen[bytes] | None:
-    root = str(Path(__file__).resolve().parents[2])
+    root = str(ROOT)
     path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
     try:
         return subprocess.Popen(

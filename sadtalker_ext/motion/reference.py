@@ -11,8 +11,8 @@ import numpy as np
 
 from ..audio.features import smooth
 from ..errors import OptionsError, TrackError, VideoError
-from ..track import ARKIT, HEAD_POSE, MotionSpace, MotionTrack
-from .files import SUFFIXES, load_track
+from ..tracks import ARKIT, HEAD_POSE, MotionSpace, MotionTrack
+from ..tracks.files import SUFFIXES, load_track
 
 CHANNELS = ("pose", "blink")
 MOST_FPS = 30.0  # head and lids say no more at a higher rate

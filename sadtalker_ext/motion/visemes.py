@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sadtalker_ext.audio import features
-from sadtalker_ext.errors import WeightsError
+from ..audio import features
+from ..errors import WeightsError
+from ..system.paths import ASSETS
 
 if TYPE_CHECKING:
-    from sadtalker_ext.networks.visemenet import VisemeNet
+    from .visemenet import VisemeNet
 
 VISEMES = ("jaw", "width", "round", "close", "labiodental", "teeth", "tongue", "speech")
-WEIGHTS = Path(__file__).parent.parent / "assets" / "visemenet.safetensors"
+WEIGHTS = ASSETS / "visemenet.safetensors"
 
 # How a recording's level and colour are taken out. Energies are natural logarithms, averaged over mel bands.
 BIN = 0.05  # width of the energy classes in which frames are counted
@@ -82,7 +83,7 @@ def _load(path: str) -> VisemeNet:
     from safetensors import SafetensorError
     from safetensors.torch import load
 
-    from sadtalker_ext.networks.visemenet import VisemeNet
+    from .visemenet import VisemeNet
 
     try:
         raw = Path(path).read_bytes()
@@ -110,7 +111,7 @@ def predict_visemes(samples: np.ndarray, *, net: VisemeNet | None = None) -> np.
     """
     import torch
 
-    from sadtalker_ext.networks.visemenet import CONTEXT, STRIDE
+    from .visemenet import CONTEXT, STRIDE
 
     net = net or load_visemenet()
     filterbank = net.filterbank.detach().cpu().numpy()

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import TrainingError
-from ..outputs import write_whole
+from ..system.outputs import write_whole
 
 TRAIN, VALIDATION, TEST = "train", "validation", "test"
 MANIFEST, CORPUS, TEMPLATES = "manifest.jsonl", "corpus.json", "templates.npz"

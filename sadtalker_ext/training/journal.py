@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ..outputs import write_whole
+from ..system.outputs import write_whole
 
 METRICS = "metrics.jsonl"
 LOG = logging.getLogger("sadtalker.training")

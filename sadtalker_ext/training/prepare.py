@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import AudioError, TrainingError
-from ..track import space_named
+from ..tracks import space_named
 from .clips import (
     FORMAT,
     SAMPLES_PER_SECOND,

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from ..errors import OutputError, TrainingError
-from ..outputs import write_whole
+from ..system.outputs import write_whole
 
 STATE = "state.pt"
 ABOUT = "run.json"

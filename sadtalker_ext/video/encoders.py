@@ -7,7 +7,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from ..audio import Soundtrack
-from ..ffmpeg import file_url
+from ..system.ffmpeg import file_url
 
 AAC_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000)  # Hz
 AAC_BITS_PER_SAMPLE = 3  # per channel, up to AAC_MAX_BITS

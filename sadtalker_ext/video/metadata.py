@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ..errors import VideoError
-from ..ffmpeg import input_arguments, run
-from ..paths import existing_file, is_folder, user_path
+from ..system.ffmpeg import input_arguments, run
+from ..system.paths import existing_file, is_folder, user_path
 from .gif import gif_facts, is_gif
 from .target import FOLDER_FILE
 

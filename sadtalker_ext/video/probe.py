@@ -10,8 +10,8 @@ from fractions import Fraction
 from pathlib import Path
 
 from ..errors import VideoError
-from ..ffmpeg import input_arguments, refusal, run
-from ..paths import existing_file, is_folder, user_path
+from ..system.ffmpeg import input_arguments, refusal, run
+from ..system.paths import existing_file, is_folder, user_path
 from .folder import folder_facts
 from .gif import gif_facts, is_gif
 from .metadata import parse_ffmetadata, to_json

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 
 from ..errors import OutputError
-from ..ffmpeg import Ffmpeg
+from ..system.ffmpeg import Ffmpeg
 
 FULL_DISK = ("no space left", "disk quota", "file too large", "disk full")
 

@@ -11,8 +11,8 @@ from pathlib import Path
 from types import MappingProxyType
 
 from ..errors import OutputError
-from ..outputs import check_name, check_new_file, check_parent
-from ..paths import is_folder, user_path
+from ..system.outputs import check_name, check_new_file, check_parent
+from ..system.paths import is_folder, user_path
 
 FORMATS: Mapping[str, str] = MappingProxyType({".mp4": "mp4", ".webm": "webm", ".gif": "gif"})
 PNG = "png"  # a folder of pictures: a path that ends in "/" or that has no suffix

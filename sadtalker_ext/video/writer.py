@@ -14,7 +14,7 @@ import numpy as np
 
 from ..audio import Speech, soundtrack
 from ..errors import OutputError
-from ..outputs import move_file, temporary_name
+from ..system.outputs import move_file, temporary_name
 from . import target as targets
 from .encoders import (
     GIF_MAX_FPS,

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from sadtalker_ext.audio.decode import write_au
-from sadtalker_ext.ffmpeg import file_url, run
+from sadtalker_ext.system.ffmpeg import file_url, run
 
 MakeSound = Callable[..., Path]
 Tone = Callable[..., np.ndarray]

@@ -75,7 +75,7 @@ def test_zero_length_and_twenty_milliseconds(make_sound: MakeSound, tone: Tone, 
 
 
 def test_video_without_sound(tmp_path: Path) -> None:
-    from sadtalker_ext.ffmpeg import file_url, run
+    from sadtalker_ext.system.ffmpeg import file_url, run
 
     path = tmp_path / "mute.mp4"
     status, _, messages = run(["-f", "lavfi", "-i", "color=red:s=32x32:d=1", file_url(path)])

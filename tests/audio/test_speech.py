@@ -119,7 +119,7 @@ def test_any_file_name(
 def test_sound_that_starts_late_in_a_video_starts_at_its_first_sample(
     make_sound: MakeSound, tone: Tone, tmp_path: Path
 ) -> None:
-    from sadtalker_ext.ffmpeg import file_url, run
+    from sadtalker_ext.system.ffmpeg import file_url, run
 
     sound = make_sound(tone(1, 48000), 48000, "a.wav")
     late = tmp_path / "late.mp4"

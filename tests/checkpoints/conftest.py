@@ -5,18 +5,13 @@ from __future__ import annotations
 import dataclasses
 import http.server
 import re
-import sys
 import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))
 from small_checkpoint import PLAIN, WHOLE
-
-sys.path.pop(0)
 
 from sadtalker_ext import checkpoints as weights
 from sadtalker_ext.checkpoints import transfer

@@ -9,16 +9,11 @@ import os
 import pickle
 import re
 import struct
-import sys
 import zipfile
 from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))
 from small_checkpoint import PLAIN, SHAPE, WHOLE, safetensors
-
-sys.path.pop(0)
 
 from sadtalker_ext import checkpoints as weights
 from sadtalker_ext.checkpoints import DAMAGED, PRESENT, UNSAFE, WRONG

@@ -14,8 +14,8 @@ from sadtalker_ext.checkpoints import MISSING, PRESENT
 def test_the_command_lists_and_downloads(
     files: Any, here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
-    from sadtalker_ext import models_command
     from sadtalker_ext.cli import main
+    from sadtalker_ext.cli import models as models_command
 
     catalog = (
         files.offer(),

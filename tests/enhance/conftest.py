@@ -10,7 +10,7 @@ import pytest
 
 from sadtalker_ext.face.faces import face_from_landmarks
 from sadtalker_ext.face.template import template
-from sadtalker_ext.track import ARKIT, MotionTrack
+from sadtalker_ext.tracks import ARKIT, MotionTrack
 
 SIZE = 240  # px
 REGION = (30, 20, 210, 220)

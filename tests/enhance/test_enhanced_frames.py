@@ -10,7 +10,7 @@ import pytest
 from sadtalker_ext.enhance.enlarge import plainly
 from sadtalker_ext.enhance.renderer import EnhancedRenderer
 from sadtalker_ext.errors import Cancelled
-from sadtalker_ext.track import ARKIT, MotionTrack
+from sadtalker_ext.tracks import ARKIT, MotionTrack
 
 
 class Sharpener:

@@ -8,14 +8,14 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from sadtalker_ext import lips
 from sadtalker_ext.audio import SAMPLE_RATE, load_speech
 from sadtalker_ext.errors import VideoError
-from sadtalker_ext.evaluation import encode_opening, evaluate
+from sadtalker_ext.evaluation import evaluate
 from sadtalker_ext.evaluation import judge as judging
 from sadtalker_ext.face import template, topology
 from sadtalker_ext.motion.phones import Phone
-from sadtalker_ext.track import MotionTrack
+from sadtalker_ext.tracks import MotionTrack, lips
+from sadtalker_ext.tracks.trace import encode_opening
 from sadtalker_ext.video import VideoWriter
 
 FPS = 25

@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 from codetalker_oracle import ORACLE, needs_oracle, recipe
 
-from sadtalker_ext import rows
 from sadtalker_ext.cli import main
 from sadtalker_ext.errors import MeshError
 from sadtalker_ext.evaluation.mesh_metrics import Clip, ClipResult, MeshReport, measure, pairs, read_motion
+from sadtalker_ext.tracks import rows
 
 REST = np.zeros((3, 3))
 LIPS, UPPER = np.array([0, 1]), np.array([2])

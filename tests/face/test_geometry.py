@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sadtalker_ext.face import (
+from sadtalker_ext.face import (  # fmt: skip
     eye_aperture,
     face_width,
     head_pose,
@@ -13,7 +13,7 @@ from sadtalker_ext.face import (
     mouth_width,
     template,
     topology,
-)  # fmt: skip
+)
 from sadtalker_ext.face.geometry import rotation_from_pose
 
 

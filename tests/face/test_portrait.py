@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from sadtalker_ext.errors import FaceNotFoundError, OutputError
-from sadtalker_ext.face import (
+from sadtalker_ext.face import (  # fmt: skip
     draw_faces,
     face_from_points,
     head_pose,
@@ -18,7 +18,7 @@ from sadtalker_ext.face import (
     save_picture,
     save_preview,
     topology,
-)  # fmt: skip
+)
 from sadtalker_ext.face.points import lift, lift_turned
 
 pytest.importorskip("mediapipe")

@@ -15,8 +15,8 @@ from sadtalker_ext.mesh import Template, export, load_template
 from sadtalker_ext.mesh.export import check_export, export_track
 from sadtalker_ext.mesh.few_shapes import few_shapes
 from sadtalker_ext.mesh.neutral import neutral_head
-from sadtalker_ext.motion import save_track
-from sadtalker_ext.track import ARKIT, ARKIT_BLENDSHAPES, MotionTrack, vertex_space
+from sadtalker_ext.tracks import ARKIT, ARKIT_BLENDSHAPES, MotionTrack, vertex_space
+from sadtalker_ext.tracks.files import save_track
 
 FRAMES = 12
 KINDS = {5126: ("<f4", 4), 5125: ("<u4", 4), 5121: ("u1", 1)}

@@ -5,14 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sadtalker_ext import lips
 from sadtalker_ext.errors import MeshError, TrackError, WeightsError
 from sadtalker_ext.face.template import template
 from sadtalker_ext.mesh import neutral
+from sadtalker_ext.mesh.draw import MeshRenderer
 from sadtalker_ext.mesh.neutral import HEAD_FILE, neutral_head, shape_weights
 from sadtalker_ext.mesh.retarget import FACE_WIDTH, LANDMARKS, SHAPES, _fit, figure_for, to_arkit
-from sadtalker_ext.render.mesh import MeshRenderer
-from sadtalker_ext.track import ARKIT, ARKIT_BLENDSHAPES, BFM, MotionTrack, vertex_space
+from sadtalker_ext.tracks import ARKIT, ARKIT_BLENDSHAPES, BFM, MotionTrack, lips, vertex_space
 
 UPPER, LOWER = 13, 14  # the middle of the inner lips; the head's first vertices are the face mesh's points
 NOSE, CHIN = 4, 152

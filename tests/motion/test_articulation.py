@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sadtalker_ext import lips
 from sadtalker_ext.motion.articulation import (
     BILABIALS,
     CLOSURE_MAX_S,
@@ -17,7 +16,7 @@ from sadtalker_ext.motion.articulation import (
 )
 from sadtalker_ext.motion.lipsync import sampled
 from sadtalker_ext.motion.phones import PHONE_KINDS, SILENCE, Phone
-from sadtalker_ext.track import ARKIT, MotionTrack
+from sadtalker_ext.tracks import ARKIT, MotionTrack, lips
 
 CLOSED = 0.012  # face widths
 EDGE = 0.3  # seconds of silence before and after

@@ -10,15 +10,19 @@ import pytest
 torch = pytest.importorskip("torch")
 safetensors = pytest.importorskip("safetensors.torch")
 
-from sadtalker_ext import lips, pipeline  # noqa: E402
+from sadtalker_ext import pipeline  # noqa: E402
 from sadtalker_ext.audio import Speech, load_speech, silence  # noqa: E402
 from sadtalker_ext.errors import Cancelled, OptionsError, WeightsError  # noqa: E402
 from sadtalker_ext.motion import code_lips, generate_lips  # noqa: E402
 from sadtalker_ext.motion.code_layout import FACE, MOUTH, joined, split  # noqa: E402
 from sadtalker_ext.motion.code_lips import CodePrior, load_code_prior, shown, spoken  # noqa: E402
-from sadtalker_ext.networks.code_prior import Codec, Speaker  # noqa: E402
+from sadtalker_ext.motion.code_prior import Codec, Speaker  # noqa: E402
 from sadtalker_ext.options import Options  # noqa: E402
-from sadtalker_ext.track import ARKIT, MotionTrack  # noqa: E402
+from sadtalker_ext.tracks import (  # noqa: E402
+    ARKIT,
+    MotionTrack,
+    lips,
+)
 
 RATE = 16000
 

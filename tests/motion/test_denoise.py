@@ -10,13 +10,19 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("safetensors")
 
-from sadtalker_ext import lips  # noqa: E402
 from sadtalker_ext.audio import load_speech  # noqa: E402
 from sadtalker_ext.cli import main  # noqa: E402
 from sadtalker_ext.errors import Cancelled, TrackError  # noqa: E402
-from sadtalker_ext.motion import denoise, generate_eyes, generate_lips, load_track, save_track  # noqa: E402
+from sadtalker_ext.motion import denoise, generate_eyes, generate_lips  # noqa: E402
 from sadtalker_ext.motion.denoise import denoised  # noqa: E402
-from sadtalker_ext.track import ARKIT, BFM, MotionTrack, vertex_space  # noqa: E402
+from sadtalker_ext.tracks import (  # noqa: E402
+    ARKIT,
+    BFM,
+    MotionTrack,
+    lips,
+    vertex_space,
+)
+from sadtalker_ext.tracks.files import load_track, save_track  # noqa: E402
 
 COVERED = ["lips", "blink", "eyes", "brows", "cheeks"]
 SHUT = 0.012  # face widths

@@ -7,7 +7,7 @@ import pytest
 
 from sadtalker_ext.audio import Speech
 from sadtalker_ext.motion.eyes import BLINK_S, LARGEST_GAZE, blink_shape, generate_eyes, look
-from sadtalker_ext.track import ARKIT, MotionTrack
+from sadtalker_ext.tracks import ARKIT, MotionTrack
 
 RATE = 16000
 PAUSES = (4.0, 8.0, 12.0, 16.0)

@@ -11,7 +11,7 @@ from sadtalker_ext.audio import Speech
 from sadtalker_ext.errors import Cancelled, OptionsError
 from sadtalker_ext.motion.head import LIMIT_DEG, SPREAD_DEG, eased, generate_head, ramp
 from sadtalker_ext.motion.prosody import analyse
-from sadtalker_ext.track import ARKIT, HEAD_POSE, MotionTrack
+from sadtalker_ext.tracks import ARKIT, HEAD_POSE, MotionTrack
 
 RATE = 16000
 

@@ -9,7 +9,6 @@ import pytest
 
 pytest.importorskip("torch")
 
-from sadtalker_ext import lips
 from sadtalker_ext.audio import Speech, load_speech, silence
 from sadtalker_ext.errors import Cancelled, DependencyError, OptionsError
 from sadtalker_ext.motion import lipsync, viseme_lips, visemes
@@ -18,7 +17,7 @@ from sadtalker_ext.motion.articulation import CLOSURE_MAX_S, CLOSURE_MIN_S, Clos
 from sadtalker_ext.motion.lipsync import generate_lips
 from sadtalker_ext.motion.phones import SAMPLE_RATE, SILENCE, Phone, Transcript
 from sadtalker_ext.motion.visemes import VISEMES
-from sadtalker_ext.track import ARKIT
+from sadtalker_ext.tracks import ARKIT, lips
 
 SECONDS = 2.0
 

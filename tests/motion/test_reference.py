@@ -13,7 +13,7 @@ import sadtalker_ext.face
 import sadtalker_ext.video
 from sadtalker_ext.errors import Cancelled, OptionsError, VideoError
 from sadtalker_ext.motion.reference import closure, loop, track_reference
-from sadtalker_ext.track import ARKIT, HEAD_POSE, MotionTrack
+from sadtalker_ext.tracks import ARKIT, HEAD_POSE, MotionTrack
 
 
 class Film:

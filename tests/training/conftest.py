@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))
 
 if TYPE_CHECKING:
     from sadtalker_ext.training import ClipCache
@@ -45,7 +42,7 @@ def first_stage(talking: ClipCache, tmp_path_factory: pytest.TempPathFactory) ->
     torch = pytest.importorskip("torch")
     from babble import STAGE1
 
-    from sadtalker_ext.training.codetalker import Choices, train
+    from sadtalker_ext.engines.codetalker.training import Choices, train
 
     torch.set_num_threads(1)
     run = tmp_path_factory.mktemp("runs") / "stage1"
@@ -59,7 +56,7 @@ def second_stage(talking: ClipCache, first_stage: Path) -> Path:
     pytest.importorskip("transformers")
     from babble import STAGE2
 
-    from sadtalker_ext.training.codetalker import Choices, train
+    from sadtalker_ext.engines.codetalker.training import Choices, train
 
     run = first_stage.with_name("stage2")
     choices = Choices(

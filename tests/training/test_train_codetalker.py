@@ -16,12 +16,12 @@ import torch
 from babble import FPS, STAGE1
 
 from sadtalker_ext.checkpoints.tensors import read_tensors
+from sadtalker_ext.engines.codetalker.networks import CodeQuery, VQAutoEncoder
+from sadtalker_ext.engines.codetalker.query import predict
+from sadtalker_ext.engines.codetalker.training import Choices, train
+from sadtalker_ext.engines.codetalker.training.stage1 import corpus_scale
 from sadtalker_ext.errors import TrainingError
-from sadtalker_ext.motion.code_query import predict
-from sadtalker_ext.networks.codetalker import CodeQuery, VQAutoEncoder
 from sadtalker_ext.training import TEST, TRAIN, ClipCache
-from sadtalker_ext.training.codetalker import Choices, train
-from sadtalker_ext.training.codetalker_stage1 import corpus_scale
 from sadtalker_ext.training.plan import Plan
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -88,7 +88,7 @@ def test_stage_2_learns_and_beats_the_mean_face_on_new_sentences(
 def test_the_files_are_a_pair_that_the_engine_finds(
     talking: ClipCache, first_stage: Path, second_stage: Path, tmp_path: Path
 ) -> None:
-    from sadtalker_ext.checkpoints.codetalker import available, load_pair
+    from sadtalker_ext.engines.codetalker.weights import available, load_pair
 
     folder = tmp_path / "anna"
     folder.mkdir()
@@ -120,7 +120,8 @@ def test_offsets_are_normalised_while_training_and_weights_are_in_the_corpus_uni
 
 
 def test_published_is_what_the_authors_did(talking: ClipCache, tmp_path: Path) -> None:
-    from sadtalker_ext.training import codetalker_stage1, codetalker_stage2
+    from sadtalker_ext.engines.codetalker.training import stage1 as codetalker_stage1
+    from sadtalker_ext.engines.codetalker.training import stage2 as codetalker_stage2
 
     first, second = codetalker_stage1.PUBLISHED_PLAN, codetalker_stage2.PUBLISHED_PLAN
     assert first == Plan(

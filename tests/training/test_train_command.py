@@ -17,10 +17,10 @@ from babble import write_corpus
 from raw_corpora import write_vocaset
 
 from sadtalker_ext.cli import main
+from sadtalker_ext.engines.codetalker.training import Choices, train
+from sadtalker_ext.engines.codetalker.training.speech_weights import read_wav2vec2
 from sadtalker_ext.errors import TrainingError
 from sadtalker_ext.training import ClipCache
-from sadtalker_ext.training.codetalker import Choices, train
-from sadtalker_ext.training.speech_weights import read_wav2vec2
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 ROOT = Path(__file__).parents[2]
@@ -109,7 +109,7 @@ def test_weights_to_hear_with_from_a_stage_2_or_a_folder(
 def test_a_corpus_of_made_heads(tmp_path: Path) -> None:
     sys.path.insert(0, str(ROOT))
     try:
-        heads = pytest.importorskip("training.codetalker.talking_heads")
+        heads = pytest.importorskip("recipes.codetalker.talking_heads")
         try:
             heads.espeak()
         except OSError as error:

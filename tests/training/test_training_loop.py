@@ -20,11 +20,11 @@ import torch
 from babble import STAGE1, STAGE2
 from torch import nn
 
+from sadtalker_ext.engines.codetalker.training import Choices, train
+from sadtalker_ext.engines.codetalker.training.codebook import CodebookKeeper, CodebookRules
+from sadtalker_ext.engines.codetalker.training.stage1 import Stage1
 from sadtalker_ext.errors import Cancelled, DependencyError, TrainingError
 from sadtalker_ext.training import TRAIN, ClipCache
-from sadtalker_ext.training.codebook import CodebookKeeper, CodebookRules
-from sadtalker_ext.training.codetalker import Choices, train
-from sadtalker_ext.training.codetalker_stage1 import Stage1
 from sadtalker_ext.training.plan import Plan
 from sadtalker_ext.training.worker import Alone, open_worker
 

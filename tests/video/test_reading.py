@@ -11,7 +11,7 @@ import pytest
 
 from sadtalker_ext.audio import Speech
 from sadtalker_ext.errors import Cancelled, VideoError
-from sadtalker_ext.ffmpeg import file_url, run
+from sadtalker_ext.system.ffmpeg import file_url, run
 from sadtalker_ext.video import exact_rate, probe, read_frames, read_metadata
 from sadtalker_ext.video.metadata import parse_ffmetadata, write_ffmetadata
 

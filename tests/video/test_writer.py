@@ -12,7 +12,7 @@ import pytest
 
 from sadtalker_ext.audio import Speech, load_speech
 from sadtalker_ext.errors import OutputError
-from sadtalker_ext.ffmpeg import Ffmpeg, file_url, run
+from sadtalker_ext.system.ffmpeg import Ffmpeg, file_url, run
 from sadtalker_ext.video import VideoWriter, probe, read_frames
 
 MakeSpeech = Callable[..., Speech]

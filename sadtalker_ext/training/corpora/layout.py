@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from ...errors import TrainingError
-from ...track import BIWI_VERTICES, FLAME_VERTICES, vertex_space
+from ...tracks import BIWI_VERTICES, FLAME_VERTICES, vertex_space
 from .base import Arrays, Missing, RawClip, read_templates, require_files
 from .splits import BIWI, VOCASET, Splits, by_sentence
 

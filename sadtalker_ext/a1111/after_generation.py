@@ -1,0 +1,182 @@
+"""“Animate after generation”: an always-visible script in txt2img and img2img, off by default.
+
+Through the host's API, with arguments in the order of `Wish` or by name:
+
+    "alwayson_scripts": {"SadTalker": {"args": [true, "data:audio/wav;base64,Ukl…", "", 5, "auto", "Lively"]}}
+    "alwayson_scripts": {"SadTalker": {"args": [{"text": "Hello!", "preset": "Still portrait"}]}}
+
+The videos' paths are in the answer's `info`, under extra_generation_params, “SadTalker videos”; what there is
+to say, as why a picture was skipped, is under “SadTalker notes”.
+
+Hosts load this with all scripts at their start: nothing heavy is imported before it is needed.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+from typing import Any
+
+from modules import scripts
+
+from ..errors import OptionsError, SadTalkerError
+from ..options import Options
+from ..options.presets import PRESETS, with_preset
+
+log = logging.getLogger(__name__)
+
+IDLE_SECONDS = 5.0
+MAX_IDLE_SECONDS = 60.0  # on the page; the API takes what the options take
+COMMENT = "SadTalker: "
+NOTES_KEY = "SadTalker notes"  # comments are not in the answers of the host's API
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What the page or a request asks for, in the order of the script's arguments.
+
+    speech: an uploaded file, or a recording in base64 (with or without “data:…;base64,”). text: spoken where
+    there is no speech. idle: seconds of quiet presence where there is neither. voice: see `audio.say`.
+    """
+
+    enabled: bool = False
+    speech: Any = None
+    text: str = ""
+    idle: float = IDLE_SECONDS
+    engine: str = "auto"
+    preset: str = "Presenter"
+    voice: str = ""
+
+    @classmethod
+    def of(cls, args: Sequence[Any]) -> Wish:
+        """Arguments by position, or by name in one dictionary, which also enables; None is the default.
+
+        Raises `OptionsError` for an unknown name.
+        """
+        names = [field.name for field in fields(cls)]
+        if args and isinstance(args[0], dict):
+            given = {"enabled": True, **args[0]}
+            unknown = sorted(set(map(str, given)) - set(names))
+            if unknown:
+                raise OptionsError(f"Unknown argument {unknown[0]!r}; known arguments: {', '.join(names)}.")
+        else:
+            given = dict(zip(names, args, strict=False))
+        return cls(**{name: value for name, value in given.items() if value is not None})
+
+    def options(self, *, spoken: bool) -> Options:
+        """The options of each video; raises `OptionsError`."""
+        idle = None if spoken else self.idle
+        return with_preset(Options(engine=self.engine, idle=idle), self.preset)
+
+
+class AfterGeneration(scripts.Script):
+    """“Animate after generation” below the settings of txt2img and img2img."""
+
+    def title(self) -> str:
+        return "SadTalker"
+
+    def show(self, is_img2img: bool) -> Any:
+        return scripts.AlwaysVisible
+
+    def ui(self, is_img2img: bool) -> list[Any]:
+        """The controls, in the order of `Wish`."""
+        import gradio as gr
+
+        from ..page import compat
+        from . import the_shell
+        from .settings_page import picture_engines
+
+        page = getattr(self, "parent", None) or ("img2img" if is_img2img else "txt2img")
+        name = f"sadtalker_after_{page}"
+        engines, wanted = picture_engines(), the_shell().settings().engine
+        with _accordion(name) as enabled:
+            compat.component(
+                gr.HTML,
+                "Each generated picture with a face becomes a video beside it. It says the recording, "
+                "or else the text; without either it is quietly alive for some seconds.",
+                elem_id=f"{name}_hint",
+            )
+            speech = compat.file(
+                label="Speech", elem_id=f"{name}_speech", elem_classes=["sadtalker-small-file"]
+            )
+            with gr.Row():
+                text = compat.component(
+                    gr.Textbox, label="Text to speak", lines=1, elem_id=f"{name}_text", scale=3
+                )
+                voice = compat.component(
+                    gr.Textbox,
+                    label="Voice",
+                    placeholder="default",
+                    lines=1,
+                    elem_id=f"{name}_voice",
+                    scale=1,
+                )
+            with gr.Row():
+                idle = compat.component(
+                    gr.Slider,
+                    minimum=1,
+                    maximum=MAX_IDLE_SECONDS,
+                    step=0.5,
+                    value=IDLE_SECONDS,
+                    label="Seconds of quiet presence",
+                    elem_id=f"{name}_idle",
+                )
+                engine = compat.component(
+                    gr.Dropdown,
+                    choices=engines,
+                    value=wanted if wanted in engines else "auto",
+                    label="Engine",
+                    elem_id=f"{name}_engine",
+                )
+                preset = compat.component(
+                    gr.Dropdown,
+                    choices=list(PRESETS),
+                    value=Wish.preset,
+                    label="Manner",
+                    elem_id=f"{name}_preset",
+                )
+        return [enabled, speech, text, idle, engine, preset, voice]
+
+    def postprocess(self, p: Any, processed: Any, *args: Any) -> None:
+        """Animate what was generated; called by the host inside its queue. Never raises: it comments."""
+        notes: list[str] = []
+
+        def comment(text: str) -> None:
+            processed.comments = f"{getattr(processed, 'comments', '') or ''}{text}\n"
+            if text.startswith(COMMENT):
+                notes.append(text.removeprefix(COMMENT))
+
+        try:
+            wish = Wish.of(args)
+            if wish.enabled:
+                from .animate_batch import animate_batch
+
+                animate_batch(wish, p, processed, comment)
+        except SadTalkerError as error:
+            comment(f"{COMMENT}{error}")
+        except Exception as error:  # the pictures are made and must reach the user
+            log.exception("Animating after generation failed")
+            comment(f"{COMMENT}the pictures could not be animated ({type(error).__name__}: {error}).")
+        if notes:
+            known = getattr(processed, "extra_generation_params", None) or {}
+            processed.extra_generation_params = {**known, NOTES_KEY: notes}
+
+
+@contextmanager
+def _accordion(elem_id: str) -> Iterator[Any]:
+    """The host's accordion with a switch, else a plain one with a checkbox in it; gives the switch."""
+    import gradio as gr
+
+    from ..page import compat
+
+    label = "SadTalker: animate after generation"
+    try:
+        from modules.ui_components import InputAccordion
+    except ImportError:  # older A1111
+        with gr.Accordion(label, open=False, elem_id=elem_id):
+            yield compat.component(gr.Checkbox, False, label="Animate", elem_id=f"{elem_id}_enabled")
+    else:
+        with compat.component(InputAccordion, False, label=label, elem_id=elem_id) as switch:
+            yield switch

@@ -1,0 +1,317 @@
+"""What a caller sent into a checked order for one video, before anything is queued."""
+
+from __future__ import annotations
+
+import re
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from ..engines import choose_engine
+from ..errors import AudioError, MeshError, OptionsError, PictureError, SadTalkerError, TrackError
+from ..host import CancelToken, ProgressCallback
+from ..options import FILE_KNOBS, VIDEO_KNOBS, Options, knobs
+from ..options.presets import PRESETS
+from ..pipeline import Result
+from ..shell import Shell
+from ..shell.runs import Request, perform
+from ..tracks import MotionTrack
+from .body import Body
+from .limits import Limits
+
+FILE_FIELDS = ("picture", "speech", *FILE_KNOBS, "track")
+VALUE_FIELDS = ("text", "voice", "idle", "options", "preset", "format")
+FORMATS: Mapping[str, str] = MappingProxyType({"mp4": "video/mp4", "webm": "video/webm", "gif": "image/gif"})
+# Knobs that name files of the machine that serves, or that have no meaning there.
+CLOSED_KNOBS = (*(knob.name for knob in knobs() if knob.kind == "path"), "overwrite")
+# Kinds whose decoders are part of Pillow; the others may start programs (EPS) or have no clear beginning.
+PICTURE_KINDS = ("PNG", "JPEG", "MPO", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF")
+NPZ_MAGIC = b"PK"
+MESH_START = 4096  # bytes of a mesh by which it is known
+VIDEO_STEM = "video"
+
+
+@dataclass(frozen=True)
+class Order:
+    """A checked request; all files lie in `folder`, which belongs to the job.
+
+    picture: None where a mesh is animated. format: a key of `FORMATS`. At most one of speech and text is
+    given; with a track neither need be.
+    """
+
+    folder: Path
+    picture: Path | None
+    options: Options
+    format: str
+    speech: Path | None = None
+    text: str | None = None
+    voice: str | None = None
+    track: Path | None = None
+
+
+def open_knobs() -> tuple[str, ...]:
+    """Names of the options that a caller may set."""
+    return tuple(knob.name for knob in knobs() if knob.name not in CLOSED_KNOBS)
+
+
+def read_order(body: Body, folder: Path, shell: Shell, limits: Limits) -> Order:
+    """Checks everything that can be checked without the work itself; raises a `SadTalkerError`."""
+    values, files = body.values, dict(body.files)
+    for name in ("text", "voice", "preset", "format"):
+        if name in values and not isinstance(values[name], str):
+            raise OptionsError(f"{name} must be a string.")
+    kind = values.get("format", "mp4")
+    if kind not in FORMATS:
+        raise OptionsError(f"format must be one of {', '.join(FORMATS)}.")
+    track = None
+    if "track" in files:
+        files["track"] = _with_suffix(files["track"])
+        track = read_track(files["track"], limits)
+    if "template" in files:
+        files["template"] = _mesh_file(files["template"], limits)
+    _check_followed(files, limits)
+    options = _read_options(values, files, shell, track)
+    _check_sources(values, files, options, limits)
+    space = None if track is None else track.space
+    mesh = "template" in files and "picture" not in files
+    engine = choose_engine(options.engine, shell.host.models_dir(), space, mesh=mesh)
+    if engine.animates_meshes:
+        if "picture" in files:
+            raise PictureError(f"The engine {engine.name} animates meshes; leave picture out.")
+        _check_template(options, shell)
+    elif "template" in files:
+        raise OptionsError(f"The engine {engine.name} animates pictures; leave template out.")
+    elif "picture" not in files:
+        raise PictureError("No picture was sent; give it as a file of a form, or in base64.")
+    else:
+        check_picture(files["picture"], limits)
+    if values.get("text") is not None:
+        check_voice(values["text"], values.get("voice"), shell, limits)
+    return Order(
+        folder,
+        files.get("picture"),
+        options,
+        kind,
+        files.get("speech"),
+        values.get("text"),
+        values.get("voice"),
+        files.get("track"),
+    )
+
+
+def make_video(
+    shell: Shell, order: Order, limits: Limits, progress: ProgressCallback, cancel: CancelToken
+) -> Result:
+    """The work of an order; raises a `SadTalkerError`."""
+    if order.speech is not None:
+        _check_length(order, limits, cancel)
+    request = Request(
+        picture=order.picture,
+        options=order.options,
+        speech=order.speech,
+        text=order.text,
+        voice=order.voice,
+        track=None if order.track is None else read_track(order.track, limits),
+        output=order.folder / f"{VIDEO_STEM}.{order.format}",
+        suffix=f".{order.format}",
+    )
+    return perform(shell, request, progress, cancel)
+
+
+def _read_options(
+    values: Mapping[str, Any], files: Mapping[str, Path], shell: Shell, track: MotionTrack | None
+) -> Options:
+    given = values.get("options", {})
+    if not isinstance(given, Mapping):
+        raise OptionsError('options must be an object, like {"head_motion": 0.5}.')
+    for name in CLOSED_KNOBS:
+        if name in given:
+            raise OptionsError(
+                "overwrite is no option of a job; leave it out."
+                if name == "overwrite"
+                else f"{name} cannot be a path; send the file itself as the field {name} beside picture."
+            )
+    unknown = sorted(set(given) - set(open_knobs()))
+    if unknown:
+        raise OptionsError(f"Unknown option {unknown[0][:40]!r}; known options: {', '.join(open_knobs())}.")
+    chosen: dict[str, Any] = {"engine": shell.settings().engine}
+    if track is not None:
+        from ..pipeline import playable_fps
+
+        chosen["fps"] = playable_fps(track)
+    if "preset" in values:
+        if values["preset"] not in PRESETS:
+            raise OptionsError(
+                f"Unknown preset {values['preset'][:40]!r}; known presets: {', '.join(PRESETS)}."
+            )
+        chosen.update(PRESETS[values["preset"]])
+    chosen.update(given)
+    if "idle" in values:
+        if given.get("idle") is not None:
+            raise OptionsError("Give idle once: beside picture, or among the options.")
+        chosen["idle"] = values["idle"]
+    for name in FILE_KNOBS:
+        if name in files:
+            chosen[name] = str(files[name])
+    options = Options.from_dict(chosen)
+    if options.detector == "face-alignment" and not shell.settings().downloads:
+        raise OptionsError("The detector face-alignment may need a download, which is switched off here.")
+    return options
+
+
+def _check_followed(files: Mapping[str, Path], limits: Limits) -> None:
+    """Refuse motion files among what is to be followed that cannot be used; videos are looked at later."""
+    from ..tracks.files import SUFFIXES
+
+    for name in VIDEO_KNOBS:
+        if name in files and files[name].suffix in SUFFIXES:
+            read_track(files[name], limits)
+
+
+def _check_sources(
+    values: Mapping[str, Any], files: Mapping[str, Path], options: Options, limits: Limits
+) -> None:
+    sources = {
+        "speech": "speech" in files,
+        "text": values.get("text") is not None,
+        "idle": options.idle is not None,
+    }
+    given = [name for name, present in sources.items() if present]
+    if len(given) > 1:
+        raise AudioError(f"Give only one of speech, text and idle, not {' and '.join(given)}.")
+    if not given and "track" not in files:
+        raise AudioError("Nothing to say was sent; give one of speech, text, idle (seconds) or track.")
+    if options.idle is not None and "track" in files:
+        raise AudioError("A track is rendered as long as it is; leave idle out.")
+    if options.idle is not None and options.idle > limits.seconds:
+        raise AudioError(f"idle must be at most {limits.seconds:g} seconds here.")
+    if values.get("voice") is not None and values.get("text") is None:
+        raise AudioError("A voice was given without a text to speak.")
+
+
+def _mesh_file(path: Path, limits: Limits) -> Path:
+    """The mesh that was sent, named after its kind; pickles are not taken from strangers."""
+    if path.stat().st_size > limits.template_bytes:
+        raise MeshError(
+            f"The template is larger than {limits.template_bytes / 1e6:.0f} MB; send a head alone."
+        )
+    with path.open("rb") as file:
+        start = file.read(MESH_START).lstrip()
+    if start.startswith(b"ply"):
+        return path.replace(path.with_suffix(".ply"))
+    if b"\0" in start or not any(line.startswith((b"v ", b"#", b"o ")) for line in start.splitlines()):
+        raise MeshError("The template cannot be read; send the content of a .ply or .obj file.")
+    return path.replace(path.with_suffix(".obj"))
+
+
+def _check_template(options: Options, shell: Shell) -> None:
+    """Refuse a head that cannot be read or drawn, or that no networks here move."""
+    if options.template is None:
+        return
+    from ..engines.codetalker import with_faces
+    from ..engines.codetalker.loading import choose
+    from ..mesh import load_template
+
+    folder = shell.host.models_dir()
+    template = load_template(options.template, options.person)
+    name, vertices = choose(folder, options.face_model, len(template.vertices))
+    template.require(vertices, f"the face model {name}")
+    with_faces(template, folder)
+
+
+def check_picture(path: Path, limits: Limits) -> None:
+    """Refuse, from its first bytes, what is no picture of a known kind or would be too large unpacked."""
+    import warnings
+
+    from PIL import Image
+
+    Image.init()
+    kinds = [kind for kind in PICTURE_KINDS if kind in Image.OPEN]
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with Image.open(path, formats=kinds) as image:
+                width, height = image.size
+    except Image.DecompressionBombError:
+        width, height = limits.picture_pixels + 1, 1
+    except Exception as error:  # Pillow's plugins raise whatever a damaged header makes them stumble over
+        raise PictureError(
+            "The picture cannot be read; send the content of a PNG, JPEG, WebP, GIF, BMP or TIFF file."
+        ) from error
+    if width * height > limits.picture_pixels:
+        raise PictureError(
+            f"The picture has more than {limits.picture_pixels / 1e6:g} megapixels; scale it down first."
+        )
+
+
+def read_track(path: Path, limits: Limits) -> MotionTrack:
+    """The motion in a .npz or Live Link Face .csv that was sent; raises `TrackError`."""
+    from ..tracks.files import load_track
+
+    try:
+        if path.suffix == ".npz":
+            with zipfile.ZipFile(path) as archive:
+                if sum(member.file_size for member in archive.infolist()) > limits.track_bytes:
+                    raise TrackError("The track is too large to be a motion track.")
+        track = load_track(path)
+    except SadTalkerError:
+        raise
+    except Exception as error:  # zipfile, zlib and numpy raise many kinds for damaged archives
+        raise TrackError("The track is damaged or no motion track; save it again.") from error
+    if track.duration > limits.seconds:
+        raise TrackError(
+            f"The track lasts {track.duration:.0f} s; at most {limits.seconds:g} s are rendered."
+        )
+    return track
+
+
+def _with_suffix(path: Path) -> Path:
+    """The file under an ending that tells its kind, whatever it was sent as."""
+    with path.open("rb") as file:
+        kind = ".npz" if file.read(len(NPZ_MAGIC)) == NPZ_MAGIC else ".csv"
+    return path if path.suffix == kind else path.replace(path.with_suffix(kind))
+
+
+def check_voice(text: str, voice: str | None, shell: Shell, limits: Limits) -> None:
+    """Refuse a text that cannot be spoken here, before it is queued."""
+    from ..audio.say import advice, check_text
+
+    if len(check_text(text)) > limits.text_characters:
+        raise AudioError(f"The text has {len(text)} characters; at most {limits.text_characters} are spoken.")
+    if re.search("[\ud800-\udfff]", text):
+        raise AudioError("The text holds characters that are none (half of a surrogate pair).")
+    known = [row["id"] for row in voice_rows(shell)]
+    if not known:
+        raise AudioError(f"No speech program was found on the server; send a recording. {advice()}")
+    if voice is not None and voice not in known:
+        raise AudioError(f"Unknown voice {voice[:40]!r}; GET voices lists those that can be used.")
+
+
+def voice_rows(shell: Shell) -> list[dict[str, Any]]:
+    """The voices that can speak a text on this machine: id, name, language, program."""
+    from ..audio.say import voices
+
+    return [
+        {"id": voice.id, "name": voice.name, "language": voice.language, "program": voice.program}
+        for voice in voices(shell.host.models_dir())
+    ]
+
+
+def _check_length(order: Order, limits: Limits, cancel: CancelToken) -> None:
+    """Counts the sound before it is listened to, so that a small file with days of silence costs little."""
+    from ..audio.decode import AudioFile
+
+    assert order.speech is not None
+    stop = limits.seconds if order.options.end is None else min(limits.seconds, order.options.end)
+    with AudioFile(order.speech) as file:
+        frames = 0
+        for block in file.blocks():
+            cancel.check()
+            frames += len(block)
+            if frames > limits.seconds * file.rate:
+                raise AudioError(f"The speech is longer than {limits.seconds:g} s; send a shorter piece.")
+            if frames > stop * file.rate:
+                return

@@ -1,0 +1,200 @@
+"""What /docs and /openapi.json of the host say about our routes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+from ..options import FILE_KNOBS
+from .intake import FORMATS
+
+ERROR = {
+    "type": "object",
+    "required": ["error"],
+    "properties": {"error": {"type": "string", "description": "what is wrong and what to do"}},
+}
+BASE64 = "in JSON the content of the file in base64, or a data: URI; in a form a file"
+JOB_ID = {"name": "job_id", "in": "path", "required": True, "schema": {"type": "string"}}
+
+
+@dataclass(frozen=True)
+class Description:
+    """One route. body: JSON schema by field; required: those that are always needed; files: that are files.
+
+    kinds: media types of its answer. errors: meaning by status, beside 401.
+    """
+
+    summary: str
+    text: str
+    status: int = 200
+    parameters: tuple[Mapping[str, Any], ...] = ()
+    body: Mapping[str, Mapping[str, Any]] | None = None
+    required: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
+    kinds: tuple[str, ...] = ("application/json",)
+    errors: Mapping[int, str] = field(default_factory=lambda: MappingProxyType({}))
+
+    def responses(self, *, locked: bool) -> dict[int | str, dict[str, Any]]:
+        """For FastAPI's `responses`."""
+        schemas: dict[str, Any] = {
+            kind: {"schema": {"type": "object"} if kind == "application/json" else {"type": "string"}}
+            for kind in self.kinds
+        }
+        told: dict[int | str, dict[str, Any]] = {
+            self.status: {"description": self.summary, "content": schemas}
+        }
+        errors = {**({401: "name or password are missing or wrong"} if locked else {}), **self.errors}
+        for status, meaning in errors.items():
+            told[status] = {"description": meaning, "content": {"application/json": {"schema": ERROR}}}
+        return told
+
+    def extra(self) -> dict[str, Any]:
+        """For FastAPI's `openapi_extra`."""
+        extra: dict[str, Any] = {}
+        if self.parameters:
+            extra["parameters"] = [dict(parameter) for parameter in self.parameters]
+        if self.body is not None:
+            as_json = {name: dict(schema) for name, schema in self.body.items()}
+            as_form = {
+                name: {**schema, "format": "binary"}
+                if name in self.files
+                else {"type": "string", "description": schema.get("description", "")}
+                for name, schema in self.body.items()
+            }
+            extra["requestBody"] = {
+                "required": True,
+                "content": {
+                    kind: {
+                        "schema": {
+                            "type": "object",
+                            "required": list(self.required),
+                            "properties": properties,
+                        }
+                    }
+                    for kind, properties in (
+                        ("application/json", as_json),
+                        ("multipart/form-data", as_form),
+                    )
+                },
+            }
+        return extra
+
+
+def _file(meaning: str) -> dict[str, Any]:
+    return {"type": "string", "description": f"{meaning}; {BASE64}"}
+
+
+def _number(name: str, default: int, meaning: str) -> dict[str, Any]:
+    schema = {"type": "integer", "minimum": 1, "default": default}
+    return {"name": name, "in": "query", "required": False, "description": meaning, "schema": schema}
+
+
+_BODY_ERRORS = {
+    400: "the body cannot be read",
+    413: "the body is too large",
+    415: "neither JSON nor a form",
+    422: "something in it cannot be used",
+    503: "too much at one time",
+}
+_NO_JOB = {404: "no such job, or it expired"}
+_NOT_DONE = {**_NO_JOB, 409: "the job is not done, or made no video"}
+_PICTURE = {"picture": _file("the portrait: PNG, JPEG, WebP, GIF, BMP or TIFF")}
+_JOB_BODY: Mapping[str, Mapping[str, Any]] = {
+    **_PICTURE,
+    "speech": _file("the recording: any sound or video"),
+    "text": {"type": "string", "description": "to be spoken, in the place of a recording"},
+    "voice": {"type": "string", "description": "id of a voice for the text"},
+    "idle": {"type": "number", "description": "seconds of quiet presence, in the place of speech"},
+    "track": _file("motion to be rendered again: .npz or Live Link Face .csv"),
+    "ref_pose": _file("video, or motion file of the same engine, whose head motion is followed"),
+    "ref_blink": _file("video, or motion file of the engine instant, whose blinks are followed"),
+    "ref_face": _file("video, or motion file, whose whole face and head are followed (engine sadtalker)"),
+    "template": _file("mesh of a head, .ply or .obj (engine codetalker, in the place of picture)"),
+    "preset": {"type": "string", "description": "a manner of moving; GET schema lists them"},
+    "options": {"type": "object", "description": "see GET schema; in a form as JSON text"},
+    "format": {"type": "string", "enum": list(FORMATS), "description": "of the video (default mp4)"},
+}
+
+DESCRIPTIONS: Mapping[tuple[str, str], Description] = MappingProxyType(
+    {
+        ("GET", "version"): Description("Version and limits", "Version, place, formats, limits of requests."),
+        ("GET", "engines"): Description(
+            "Engines", "Which engines are ready, and how to get what is missing."
+        ),
+        ("GET", "models"): Description("Weight files", "Each weight file, and whether it is here and whole."),
+        ("GET", "schema"): Description(
+            "Options", "JSON schema of the options of a job; x-presets: the presets and what they set."
+        ),
+        ("GET", "voices"): Description("Voices", "Voices of the speech programs on the server, for text."),
+        ("POST", "detect"): Description(
+            "Faces of a picture",
+            "Box, five points (both eyes, nose tip, both mouth corners, left first as seen), size and score "
+            "of each face, largest first, in pixels of the picture.",
+            body={
+                **_PICTURE,
+                "detector": {"type": "string", "enum": ["auto", "mediapipe", "face-alignment"]},
+            },
+            required=("picture",),
+            files=("picture",),
+            errors=_BODY_ERRORS,
+        ),
+        ("GET", "jobs"): Description(
+            "Jobs",
+            "The caller's jobs, newest first.",
+            parameters=(_number("page", 1, "from 1"), _number("per_page", 20, "at most 100")),
+            errors={422: "no such page number"},
+        ),
+        ("POST", "jobs"): Description(
+            "Make a video",
+            "Queues a job: a picture (for the engine codetalker none, or template) with one of speech, text, "
+            "idle or track. Answers 202 with its id.",
+            status=202,
+            body=_JOB_BODY,
+            files=("picture", "speech", "track", *FILE_KNOBS),
+            errors={**_BODY_ERRORS, 429: "too many jobs are waiting"},
+        ),
+        ("GET", "jobs/{job_id}"): Description(
+            "State of a job",
+            "queued (with its position), running (with progress 0..1), done, failed or cancelled.",
+            parameters=(JOB_ID,),
+            errors=_NO_JOB,
+        ),
+        ("DELETE", "jobs/{job_id}"): Description(
+            "Cancel or remove a job",
+            "Cancels one that waits (200) or runs (202: it ends soon); removes one that has ended, with its "
+            "files.",
+            parameters=(JOB_ID,),
+            errors=_NO_JOB,
+        ),
+        ("GET", "jobs/{job_id}/video"): Description(
+            "The video",
+            "Parts of it can be asked for with a Range header.",
+            parameters=(JOB_ID,),
+            kinds=tuple(FORMATS.values()),
+            errors={**_NOT_DONE, 416: "the range lies outside the file"},
+        ),
+        ("GET", "jobs/{job_id}/track"): Description(
+            "The motion track",
+            "As .npz, or as Live Link Face .csv.",
+            parameters=(
+                JOB_ID,
+                {
+                    "name": "format",
+                    "in": "query",
+                    "required": False,
+                    "schema": {"type": "string", "enum": ["npz", "csv"], "default": "npz"},
+                },
+            ),
+            kinds=("application/octet-stream", "text/csv"),
+            errors=_NOT_DONE,
+        ),
+        ("GET", "jobs/{job_id}/metadata"): Description(
+            "What made the video",
+            "The metadata document of the video.",
+            parameters=(JOB_ID,),
+            errors=_NOT_DONE,
+        ),
+    }
+)

@@ -1,0 +1,177 @@
+"""What the command line prints: a progress bar, a description of a video, a table of engines."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Mapping
+from contextlib import suppress
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tqdm import tqdm
+
+    from ..engines import Engine
+    from ..host import Progress
+    from ..pipeline import Result
+
+STAGE_TITLES = {
+    "speech": "listening",
+    "portrait": "looking at the face",
+    "motion": "making the motion",
+    "render": "rendering",
+}
+BAR = "{desc} {percentage:3.0f}% |{bar}| {n_fmt}/{total_fmt} frames, {rate_fmt}, {remaining} left"
+SHORT_BAR = "{desc} {percentage:3.0f}% |{bar}| {remaining} left"
+
+
+def open_streams() -> None:
+    """Make the standard streams take any text: a closed one swallows it, a narrow one replaces letters."""
+    for descriptor, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            # Takes the lowest free number, which is this one; else the next file that is opened would
+            # get it, and messages of native libraries would be written into that file.
+            os.open(os.devnull, os.O_RDWR)
+        stream = getattr(sys, name)
+        if stream is None:  # closed from the start, or a windowed program
+            setattr(sys, name, open(os.devnull, "r" if name == "stdin" else "w"))  # noqa: SIM115
+        elif name != "stdin" and hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
+
+
+def end_like_interrupt() -> dict[int, Any]:
+    """Make a polite kill or a closed terminal clean up like Ctrl-C; returns the former handlers."""
+
+    def interrupt(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    previous: dict[int, Any] = {}
+    for name in ("SIGTERM", "SIGHUP"):  # Windows has no SIGHUP
+        number = getattr(signal, name, None)
+        # An ignored signal stays ignored: that is how nohup lets a run outlive its terminal.
+        if number is not None and signal.getsignal(number) is signal.SIG_DFL:
+            with suppress(ValueError):  # handlers can be set in the main thread only
+                previous[number] = signal.signal(number, interrupt)
+    return previous
+
+
+class ProgressBar:
+    """Shows `Progress` on standard error: the stage by name, then frames, frames/s and time left."""
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        self._quiet = quiet
+        self._bar: tqdm[Any] | None = None
+        self._stage = ""
+
+    def __enter__(self) -> ProgressBar:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._close()
+
+    def _close(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+    def __call__(self, progress: Progress) -> None:
+        if self._quiet:
+            return
+        if progress.stage != self._stage:
+            self._close()
+            self._stage = progress.stage
+            if progress.stage != "render":
+                print(f"{STAGE_TITLES[progress.stage]} …", file=sys.stderr)
+        if progress.total > 1:
+            if self._bar is None:
+                from tqdm import tqdm
+
+                self._bar = tqdm(
+                    total=progress.total,
+                    desc=STAGE_TITLES[progress.stage],
+                    bar_format=BAR if progress.stage == "render" else SHORT_BAR,
+                    unit=" frames",
+                    file=sys.stderr,
+                    dynamic_ncols=True,
+                    mininterval=0.1 if sys.stderr.isatty() else 10.0,
+                )
+            self._bar.update(progress.done - self._bar.n)
+
+
+def describe_result(result: Result) -> str:
+    """One line about a finished video."""
+    ratio = result.duration / result.elapsed if result.elapsed > 0 else 0.0
+    return (
+        f"{result.path}: {result.duration:.1f} s of video at {result.fps:g} frames/s, "
+        f"made in {result.elapsed:.1f} s ({ratio:.1f}× real time) by the engine {result.engine}"
+    )
+
+
+def describe_metadata(metadata: Mapping[str, Any]) -> str:
+    """What made a video, in lines a person reads; options that were left at their defaults are not listed."""
+    from ..options import knobs
+
+    options = metadata.get("options", {})
+    changed = [
+        f"{knob.flag} {_as_flag(options[knob.name])}".strip()
+        for knob in knobs()
+        if knob.name in options and options[knob.name] != _plain(knob.default)
+    ]
+    motion = metadata.get("motion", {})
+    lines = [
+        ("made by", f"{metadata.get('software', '?')} {metadata.get('version', '')}"),
+        ("engine", metadata.get("engine", "?")),
+        ("picture", metadata.get("picture") or "(not a file)"),
+        ("speech", metadata.get("speech") or "(none or not a file)"),
+        ("seed", metadata.get("seed", "?")),
+        ("options", " ".join(changed) or "all at their defaults"),
+    ]
+    if isinstance(motion, Mapping):
+        lines += [(f"motion: {part}", _flat(value)) for part, value in motion.items()]
+    width = max(len(name) for name, _ in lines)
+    return "\n".join(f"{name:<{width}}  {value}" for name, value in lines)
+
+
+def _plain(value: Any) -> Any:
+    return [_plain(item) for item in value] if isinstance(value, tuple) else value
+
+
+def _as_flag(value: Any) -> str:
+    if value is True:
+        return ""
+    if isinstance(value, list):
+        pairs = value and isinstance(value[0], list)
+        return " ".join(",".join(f"{n:g}" for n in item) for item in value) if pairs else _numbers(value)
+    return str(value)
+
+
+def _numbers(values: list[float]) -> str:
+    return " ".join(f"{value:g}" for value in values)
+
+
+def _flat(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {_flat(item)}" for name, item in value.items())
+    return str(value)
+
+
+def describe_engine(engine: Engine, models_dir: Path) -> str:
+    """An engine, whether it can run with the weights in a folder, and how to get what is missing."""
+    state = "ready" if not engine.missing(models_dir) else "not ready"
+    lines = [f"{engine.name}: {state}", f"  {engine.summary}"]
+    lines += [f"  {part:<8} {what}" for part, what in engine.composition.items()]
+    for need in engine.needs(models_dir):
+        if need.present:
+            lines.append(f"  [x] {need.name}")
+        else:
+            kind = "optional" if need.optional else "needed"
+            lines.append(f"  [ ] {need.name} ({kind}): {need.remedy}")
+    return "\n".join(lines)

@@ -1,0 +1,107 @@
+"""Command-line flags for the options, and options from parsed flags."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from ..host import MODELS_VARIABLE
+from ..options import GROUPS, Options, knobs
+from ..options.knob import Knob, shown
+from ..system.paths import user_path
+
+NOTABLE_LIMIT = 80_000.0  # upper limits beyond this only catch mistakes and are not shown in --help
+
+
+def _reader(knob: Knob) -> Callable[[str], Any]:
+    """What turns one word of a command line into (a part of) the knob's value."""
+
+    def read(text: str) -> Any:
+        try:
+            if knob.kind == "int":
+                return int(text)
+            if knob.kind in ("point", "points"):
+                x, y = text.split(",")
+                return float(x), float(y)
+            return float(text)
+        except ValueError:
+            # Of all errors, the only one whose own words argparse shows.
+            raise argparse.ArgumentTypeError(f"must be {knob.expected()}, not {shown(text)}") from None
+
+    return read
+
+
+def add_arguments(parser: argparse.ArgumentParser, *, only: Sequence[str] | None = None) -> None:
+    """One command-line flag per knob, in titled groups; `only` limits them by knob name."""
+    for group, title in GROUPS.items():
+        chosen = [k for k in knobs() if k.group == group and (only is None or k.name in only)]
+        section = parser.add_argument_group(title) if chosen else parser
+        for knob in chosen:
+            settings: dict[str, Any] = {
+                "dest": knob.name,
+                "default": argparse.SUPPRESS,
+                "help": _help_line(knob),
+            }
+            if knob.kind == "bool":
+                # What is on by itself has to have a way to be switched off: --no-….
+                action = argparse.BooleanOptionalAction if knob.default else "store_true"
+                section.add_argument(knob.flag, action=action, **settings)
+                continue
+            settings["metavar"] = knob.metavar
+            if knob.kind in ("int", "float", "ramp", "point", "points"):
+                settings["type"] = _reader(knob)
+            if knob.kind == "choice":
+                settings["choices"] = knob.choices
+                settings.pop("metavar")
+            if knob.kind in ("ramp", "points"):
+                settings["nargs"] = "+" if knob.kind == "ramp" else 5
+            if settings.get("metavar", 0) is None:
+                settings["metavar"] = {"int": "N", "float": "X"}.get(knob.kind, knob.name.upper())
+            section.add_argument(knob.flag, **settings)
+
+
+def add_models_dir(parser: argparse.ArgumentParser) -> None:
+    """The flag that says where weights are; `weights_from` takes its value."""
+    parser.add_argument("--models-dir", metavar="DIR", help="the folder for weights (default: the user's)")
+
+
+@contextmanager
+def weights_from(folder: str | None) -> Iterator[None]:
+    """Within it, weights are looked for in this folder; None changes nothing."""
+    before = os.environ.get(MODELS_VARIABLE)
+    if folder is not None:
+        os.environ[MODELS_VARIABLE] = str(user_path(folder).absolute())
+    try:
+        yield
+    finally:
+        if before is not None:
+            os.environ[MODELS_VARIABLE] = before
+        elif folder is not None:
+            os.environ.pop(MODELS_VARIABLE, None)
+
+
+def _help_line(knob: Knob) -> str:
+    notes = []
+    if knob.low is not None and knob.high is not None and knob.high < NOTABLE_LIMIT:
+        notes.append(f"{knob.low:g} to {knob.high:g}")
+    if knob.kind == "bool" and knob.default:
+        notes.append("default on")
+    elif knob.default is not None and knob.kind != "bool":
+        notes.append(
+            f"default {knob.default:g}" if knob.kind in ("int", "float") else f"default {knob.default}"
+        )
+    told = knob.help
+    if notes:
+        added = ", ".join(notes)
+        # One pair of brackets, not two in a row.
+        told = f"{told[:-1]}; {added})" if told.endswith(")") else f"{told} ({added})"
+    return told.replace("%", "%%")
+
+
+def from_namespace(namespace: argparse.Namespace) -> Options:
+    """Options from parsed flags; knobs that were not given keep their defaults."""
+    names = {knob.name for knob in knobs()}
+    return Options(**{name: value for name, value in vars(namespace).items() if name in names})

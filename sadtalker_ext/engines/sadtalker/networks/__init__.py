@@ -1,0 +1,1 @@
+"""The networks of SadTalker: torch modules alone."""

@@ -1,0 +1,45 @@
+"""A reference video into SadTalker's coefficients, frame by frame."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from itertools import islice
+
+import numpy as np
+
+from ....errors import VideoError
+from ..networks.recon import ReconNet
+from .source import cut_out, reconstruct
+
+FPS = 25.0
+ROW = 70
+
+
+def video_coefficients(
+    video: str | os.PathLike[str], recon: ReconNet, frames: int, check: Callable[[], None] | None = None
+) -> np.ndarray:
+    """(at most `frames`, 70) float32 at 25 frames/s; where no face is seen, what was seen last is kept.
+
+    Raises `VideoError`: unreadable, or without a face.
+    """
+    from ....face import FaceTracker
+    from ....video import read_frames
+
+    tracker = FaceTracker()
+    rows: list[np.ndarray | None] = []
+    for picture in islice(read_frames(video, fps=FPS, check=check), frames):
+        face = tracker.follow(picture)
+        if face is None:
+            rows.append(None)
+            continue
+        square, landmarks, _ = cut_out(np.ascontiguousarray(picture[:, :, :3]), face, "crop", 256)
+        rows.append(reconstruct(square, landmarks, recon)[:ROW])
+    seen = [row for row in rows if row is not None]
+    if not seen:
+        raise VideoError(f"No face was found in the reference video {os.fspath(video)}; choose another one.")
+    last, filled = seen[0], []
+    for row in rows:
+        last = last if row is None else row
+        filled.append(last)
+    return np.stack(filled)

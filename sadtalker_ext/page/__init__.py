@@ -1,0 +1,1 @@
+"""The tab and its panels, made with gradio."""

@@ -1,0 +1,272 @@
+"""What is filled in on the page into a request, and its run into a result or a sentence that says why not."""
+
+from __future__ import annotations
+
+import errno
+import html
+import logging
+import os
+import re
+import threading
+import traceback
+import uuid
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from concurrent.futures import CancelledError, Future
+from concurrent.futures import TimeoutError as FutureTimeout
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..engines import ENGINES
+from ..errors import Cancelled, SadTalkerError, TrackError
+from ..host import CancelToken, Progress, ProgressCallback
+from ..options import DRAWING_KNOBS, ENHANCING_KNOBS, HEAD_KNOBS, Options, knobs
+from ..pipeline import Result
+from ..shell import Shell
+from ..shell.runs import Request, perform
+from ..tracks import MotionTrack
+from . import compat, knob_panel, portrait_panel, speech_panel
+from .compat import temporary_folder
+from .notes import note
+from .result_panel import Finished, finish
+
+# Knobs that a motion made earlier leaves open; the others have shaped it already.
+RENDER_GROUPS = ("face", "output")
+RENDER_KNOBS = {
+    *("engine", "start", "end", *DRAWING_KNOBS, *HEAD_KNOBS),
+    *(knob.name for knob in knobs() if knob.group in RENDER_GROUPS),
+}
+OUTCOMES_KEPT = 4
+OUTCOME_SECONDS = 20.0  # the page hears that a run has ended a moment before its outcome is complete
+NO_SPACE = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Form:
+    """The components whose values make a request, in the order in which listeners get them."""
+
+    portrait: portrait_panel.PortraitPanel
+    speech: speech_panel.SpeechPanel
+    knobs: knob_panel.KnobPanel
+    engine: Any
+    format: Any
+
+    @property
+    def inputs(self) -> list[Any]:
+        return [*self.portrait.inputs, *self.speech.inputs, *self.knobs.inputs, self.engine, self.format]
+
+    def request(self, values: Sequence[Any], track: MotionTrack | None = None) -> Request:
+        """The values of `inputs` as a request; raises a `SadTalkerError` that says what is missing or wrong.
+
+        track: rendered instead of a new motion; speech is then its soundtrack, and may be missing.
+        """
+        counts = (len(self.portrait.inputs), len(self.speech.inputs), len(self.knobs.inputs))
+        heard_from, knobs_from = counts[0], counts[0] + counts[1]
+        *given, engine, suffix = values
+        chosen = knob_panel.read(self.knobs, given[knobs_from:])
+        speech_values = given[heard_from:knobs_from]
+        portrait, heard, problems = portrait_panel.PortraitChoice(None, {}), None, []
+        try:
+            if not animates_meshes(engine, track):
+                portrait = portrait_panel.read(given[:heard_from])
+        except SadTalkerError as error:
+            problems.append(error)
+        try:
+            heard = speech_panel.read(speech_values)
+        except SadTalkerError as error:
+            if track is None:
+                problems.append(error)
+        if problems:
+            raise SadTalkerError(" ".join(map(str, problems)))
+        settings = {**chosen, **portrait.options, "engine": engine or "auto"}
+        if animates_meshes(engine, track):  # what the page then hides must not be in the way
+            settings = {name: value for name, value in settings.items() if name not in ENHANCING_KNOBS}
+        if track is not None:
+            settings = {name: value for name, value in settings.items() if name in RENDER_KNOBS}
+        elif heard is not None:
+            settings["idle"] = heard.idle
+        return Request(
+            picture=portrait.picture,
+            options=Options(**settings),
+            speech=heard.speech if heard else None,
+            text=heard.text if heard else None,
+            voice=heard.voice if heard else None,
+            track=track,
+            suffix=f".{suffix}",
+        )
+
+
+def animates_meshes(engine: str | None, track: MotionTrack | None) -> bool:
+    """Whether no picture is wanted: by the engine that was chosen, or by `auto` for a motion of vertices."""
+    chosen = ENGINES.get(engine or "auto")
+    if chosen is not None:
+        return chosen.animates_meshes
+    return track is not None and track.space.vertices > 0
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended. message: HTML for the page."""
+
+    finished: Finished | None
+    message: str
+
+
+class Outcomes:
+    """How the latest runs ended, by their task, for pages that were reloaded meanwhile."""
+
+    def __init__(self, kept: int = OUTCOMES_KEPT) -> None:
+        self._kept = kept
+        self._lock = threading.Lock()
+        self._runs: OrderedDict[str, Future[Outcome]] = OrderedDict()
+
+    def keep(self, task: str | None, work: Callable[[], Outcome]) -> Outcome:
+        """What `work` returns, kept under `task`; `work` never raises."""
+        if not task:  # nobody could ask for it again
+            return work()
+        run: Future[Outcome] = Future()
+        with self._lock:
+            self._runs[task] = run
+        try:
+            run.set_result(work())
+        finally:
+            run.cancel()  # of use only if `work` did not keep its promise
+            with self._lock:
+                ended = [name for name, known in self._runs.items() if known.done()]
+                for name in ended[: -self._kept]:
+                    del self._runs[name]
+        return run.result()
+
+    def find(self, task: str | None) -> Outcome | None:
+        """The outcome of a task, waiting a little where its end is just being reported; None if unknown."""
+        with self._lock:
+            run = self._runs.get(task or "")
+        try:
+            return None if run is None else run.result(OUTCOME_SECONDS)
+        except (FutureTimeout, CancelledError):
+            return None
+
+
+class _Watch:
+    """Passes progress on and keeps a copy of the last frame."""
+
+    def __init__(self, report: ProgressCallback) -> None:
+        self._report = report
+        self.last: Any = None
+
+    def __call__(self, progress: Progress) -> None:
+        if progress.frame is not None and progress.done >= progress.total:
+            self.last = progress.frame.copy()
+        self._report(progress)
+
+
+def run(shell: Shell, form: Form, task: str | None, values: Sequence[Any]) -> Outcome:
+    """Make a video of what is filled in; never raises."""
+    return _guarded(shell, task, lambda: form.request(values))
+
+
+def rerun(
+    shell: Shell,
+    form: Form,
+    task: str | None,
+    finished: Finished | None,
+    given: Any,
+    values: Sequence[Any],
+) -> Outcome:
+    """Render a motion again on what is filled in now; never raises.
+
+    given: a motion file that was uploaded; else the motion of `finished` is taken.
+    """
+
+    def request() -> Request:
+        path = compat.file_path(given)
+        if path is not None:
+            from ..tracks.files import load_track
+
+            return form.request(values, load_track(path))
+        if finished is None:
+            raise TrackError(
+                "There is no motion yet; make a video first, or give a motion file (.npz, .csv)."
+            )
+        return form.request(values, finished.track)
+
+    return _guarded(shell, task, request)
+
+
+def _guarded(shell: Shell, task: str | None, ask: Callable[[], Request]) -> Outcome:
+    try:
+        try:
+            request = ask()
+        except Exception:
+            if task:
+                shell.dismiss(task)
+            raise
+        watches: list[_Watch] = []
+
+        def work(progress: ProgressCallback, cancel: CancelToken) -> Result:
+            watches.append(_Watch(progress))
+            return perform(shell, request, watches[-1], cancel)
+
+        result = shell.run(task or f"task({uuid.uuid4().hex})", work)
+        return Outcome(finish(result, watches[-1].last), told(result))
+    except Exception as error:  # a listener that raises shows a bare "Error", and hosts hide even that
+        return Outcome(None, explain(error))
+
+
+def latest(shell: Shell, outcomes: Outcomes, task: str | None) -> Outcome:
+    """How `task` ended, or where that is unknown, the newest video of all; never raises."""
+    try:
+        outcome = outcomes.find(task)
+        newest = shell.latest
+        if outcome is None and newest is not None:
+            outcome = Outcome(finish(newest), told(newest))
+    except Exception as error:  # a listener that raises shows a bare "Error"
+        return Outcome(None, explain(error))
+    if outcome is None or outcome.finished is None:
+        return outcome or Outcome(None, "")
+    if not outcome.finished.path.is_file():
+        return Outcome(None, note(f"{outcome.finished.path.name} was moved or deleted."))
+    return outcome
+
+
+def told(result: Result) -> str:
+    """A finished run in a line, and its notices."""
+    line = f"{result.path.name}: {result.duration:.1f} s of video, made in {result.elapsed:.1f} s."
+    return "".join([note(line, "done"), *(note(knob_panel.in_words(notice)) for notice in result.notices)])
+
+
+def explain(error: BaseException) -> str:
+    """Any error as HTML: a sentence, and for what we did not foresee the details that a bug report needs."""
+    if isinstance(error, Cancelled):
+        return note("Interrupted; nothing was written.")
+    if isinstance(error, SadTalkerError):
+        return note(knob_panel.in_words(_without_folders(str(error))), "error")
+    if isinstance(error, MemoryError):
+        return note("Out of memory; use a smaller picture or close other programs.", "error")
+    if type(error).__name__ == "OutOfMemoryError":  # torch's, for the device
+        return note(
+            "The graphics card is out of memory; use a smaller picture, unload the checkpoint while running "
+            "(Settings), or choose the CPU there.",
+            "error",
+        )
+    if isinstance(error, OSError):
+        if error.errno in NO_SPACE:
+            return note("The disk is full; free some space and try again.", "error")
+        where = f" ({Path(error.filename).name})" if isinstance(error.filename, (str, Path)) else ""
+        return note(f"The system refused: {error.strerror or error}{where}.", "error")
+    _log.error("Unexpected failure", exc_info=error)
+    details = html.escape("".join(traceback.format_exception(error)))
+    summary = html.escape(f"{type(error).__name__}: {error}"[:200])
+    return (
+        note("Something went wrong that should not; nothing was written.", "error")
+        + f'<details class="sadtalker-details"><summary>{summary}</summary><pre>{details}</pre></details>'
+    )
+
+
+def _without_folders(sentence: str) -> str:
+    """The sentence with uploaded files by their names, without the folders in which gradio keeps them."""
+    kept = re.escape(str(temporary_folder()) + os.sep)
+    return re.sub(rf"{kept}[0-9a-f]+{re.escape(os.sep)}", "", sentence)

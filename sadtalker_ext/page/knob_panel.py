@@ -1,0 +1,338 @@
+"""The options into sliders, boxes and lists in groups, and their values back into options."""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+import gradio as gr
+
+from ..errors import OptionsError
+from ..options import ENHANCING_KNOBS, VIDEO_KNOBS, Options, knobs
+from ..options.knob import Knob, shown
+from ..options.presets import PRESETS
+from . import compat
+
+# Texts that are mostly one of a few, which the page learns later.
+LISTED = ("person", "face_model")
+# What moves a mesh, too; the other knobs of the group motion are for portraits.
+MESH_MOTION = ("manner", "manner_mix", "manner_share", "expression_scale")
+# Chosen in the portrait, speech and engine panels, or of no use where names are always free.
+SHOWN_ELSEWHERE = ("engine", "face", "face_at", "points", "idle", "overwrite")
+GROUP_TITLES: Mapping[str, str] = MappingProxyType(
+    {
+        "basic": "Basic",
+        "motion": "Motion",
+        "face": "Face",
+        "sadtalker": "Engine sadtalker",
+        "codetalker": "Engine codetalker",
+        "output": "Output",
+    }
+)
+# Where a title made from the name would not say enough; the others are their name, spelt out.
+TITLES: Mapping[str, str] = MappingProxyType(
+    {
+        "start": "Start at second",
+        "end": "Stop at second",
+        "idle": "Idle seconds",
+        "lips": "Lips from",
+        "expression_scale": "Expression",
+        "blink_rate": "Blinks",
+        "gaze": "Eye movement",
+        "still": "Keep the head still",
+        "yaw": "Turn",
+        "pitch": "Nod",
+        "roll": "Lean",
+        "ref_pose": "Head motion from a video",
+        "ref_blink": "Blinks from a video",
+        "ref_face": "Face and head from a video",
+        "lip_gain": "Lip movement",
+        "silence_gate": "Rest in silence",
+        "crop": "Picture part",
+        "size": "Face size",
+        "batch_size": "Frames at once",
+        "detector": "Face finder",
+        "template": "Head mesh",
+        "person": "Person in the mesh file",
+        "face_model": "Networks",
+        "manner": "Manner of speaking",
+        "manner_mix": "Second manner",
+        "manner_share": "Share of the second manner",
+        "exact": "Exactly as published",
+        "canvas": "Video size",
+        "fps": "Frames per second",
+        "crf": "Quality (CRF)",
+        "preset": "Encoder effort",
+    }
+)
+OWN_MANNER = "Own"  # what the presets show when a slider was moved
+SLIDER_INT_SPAN = 200  # wider whole numbers are typed
+SLIDER_FLOAT_SPAN = 100.0
+FINE_SPAN = 5.0  # up to here a slider moves in small steps
+FINE_STEP, COARSE_STEP = 0.05, 1.0
+ANY_SEED = -1  # as hosts write it: another one for every video
+FOLLOWED_TYPES, MESH_TYPES = ("video", ".npz", ".csv"), (".ply", ".obj", ".pkl")
+NUMBERS = re.compile(r"[\s,;]+")
+EMPTY_NOTE = re.compile(r"\s*\(default: ([^)]*)\)")
+FETCHING = re.compile(r"(?:fetch it with: )?sadtalker models download(?: [a-z]\w*-[\w-]+)+")
+FLAG = re.compile(r"--([a-z][a-z-]*)(?: SECONDS)?")
+
+
+@dataclass(frozen=True)
+class KnobPanel:
+    """The components by knob name, in the order in which their values are passed.
+
+    last_seed: the button that is to bring back the seed of the last video. groups: what folds each group of
+    knobs, by its name. head: what is said about the mesh that is to speak.
+    """
+
+    components: Mapping[str, Any]
+    last_seed: Any = None
+    groups: Mapping[str, Any] = field(default_factory=dict)
+    head: Any = None
+
+    @property
+    def inputs(self) -> list[Any]:
+        return list(self.components.values())
+
+    @property
+    def for_portraits(self) -> list[Any]:
+        """What is of no use to engines that animate meshes: a group, and components of others."""
+        idle = [knob.name for knob in knobs() if knob.group == "motion" and knob.name not in MESH_MOTION]
+        return [self.groups["face"], *(self.components[name] for name in (*idle, *ENHANCING_KNOBS))]
+
+
+def title(knob: Knob) -> str:
+    """The label of a knob, unique within the tab."""
+    return TITLES.get(knob.name) or knob.name.replace("_", " ").capitalize()
+
+
+def label(name: str) -> str:
+    """The label of the knob of that name, in quotes."""
+    return f"“{title(next(knob for knob in knobs() if knob.name == name))}”"
+
+
+def in_words(sentence: str) -> str:
+    """A sentence for the command line with the labels of the tab instead of flags and commands."""
+    sentence = FETCHING.sub("fetch what is missing under “Models” on this page", sentence)
+    known = {knob.name for knob in knobs()}
+
+    def replaced(found: re.Match[str]) -> str:
+        name = found.group(1).replace("-", "_")
+        return label(name) if name in known else found.group(0)
+
+    return FLAG.sub(replaced, sentence)
+
+
+def build(groups: Sequence[str] = tuple(GROUP_TITLES), *, opened: Sequence[str] = ()) -> KnobPanel:
+    """Build an accordion per group, inside the current Blocks; `opened` ones are not folded."""
+    made: dict[str, Any] = {}
+    folded: dict[str, Any] = {}
+    again = head = None
+    for group in groups:
+        members = [knob for knob in knobs() if knob.group == group and knob.name not in SHOWN_ELSEWHERE]
+        if not members:
+            continue
+        with compat.component(
+            gr.Accordion,
+            GROUP_TITLES[group],
+            open=group in opened,
+            elem_id=f"sadtalker_group_{group}",
+            elem_classes=["sadtalker-group"],
+        ) as folded[group]:
+            for row in _rows(members):
+                with gr.Row(elem_classes=["sadtalker-knobs"]):
+                    for knob in row:
+                        made[knob.name] = _component(knob)
+                        if knob.name == "seed":
+                            again = _seed_buttons(made["seed"])
+                        if knob.name == "template":
+                            head = compat.component(gr.HTML, "", elem_id="sadtalker_head", label="Head")
+    ordered = {knob.name: made[knob.name] for knob in knobs() if knob.name in made}
+    return KnobPanel(MappingProxyType(ordered), again, MappingProxyType(folded), head)
+
+
+def _rows(members: Sequence[Knob]) -> list[list[Knob]]:
+    """Knobs of one kind beside each other, so that rows are even: narrow ones two or three, files two."""
+    rows: list[list[Knob]] = []
+    for knob in members:
+        together = rows and _look(rows[-1][0]) == _look(knob) and len(rows[-1]) < _PER_ROW[_look(knob)]
+        if together:
+            rows[-1].append(knob)
+        else:
+            rows.append([knob])
+    return rows
+
+
+_PER_ROW: Mapping[str, int] = MappingProxyType({"number": 2, "slider": 2, "ramp": 3, "path": 2, "other": 2})
+
+
+def _look(knob: Knob) -> str:
+    if knob.kind in ("int", "float"):
+        return "slider" if is_slider(knob) else "number"
+    return knob.kind if knob.kind in _PER_ROW else "other"
+
+
+def is_slider(knob: Knob) -> bool:
+    """Whether a number's range is one that can be set by sliding."""
+    if knob.kind not in ("int", "float") or knob.nullable or knob.low is None or knob.high is None:
+        return False
+    return knob.high - knob.low <= (SLIDER_INT_SPAN if knob.kind == "int" else SLIDER_FLOAT_SPAN)
+
+
+def info(knob: Knob) -> str | None:
+    """The help line under a knob's label, unless it says the same."""
+    if knob.help == title(knob).lower():
+        return None
+    text = EMPTY_NOTE.sub(r"; empty = \1", knob.help)
+    if knob.nullable and text == knob.help and knob.kind in ("int", "float"):
+        text += "; empty = not set"
+    if knob.name == "seed":
+        text += f"; {ANY_SEED} = another one every time"
+    return text[:1].upper() + text[1:]
+
+
+def _component(knob: Knob) -> Any:
+    settings: dict[str, Any] = {"label": title(knob), "elem_id": f"sadtalker_knob_{knob.name}"}
+    if knob.kind == "path":
+        types = FOLLOWED_TYPES if knob.name in VIDEO_KNOBS else MESH_TYPES
+        return compat.file(**settings, file_types=types, elem_classes=["sadtalker-small-file"])
+    settings.update(info=info(knob), value=to_widget(knob, knob.default))
+    if knob.kind == "bool":
+        return compat.component(gr.Checkbox, **settings)
+    if knob.kind == "choice":
+        return compat.component(gr.Dropdown, choices=list(knob.choices), **settings)
+    if knob.name in LISTED:
+        return compat.component(gr.Dropdown, choices=[""], allow_custom_value=True, **settings)
+    if is_slider(knob):
+        assert knob.low is not None
+        assert knob.high is not None
+        fine = knob.kind == "float" and knob.high - knob.low <= FINE_SPAN
+        step: float = FINE_STEP if fine else COARSE_STEP
+        return compat.component(gr.Slider, minimum=knob.low, maximum=knob.high, step=step, **settings)
+    if knob.kind in ("int", "float") and not knob.nullable:
+        return compat.component(gr.Number, precision=0 if knob.kind == "int" else None, **settings)
+    # Gradio shows a number that is not set as 0, so what may stay empty is typed as text.
+    placeholder = "0 20 -10" if knob.kind == "ramp" else ""
+    return compat.component(gr.Textbox, placeholder=placeholder, max_lines=1, **settings)
+
+
+def _seed_buttons(seed: Any) -> Any:
+    with compat.component(gr.Column, min_width=90, scale=0, elem_classes=["sadtalker-tools"]):
+        dice = compat.button("Random", elem_id="sadtalker_random_seed", size="sm", min_width=90)
+        again = compat.button("Last", elem_id="sadtalker_last_seed", size="sm", min_width=90)
+    compat.click(dice, None, [], [seed], js=f"() => [{ANY_SEED}]")
+    return again
+
+
+def to_widget(knob: Knob, value: Any) -> Any:
+    """A knob's value as its component shows it."""
+    if knob.nullable and knob.kind in ("int", "float", "ramp", "point", "points"):
+        return "" if value is None else " ".join(f"{number:.15g}" for number in _flat(value))
+    if knob.kind == "text":
+        return value or ""
+    if knob.kind == "path":
+        return None
+    return value
+
+
+def from_widget(knob: Knob, value: Any) -> Any:
+    """What a component hands over as the knob's value; raises `OptionsError` in the tab's words."""
+    if knob.kind == "path":
+        path = compat.file_path(value)
+        value = None if path is None else str(path)
+    elif knob.kind == "text":
+        value = (value or "").strip() or None if isinstance(value, (str, type(None))) else value
+    elif knob.kind == "ramp" and isinstance(value, str):
+        words = [word for word in NUMBERS.split(value.strip()) if word]
+        try:
+            value = tuple(float(word) for word in words) or None
+        except ValueError:
+            raise _wrong(knob, value) from None
+    elif knob.nullable and knob.kind in ("int", "float") and isinstance(value, str):
+        try:
+            value = float(value.replace(",", ".")) if value.strip() else None
+        except ValueError:
+            raise _wrong(knob, value) from None
+    elif value is None and not knob.nullable:
+        value = knob.default
+    elif knob.name == "seed" and value == ANY_SEED:
+        assert knob.high is not None
+        return random.randint(0, int(knob.high))
+    elif knob.kind == "bool" and isinstance(value, (int, float)):
+        value = bool(value)
+    try:
+        return knob.check(value)
+    except OptionsError:
+        raise _wrong(knob, value) from None
+
+
+def _wrong(knob: Knob, value: Any) -> OptionsError:
+    return OptionsError(f"“{title(knob)}” must be {knob.expected()}, not {shown(value)}.")
+
+
+def read(panel: KnobPanel, values: Sequence[Any]) -> dict[str, Any]:
+    """The values of the panel's components as options by name; raises `OptionsError`."""
+    table = {knob.name: knob for knob in knobs()}
+    return {
+        name: from_widget(table[name], value) for name, value in zip(panel.components, values, strict=True)
+    }
+
+
+def show(panel: KnobPanel, values: Mapping[str, Any]) -> list[Any]:
+    """Updates that set the panel's components to `values`; what is not named there stays as it is."""
+    table = {knob.name: knob for knob in knobs()}
+    return [
+        compat.update(value=to_widget(table[name], values[name]))
+        if name in values and table[name].kind != "path"
+        else compat.update()
+        for name in panel.components
+    ]
+
+
+def manner_of(values: Mapping[str, Any]) -> str:
+    """The preset that these values are, or `OWN_MANNER`."""
+    for name, preset in PRESETS.items():
+        if all(values.get(knob) == value for knob, value in preset.items()):
+            return name
+    return OWN_MANNER
+
+
+def build_manner() -> Any:
+    """The choice of presets."""
+    names = [*PRESETS, OWN_MANNER]
+    return compat.component(
+        gr.Radio,
+        choices=names,
+        value=manner_of(Options().to_dict()),
+        label="Manner of moving",
+        elem_id="sadtalker_manner",
+    )
+
+
+def connect_manner(manner: Any, panel: KnobPanel) -> None:
+    """Choosing a preset sets its knobs; moving one of those shows that it is a preset no more."""
+    ruled = [name for name in panel.components if any(name in preset for preset in PRESETS.values())]
+    targets = [panel.components[name] for name in ruled]
+    table = {knob.name: knob for knob in knobs()}
+
+    def choose(name: str) -> list[Any]:
+        preset = PRESETS.get(name, {})
+        return [
+            compat.update(value=to_widget(table[knob], preset[knob])) if knob in preset else compat.update()
+            for knob in ruled
+        ]
+
+    compat.listen(manner.input, choose, [manner], targets, queue=False)
+    for target in targets:
+        compat.listen(target.input, None, [], [manner], js=f"() => [{OWN_MANNER!r}]")
+
+
+def _flat(value: Any) -> list[float]:
+    if isinstance(value, (list, tuple)):
+        return [number for item in value for number in _flat(item)]
+    return [value]

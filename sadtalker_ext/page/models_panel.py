@@ -1,0 +1,273 @@
+"""The weight files on this machine into a list in the tab: what is there, what is missing, downloads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from html import escape
+from typing import Any
+
+import gradio as gr
+
+from ..checkpoints import (
+    CATALOG,
+    DOWNLOADS,
+    MISSING,
+    PRESENT,
+    UNSAFE,
+    WRONG,
+    Checkpoint,
+    Downloads,
+    Job,
+    Status,
+    home,
+    status,
+)
+from ..checkpoints.transfer import CHECKING, OFF
+from ..cli.models import engines_in_order, megabytes, pairs
+from ..engines import ENGINES
+from ..shell import Shell
+from . import compat
+
+BUSY = "sadtalker-downloading"  # a class that the page looks for: while it is there, it asks again
+WATCH_MS = 1000  # between two questions
+
+# Presses "Look again" every second while a download runs, and a few times more until its end is shown.
+WATCH = f"""() => {{
+    if (window.sadtalkerModelsTimer || typeof sadtalkerButton !== "function") return [];
+    let calm = 0;
+    window.sadtalkerModelsTimer = setInterval(() => {{
+        calm = sadtalkerRoot().querySelector(".{BUSY}") ? 0 : calm + 1;
+        const again = sadtalkerButton("sadtalker_models_refresh");
+        if (calm > 2 || !again) {{
+            clearInterval(window.sadtalkerModelsTimer);
+            window.sadtalkerModelsTimer = null;
+        }} else {{
+            again.click();
+        }}
+    }}, {WATCH_MS});
+    return [];
+}}"""
+
+STYLE = """<style>
+.sadtalker-model { line-height: 1.45; overflow-wrap: anywhere; }
+.sadtalker-model small, .sadtalker-model details { color: var(--body-text-color-subdued); font-size: 0.85em; }
+.sadtalker-model summary { cursor: pointer; }
+.sadtalker-model .fault { color: #d33; }
+.sadtalker-model progress { width: 100%; height: 0.6em; accent-color: var(--primary-500, #e80); }
+.sadtalker-badge { border-radius: 0.6em; padding: 0 0.5em; font-size: 0.85em; white-space: nowrap;
+  background: #8883; color: var(--body-text-color); }
+.sadtalker-badge.present { background: #2a94; } .sadtalker-badge.fault { background: #d334; }
+</style>"""
+
+
+@dataclass(frozen=True)
+class Row:
+    """How one weight file is shown. html: what is known of it. download: text of its button, or None for no
+    button. cancel: whether there is something to cancel.
+    """
+
+    html: str
+    download: str | None
+    cancel: bool
+
+
+def view(shell: Shell, checkpoint: Checkpoint, downloads: Downloads) -> Row:
+    """How a weight file is shown now."""
+    found = status(checkpoint, shell.host.models_dir())
+    job = downloads.job(checkpoint)
+    running = job is not None and job.running
+    allowed = shell.settings().downloads and bool(checkpoint.urls)
+    offered = allowed and not running and found.state not in (PRESENT, WRONG, UNSAFE)
+    return Row(
+        _html(shell, found, job),
+        _button_text(found) if offered else None,
+        job is not None and job.running and not job.cancelled,
+    )
+
+
+def introduction(shell: Shell) -> str:
+    """What stands above the list."""
+    told = [STYLE, "<p>The engine <b>instant</b>, which is built in, needs no download.</p>"]
+    if not shell.settings().downloads:
+        told.append(
+            f"<p>{escape(OFF)}: below each missing file stands where to fetch it and where to put it.</p>"
+        )
+    return "".join(told)
+
+
+def heading(engine: str) -> str:
+    """What stands above the files of an engine."""
+    if engine not in ENGINES:
+        note = (
+            f"This version has no engine {engine} yet, so nothing reads these files today; "
+            "those you have or fetch are found when it comes."
+        )
+    elif models := pairs(engine):
+        note = f"The engine {engine} needs both stages of one face model: {' or '.join(models)}."
+    elif all(checkpoint.optional for checkpoint in CATALOG if checkpoint.engine == engine):
+        note = f"The engine {engine} runs without these; they are for what is said beside them."
+    else:
+        note = f"The engine {engine} needs these files."
+    return f"<h4>Files of the engine {escape(engine)}</h4><p>{escape(note)}</p>"
+
+
+def build(shell: Shell) -> None:
+    """The list with its buttons, inside the current Blocks. Nothing is fetched before a click on Download."""
+    checkpoints: list[Checkpoint] = []
+    components: list[Any] = []
+    buttons: list[tuple[Any, Any]] = []
+    with gr.Column(elem_id="sadtalker_models"):
+        about = compat.component(
+            gr.HTML, introduction(shell), elem_id="sadtalker_models_about", label="About models"
+        )
+        for engine in engines_in_order(CATALOG):
+            compat.component(
+                gr.HTML,
+                heading(engine),
+                elem_id=f"sadtalker_models_engine_{engine}",
+                label=f"Models of {engine}",
+            )
+            for checkpoint in CATALOG:
+                if checkpoint.engine == engine:
+                    row = _build_row(shell, checkpoint)
+                    checkpoints.append(checkpoint)
+                    components += row
+                    buttons.append((row[1], row[2]))
+        again = compat.button("Look again", elem_id="sadtalker_models_refresh", size="sm")
+
+    def refresh() -> list[Any]:
+        updates: list[Any] = [compat.update(value=introduction(shell))]
+        for checkpoint in checkpoints:
+            updates += _updates(view(shell, checkpoint, DOWNLOADS))
+        return updates
+
+    outputs = [about, *components]
+    for checkpoint, (fetch, cancel) in zip(checkpoints, buttons, strict=True):
+        started = compat.click(fetch, _starter(shell, checkpoint, refresh), [], outputs, queue=False)
+        compat.listen(started.then, None, js=WATCH, queue=False)
+        compat.click(cancel, _stopper(checkpoint, refresh), [], outputs, queue=False)
+    compat.click(again, refresh, [], outputs, queue=False)
+    page = compat.page()
+    if page is not None:
+        # A page that is opened while a download runs shows it and follows it.
+        loaded = compat.on_load(page, refresh, [], outputs)
+        compat.listen(loaded.then, None, js=WATCH, queue=False)
+
+
+def _build_row(shell: Shell, checkpoint: Checkpoint) -> list[Any]:
+    row, name = view(shell, checkpoint, DOWNLOADS), checkpoint.id.replace("-", "_")
+    with gr.Row(elem_id=f"sadtalker_models_row_{name}"):
+        with gr.Column(scale=5, min_width=240):
+            text = compat.component(
+                gr.HTML, row.html, elem_id=f"sadtalker_models_{name}", label=checkpoint.file
+            )
+        with gr.Column(scale=1, min_width=140):
+            fetch = compat.button(
+                row.download or "Download",
+                elem_id=f"sadtalker_models_download_{name}",
+                size="sm",
+                visible=row.download is not None,
+            )
+            cancel = compat.button(
+                "Cancel",
+                elem_id=f"sadtalker_models_cancel_{name}",
+                variant="stop",
+                size="sm",
+                visible=row.cancel,
+            )
+    return [text, fetch, cancel]
+
+
+def _updates(row: Row) -> list[Any]:
+    return [
+        compat.update(value=row.html),
+        compat.update(value=row.download or "Download", visible=row.download is not None),
+        compat.update(visible=row.cancel),
+    ]
+
+
+def _starter(
+    shell: Shell, checkpoint: Checkpoint, refresh: Callable[[], list[Any]]
+) -> Callable[[], list[Any]]:
+    def start() -> list[Any]:
+        DOWNLOADS.start(checkpoint, shell.host.models_dir(), allowed=shell.settings().downloads)
+        return refresh()
+
+    return start
+
+
+def _stopper(checkpoint: Checkpoint, refresh: Callable[[], list[Any]]) -> Callable[[], list[Any]]:
+    def stop() -> list[Any]:
+        DOWNLOADS.cancel(checkpoint)
+        return refresh()
+
+    return stop
+
+
+def _button_text(found: Status) -> str:
+    if found.part:
+        whole = found.checkpoint.size
+        return f"Resume at {100 * found.part // whole} %" if whole else f"Resume at {megabytes(found.part)}"
+    return "Download" if found.state == MISSING else "Download again"
+
+
+def _html(shell: Shell, found: Status, job: Job | None) -> str:
+    checkpoint = found.checkpoint
+    size = found.size or checkpoint.bytes_to_expect
+    kind = {PRESENT: "present", MISSING: "missing"}.get(found.state, "fault")
+    lines = [
+        f'<b>{escape(checkpoint.file)}</b> <span class="sadtalker-badge {kind}">{escape(found.state)}</span>'
+        + (f" <small>{megabytes(size)}</small>" if size else ""),
+        f"<small>{escape(checkpoint.use)}</small>",
+    ]
+    if job is not None and job.running:
+        lines.append(_running(job))
+    elif job is not None and job.error and found.state != PRESENT:
+        lines.append(f'<span class="fault">{escape(job.error)}</span>')
+    elif job is not None and job.cancelled and found.state != PRESENT:
+        lines.append("<small>Cancelled; what has arrived is kept, the next download goes on there.</small>")
+    if found.note:
+        style = "" if found.usable else ' class="fault"'
+        lines.append(f"<span{style}>{escape(found.note)}</span>")
+    if found.usable:
+        lines.append(f"<small>{escape(str(found.path))}</small>")
+    lines.append(_details(shell, found))
+    return '<div class="sadtalker-model">' + "<br>".join(lines) + "</div>"
+
+
+def _running(job: Job) -> str:
+    transfer = job.transfer
+    if job.cancelled:
+        return f'<span class="{BUSY}">Stopping …</span>'
+    if transfer is None:
+        return f'<span class="{BUSY}">Connecting …</span>'
+    what = "Checking" if transfer.phase == CHECKING else f"Downloading from {escape(transfer.source)}"
+    amount = f"{megabytes(transfer.done)}" + (f" of {megabytes(transfer.total)}" if transfer.total else "")
+    speed = f", {megabytes(round(job.speed))}/s" if job.speed >= 1 and transfer.phase != CHECKING else ""
+    bar = f'<progress max="{transfer.total}" value="{transfer.done}"></progress>' if transfer.total else ""
+    return f'<span class="{BUSY}">{what}: {amount}{speed}</span>{bar}'
+
+
+def _details(shell: Shell, found: Status) -> str:
+    checkpoint = found.checkpoint
+    folder = home(checkpoint, shell.host.models_dir())
+    addresses = "<br>".join(_link(url) for url in checkpoint.urls) or _link(checkpoint.page)
+    by_hand = (
+        f"By hand: fetch it, on any computer, from<br>{addresses}<br>and put it as "
+        f"<code>{escape(checkpoint.file)}</code> into <code>{escape(str(folder))}</code>; "
+        "then press Look again.<br>"
+    )
+    title = "Where from, where to, licence" if not found.usable else "Licence"
+    return (
+        f"<details{' open' if _needs_a_hand(shell, found) else ''}><summary>{title}</summary>"
+        f"{'' if found.usable else by_hand}Licence: {escape(checkpoint.licence)}.</details>"
+    )
+
+
+def _needs_a_hand(shell: Shell, found: Status) -> bool:
+    return not found.usable and not shell.settings().downloads and found.checkpoint.engine in ENGINES
+
+
+def _link(address: str) -> str:
+    return f'<a href="{escape(address)}" target="_blank" rel="noreferrer">{escape(address)}</a>'

@@ -1,9 +1,0 @@
-"""SadTalker's 3D-aware face render: a portrait and coefficients become frames."""
-
-from __future__ import annotations
-
-from .networks import FaceNetworks, load_networks, release
-from .renderer import FaceRenderer
-from .source import SourceFace, source_face
-
-__all__ = ["FaceNetworks", "FaceRenderer", "SourceFace", "load_networks", "release", "source_face"]

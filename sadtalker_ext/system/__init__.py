@@ -1,0 +1,1 @@
+"""What the rest asks of the operating system: paths, files that appear when whole, ffmpeg, packages."""

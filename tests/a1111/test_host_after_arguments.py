@@ -1,0 +1,176 @@
+"""What the after-generation script is told: its controls, and the arguments of the host's API."""
+
+from __future__ import annotations
+
+import base64
+import importlib.util
+import sys
+from types import SimpleNamespace
+
+import pytest
+
+gr = pytest.importorskip("gradio")
+
+import fake_webui  # noqa: E402
+from fake_generation import SPEECH, batch, comments, prepared  # noqa: E402
+
+from sadtalker_ext.errors import AudioError  # noqa: E402
+
+
+@pytest.fixture(params=fake_webui.HOSTS)
+def webui(request, tmp_path, monkeypatch):
+    yield from prepared(request.param, tmp_path, monkeypatch)
+
+
+@pytest.fixture
+def a1111(tmp_path, monkeypatch):
+    yield from prepared("a1111", tmp_path, monkeypatch)
+
+
+def test_idle_text_and_speech(webui, tmp_path, monkeypatch):
+    say = SimpleNamespace(speak=lambda text, target, **more: spoken(text, target, more))
+    said = []
+
+    def spoken(text, target, more):
+        said.append((text, more["voice"]))
+        target.write_bytes(text.encode())
+        return target
+
+    monkeypatch.setitem(sys.modules, "sadtalker_ext.audio.say", say)
+    for args in (
+        (True, None, "", 2.5),
+        (True, "", "  Hello! ", 2.5, "auto", "Presenter", "en"),
+        (True, SPEECH, "Hello!", 2.5),
+    ):
+        webui.script.postprocess(*batch(tmp_path, 2), *args)
+    assert [(request.options.idle, speech) for request, speech, _ in webui.requests[::2]] == [
+        (2.5, None),
+        (None, b"Hello!"),
+        (None, base64.b64decode(SPEECH)),
+    ]
+    assert said == [("Hello!", "en")]  # once for both pictures, and not where there is a recording
+
+
+def test_arguments_by_name(webui, tmp_path):
+    p, processed = batch(tmp_path, 1)
+    named = {"idle": 1, "preset": "Still portrait", "engine": "instant"}
+    webui.script.postprocess(p, processed, named, None, "", 5.0, "auto", "Presenter", "")
+    ((request, _, _),) = webui.requests
+    assert (request.options.engine, request.options.idle, request.options.still) == ("instant", 1.0, True)
+    webui.script.postprocess(p, processed, {**named, "enabled": False})
+    assert len(webui.requests) == 1
+    assert webui.module.Wish.of([True, None, None, None]) == webui.module.Wish(enabled=True)
+
+
+@pytest.mark.parametrize(
+    ("args", "word"),
+    [
+        ((True, None, "", 5, "no such engine"), "--engine"),
+        ((True, None, "", 5, "auto", "Furious"), "Presenter"),
+        ((True, None, "", "soon"), "--idle"),
+        ((True, None, "", 1e9), "--idle"),
+        (({"speach": "x"},), "speach"),
+        ((True, "data:audio/wav;base64,@@@"), "base64"),
+        ((True, "no base64, no file"), "base64"),
+        ((True, 7), "base64"),
+        ((True, ["/etc/hostname"]), "base64"),
+        ((True, {"path": "/etc/hostname"}), "base64"),
+        ((True, "\0"), "base64"),
+    ],
+)
+def test_wrong_arguments_are_a_comment(webui, tmp_path, args, word):
+    p, processed = batch(tmp_path, 1)
+    webui.script.postprocess(p, processed, *args)
+    (line,) = comments(processed)
+    assert line.startswith("SadTalker: ")
+    assert word in line
+    assert webui.requests == []
+
+
+def test_files_of_the_server_cannot_be_read(a1111, tmp_path, monkeypatch):
+    secret = tmp_path / "secret.wav"
+    secret.write_bytes(b"RIFF")
+    uploads = tmp_path / "uploads"
+    uploads.mkdir()
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(uploads))
+    upload = uploads / "abc" / "speech.wav"
+    upload.parent.mkdir()
+    upload.write_bytes(b"uploaded")
+    (uploads / "link.wav").symlink_to(secret)
+    refused = (secret, uploads / ".." / "secret.wav", uploads / "link.wav", uploads, uploads / "gone.wav")
+    for value in (*map(str, refused), {"name": str(secret)}, SimpleNamespace(name=str(secret))):
+        with pytest.raises(AudioError, match="base64"):
+            a1111.batch._recording(value, tmp_path)
+    for value in (str(upload), {"path": str(upload)}, SimpleNamespace(name=str(upload))):
+        assert a1111.batch._recording(value, tmp_path) == upload
+    monkeypatch.setattr(a1111.batch, "_decoded", lambda text: b"some paths are base64, too")
+    assert a1111.batch._recording(str(upload), tmp_path) == upload
+
+
+def test_recordings_in_base64(a1111, tmp_path, monkeypatch):
+    read = a1111.batch._recording
+    for value in (
+        f"data:audio/wav;base64,{SPEECH}",
+        SPEECH,
+        f"{SPEECH[:20]}\n{SPEECH[20:]}",
+        {"name": "speech.wav", "data": f"data:audio/wav;base64,{SPEECH}"},
+    ):
+        assert read(value, tmp_path).read_bytes() == base64.b64decode(SPEECH)
+    monkeypatch.setattr(a1111.batch, "MAX_SPEECH_BYTES", 20)
+    with pytest.raises(AudioError, match="larger"):
+        read(SPEECH, tmp_path)
+
+
+@pytest.fixture
+def no_stubs(monkeypatch):
+    """Gradio 4 writes a .pyi file beside every class that is made from its components."""
+    if importlib.util.find_spec("gradio.component_meta"):
+        monkeypatch.setattr("gradio.component_meta.create_or_modify_pyi", lambda *_: None)
+
+
+def built(webui, is_img2img=False):
+    with gr.Blocks():
+        return webui.script.ui(is_img2img)
+
+
+def test_controls(webui):
+    assert webui.script.title() == "SadTalker"
+    assert webui.script.show(False) is webui.scripts.AlwaysVisible
+    first, second = built(webui), built(webui, True)
+    fields = [field for field in vars(webui.module.Wish())]
+    assert len(first) == len(fields)
+    ids = [control.elem_id for control in (*first, *second)]
+    assert len(set(ids)) == len(ids)
+    assert all(elem_id.startswith("sadtalker_") for elem_id in ids)
+    assert len({control.label for control in first}) == len(first)
+    assert all(control.do_not_save_to_config for control in first)
+    defaults = webui.module.Wish.of([control.value for control in first])
+    assert not defaults.enabled
+    assert (defaults.idle, defaults.engine, defaults.preset) == (5.0, "auto", "Presenter")
+
+
+def test_hosts_accordion_is_used(webui, monkeypatch, no_stubs):
+    class InputAccordion(gr.Checkbox):
+        def __init__(self, value, **kwargs):
+            super().__init__(
+                value, visible=False, label=kwargs["label"], elem_id=f"{kwargs['elem_id']}-checkbox"
+            )
+            self.accordion = gr.Accordion(kwargs["label"], elem_id=kwargs["elem_id"])
+
+        def __enter__(self):
+            self.accordion.__enter__()
+            return self
+
+        def __exit__(self, *problem):
+            self.accordion.__exit__(*problem)
+
+        def get_block_name(self):
+            return "checkbox"
+
+    monkeypatch.setitem(sys.modules, "modules.ui_components", SimpleNamespace(InputAccordion=InputAccordion))
+    controls = built(webui)
+    assert isinstance(controls[0], InputAccordion)
+    parent = controls[1]
+    while parent is not None and parent is not controls[0].accordion:
+        parent = parent.parent
+    assert parent is controls[0].accordion

@@ -1,0 +1,186 @@
+"""The tab where a mesh speaks: what is said about the file, who is in it, and what is asked for."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("gradio")
+
+import gradio as gr
+
+from sadtalker_ext import engines
+from sadtalker_ext.engines import ENGINES
+from sadtalker_ext.options import HEAD_KNOBS, Options
+from sadtalker_ext.page import generate, head_panel, knob_panel, portrait_panel, read_back, speech_panel, tab
+from sadtalker_ext.tracks import MotionTrack, vertex_space
+
+VERTICES = 12
+SHAPES = {  # of tensors, by which files are known; nothing here is computed
+    "tiny_stage1": {
+        "encoder.vertice_mapping.0.weight": (16, 3 * VERTICES),
+        "quantize.embedding.weight": (8, 8),
+        "decoder.vertice_map_reverse.weight": (3 * VERTICES, 16),
+        "encoder.encoder_linear_embedding.net.weight": (16, 16),
+    },
+    "tiny_stage2": {
+        "vertice_map.weight": (16, 3 * VERTICES),
+        "feat_map.weight": (16, 16),
+        "learnable_style_emb.weight": (3, 16),
+        "audio_feature_map.weight": (16, 16),
+    },
+}
+
+
+@pytest.fixture
+def models(shell: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The shell's folder for models, with a face model of twelve vertices in it."""
+    from safetensors.numpy import save_file
+
+    folder = tmp_path / "models"
+    folder.mkdir()
+    for name, shapes in SHAPES.items():
+        tensors = {key: np.zeros(shape, np.float32) for key, shape in shapes.items()}
+        save_file(tensors, folder / f"{name}.safetensors")
+    monkeypatch.setattr(type(shell.host), "models_dir", lambda _: folder)
+    return folder
+
+
+def mesh(path: Path, vertices: int = VERTICES) -> Path:
+    path.parent.mkdir(exist_ok=True)
+    points = [f"v {n} {n % 3} {n % 5}" for n in range(vertices)]
+    path.write_text("\n".join([*points, "f 1 2 3"]))
+    return path
+
+
+def look(shell: Any, path: Path | None, name: str | None = None) -> tuple[list[str], str]:
+    return head_panel.look(shell.host.models_dir(), head_panel.stages_of(shell), path, name)
+
+
+def test_a_mesh_that_fits(shell: Any, models: Path, tmp_path: Path) -> None:
+    people, told = look(shell, mesh(tmp_path / "up" / "my head.obj"))
+    assert people == []
+    assert "my head.obj: a head of 12 vertices, moved by the networks tiny (3 manners" in told
+    assert str(tmp_path) not in told
+
+
+def test_persons_of_a_collection(shell: Any, models: Path, tmp_path: Path) -> None:
+    heads = {name: np.arange(3.0 * VERTICES).reshape(-1, 3) for name in ("bea", "ann")}
+    path = tmp_path / "up" / "templates.pkl"
+    path.parent.mkdir()
+    path.write_bytes(pickle.dumps(heads))
+    people, told = look(shell, path)
+    assert people == ["ann", "bea"]
+    assert "no triangles" in told
+    assert "sadtalker-error" in told
+    mesh(models / "sample.obj")
+    assert "templates.pkl: 2 heads of 12 vertices" in look(shell, path)[1]
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [(b"", "is empty"), (b"<html>", "no vertices"), (b"v 0 0 0\nv 1 0 0\nv 0 1 0\nf 1 2 3", "3 vertices")],
+)
+def test_a_mesh_that_does_not(shell: Any, models: Path, tmp_path: Path, content: bytes, words: str) -> None:
+    path = tmp_path / "bad.obj"
+    path.write_bytes(content)
+    people, told = look(shell, path)
+    assert people == []
+    assert words in told
+    assert "sadtalker-error" in told
+    assert str(tmp_path) not in told
+
+
+def test_without_a_mesh(shell: Any, models: Path) -> None:
+    """The neutral head shows what published networks make, not that of twelve vertices."""
+    assert "12 vertices, which the neutral head cannot show" in look(shell, None)[1]
+    assert "cannot show" in look(shell, None, "tiny")[1]
+    for path in models.iterdir():
+        path.unlink()
+    assert head_panel.NEUTRAL in look(shell, None)[1]
+
+
+def test_a_mesh_needs_no_portrait(shell: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(speech_panel, "read", lambda _: speech_panel.SpeechChoice(idle=2.0))
+    with gr.Blocks():
+        form = generate.Form(
+            portrait_panel.build(shell),
+            speech_panel.build(shell),
+            knob_panel.build(),
+            gr.Dropdown(),
+            gr.Radio(),
+        )
+    own = {name: component.value for name, component in form.knobs.components.items()}
+    head = mesh(tmp_path / "head.obj")
+    own.update(template=str(head), person="ann", face_model="tiny", canvas=128)
+    own.update(enhancer="gfpgan", upscale="4")  # hidden now, and for portraits
+    values = [*(None for _ in (*form.portrait.inputs, *form.speech.inputs)), *own.values()]
+    request = form.request([*values, "codetalker", "mp4"])
+    assert request.picture is None
+    wanted = {"template": str(head), "person": "ann", "face_model": "tiny", "canvas": 128}
+    assert request.options == Options(engine="codetalker", idle=2.0, **wanted)
+    # What a motion is shown on is chosen anew when it is rendered again.
+    track = MotionTrack.rest(3, 25.0, vertex_space(VERTICES))
+    again = form.request([*values, "auto", "mp4"], track)
+    assert again.picture is None
+    assert {name: getattr(again.options, name) for name in HEAD_KNOBS} == wanted
+
+
+def test_lists_take_what_they_do_not_hold(shell: Any) -> None:
+    """A name that is read back from a video may be of networks that are not here."""
+    with gr.Blocks():
+        panel = knob_panel.build()
+    for name in ("person", "face_model"):
+        assert panel.components[name].allow_custom_value
+        assert panel.components[name].value == ""
+
+
+def test_the_engine_is_on_offer_when_its_files_are(
+    shell: Any, models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engines.codetalker, "has_module", lambda _: True)
+    assert not ENGINES["codetalker"].missing(models)
+    assert "codetalker" in tab.engines_on_offer(shell)
+    assert "codetalker is ready" in tab.engine_states(shell)
+    (models / "tiny_stage2.safetensors").unlink()
+    assert "codetalker" not in tab.engines_on_offer(shell)
+    assert "codetalker" not in tab.engine_states(shell)
+
+
+def test_a_video_of_an_engine_that_is_not_here_sets_everything_else() -> None:
+    with gr.Blocks():
+        panel = knob_panel.build()
+    document = {"engine": "codetalker", "options": {"template": "head.ply", "canvas": 128}}
+    engine = len(panel.inputs) + 1
+    told = read_back.settings_of(panel, document, None, ("auto", "instant"))
+    assert "value" not in told[engine]
+    assert "The files of the engine codetalker are not here" in told[-1]
+    assert told[list(panel.components).index("canvas")]["value"] == 128
+    told = read_back.settings_of(panel, document, None, ("auto", "codetalker"))
+    assert told[engine]["value"] == "codetalker"
+    assert "“Head mesh”: give the file" in told[-1]
+
+
+def test_sentences_name_uploads_without_their_folders(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from sadtalker_ext.errors import MeshError
+
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+    kept = tmp_path / "0a1b2c3d" / "head.ply"
+    told = generate.explain(MeshError(f"{kept} is empty; give your own with --template."))
+    assert "head.ply is empty; give your own with “Head mesh”." in told
+    assert str(tmp_path) not in told
+
+
+def test_what_is_of_no_use_to_meshes() -> None:
+    with gr.Blocks():
+        panel = knob_panel.build()
+    hidden = {name for name, component in panel.components.items() if component in panel.for_portraits}
+    assert {"head_motion", "lips", "gaze", "yaw", "ref_blink", "upscale"} <= hidden
+    assert not {*knob_panel.MESH_MOTION, *HEAD_KNOBS, "exact", "fps", "crf", "start", "end"} & hidden
+    assert panel.groups["face"] in panel.for_portraits

@@ -1,0 +1,123 @@
+"""Motion spaces and tracks: names, channels, mixing, resampling, fitting, smoothing."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from sadtalker_ext.errors import TrackError
+from sadtalker_ext.tracks import ARKIT, ARKIT_BLENDSHAPES, HEAD_POSE, MotionSpace, MotionTrack
+
+
+def wave(frames: int = 50, fps: float = 25.0) -> MotionTrack:
+    time = np.arange(frames) / fps
+    return MotionTrack.rest(frames, fps).with_columns(
+        {"jawOpen": 0.5 + 0.5 * np.sin(2 * np.pi * time), "headYaw": 10 * np.cos(2 * np.pi * 0.5 * time)}
+    )
+
+
+def test_arkit_has_52_blendshapes_and_every_column_in_one_channel() -> None:
+    assert len(ARKIT_BLENDSHAPES) == len(set(ARKIT_BLENDSHAPES)) == 52
+    assert ARKIT.dim == 55
+    assert ARKIT.columns[-3:] == HEAD_POSE
+    assert sorted(i for columns in ARKIT.channels.values() for i in columns) == list(range(ARKIT.dim))
+    assert ARKIT.indices(["pose"]) == [52, 53, 54]
+    assert [ARKIT.columns[i] for i in ARKIT.indices(["blink"])] == ["eyeBlinkLeft", "eyeBlinkRight"]
+    assert ARKIT.index("jawOpen") in ARKIT.indices(["lips"])
+
+
+def test_unknown_names_are_sentences() -> None:
+    with pytest.raises(TrackError, match="jawWide"):
+        ARKIT.index("jawWide")
+    with pytest.raises(TrackError, match=r"ears.*lips"):
+        ARKIT.indices(["ears"])
+
+
+@pytest.mark.parametrize(
+    "data",
+    [np.zeros((0, 55)), np.zeros((5, 54)), np.zeros(55), np.full((2, 55), np.nan), np.full((2, 55), np.inf)],
+)
+def test_bad_data_is_refused(data: np.ndarray) -> None:
+    with pytest.raises(TrackError):
+        MotionTrack(ARKIT, 25.0, data)
+
+
+@pytest.mark.parametrize("fps", [0, -1, float("nan"), float("inf")])
+def test_bad_rates_are_refused(fps: float) -> None:
+    with pytest.raises(TrackError, match="frame rate"):
+        MotionTrack.rest(3, fps)
+    with pytest.raises(TrackError, match="frame rate"):
+        wave().resampled(fps)
+
+
+def test_data_becomes_contiguous_float32() -> None:
+    track = MotionTrack(ARKIT, 25.0, np.zeros((55, 4)).T)
+    assert track.data.dtype == np.float32
+    assert track.data.flags.c_contiguous
+    assert len(track) == 4
+    assert track.duration == pytest.approx(0.16)
+
+
+def test_with_columns_leaves_the_original_alone() -> None:
+    track = MotionTrack.rest(3, 25.0)
+    changed = track.with_columns({"jawOpen": np.array([0.1, 0.2, 0.3]), "headRoll": 5.0})
+    assert track.data.max() == 0
+    np.testing.assert_allclose(changed.column("jawOpen"), [0.1, 0.2, 0.3], rtol=1e-6)
+    np.testing.assert_array_equal(changed.column("headRoll"), [5, 5, 5])
+
+
+def test_with_channels_takes_only_those_and_loops_what_is_short() -> None:
+    short = MotionTrack.rest(4, 25.0).with_columns({"headYaw": np.arange(4.0), "jawOpen": 0.7})
+    mixed = MotionTrack.rest(10, 25.0).with_channels(short, ["pose"])
+    np.testing.assert_array_equal(mixed.column("headYaw"), [0, 1, 2, 3, 0, 1, 2, 3, 0, 1])
+    assert mixed.column("jawOpen").max() == 0
+    half = MotionTrack.rest(4, 25.0).with_channels(short, ["pose"], blend=0.5)
+    np.testing.assert_allclose(half.column("headYaw"), [0, 0.5, 1, 1.5])
+
+
+def test_with_channels_resamples_to_its_own_rate() -> None:
+    mixed = MotionTrack.rest(60, 30.0).with_channels(wave(50, 25.0), ["pose"])
+    time = np.arange(58) / 30
+    np.testing.assert_allclose(mixed.column("headYaw")[:58], 10 * np.cos(np.pi * time), atol=0.05)
+
+
+def test_spaces_do_not_mix() -> None:
+    other = MotionSpace("other", ("a",), {"pose": (0,)})
+    with pytest.raises(TrackError, match=r"other.*arkit"):
+        wave().with_channels(MotionTrack.rest(3, 25.0, other), ["pose"])
+
+
+@pytest.mark.parametrize("fps", [12.5, 24.0, 29.97, 50.0, 60.0])
+def test_resampling_keeps_duration_and_motion(fps: float) -> None:
+    track = wave(50, 25.0)
+    other = track.resampled(fps)
+    assert abs(other.duration - track.duration) <= 1 / fps
+    inside = np.arange(len(other)) / fps <= (len(track) - 1) / 25
+    time = np.arange(len(other))[inside] / fps
+    np.testing.assert_allclose(other.column("headYaw")[inside], 10 * np.cos(np.pi * time), atol=0.05)
+    np.testing.assert_array_equal(other.data[0], track.data[0])
+
+
+def test_resampling_there_and_back_over_a_double_rate_is_exact() -> None:
+    track = wave()
+    np.testing.assert_allclose(track.resampled(50.0).resampled(25.0).data, track.data, atol=1e-6)
+    assert track.resampled(25.0) is track
+
+
+def test_fitted_cuts_and_holds() -> None:
+    track = wave(5)
+    np.testing.assert_array_equal(track.fitted(3).data, track.data[:3])
+    longer = track.fitted(8)
+    np.testing.assert_array_equal(longer.data[5:], np.repeat(track.data[-1:], 3, axis=0))
+    assert len(track.fitted(0)) == 1
+
+
+def test_smoothing_keeps_constants_and_only_touches_its_channels() -> None:
+    rng = np.random.default_rng(0)
+    track = MotionTrack(ARKIT, 25.0, rng.random((100, ARKIT.dim)))
+    calm = track.smoothed(0.2, ["pose"])
+    assert np.diff(calm.column("headYaw")).std() < 0.3 * np.diff(track.column("headYaw")).std()
+    np.testing.assert_array_equal(calm.column("jawOpen"), track.column("jawOpen"))
+    flat = MotionTrack.rest(3, 25.0).with_columns({"headYaw": 4.0}).smoothed(1.0)
+    np.testing.assert_allclose(flat.column("headYaw"), 4.0, rtol=1e-6)
+    assert track.smoothed(0) is track
