@@ -63,6 +63,15 @@ class Speech:
         """Whether there is an original sound to put into the video."""
         return self.source is not None or self.original is not None
 
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """What its owner may want to know of it."""
+        if self.is_silent:
+            return (
+                "Nothing can be heard in the recording, so the mouth rests; check that it is the right one.",
+            )
+        return ()
+
     def as_soundtrack(self) -> Speech:
         """Itself without the samples that motion is made from: all that a writer needs, in less memory."""
         return replace(self, samples=self.samples[:0].copy())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .background import DOWNLOADS, Downloads, Job
-from .catalog import CATALOG, Checkpoint, by_name
+from .catalog import CATALOG, Checkpoint, by_name, hand_in
 from .contents import DAMAGED, MISSING, PRESENT, UNSAFE, WRONG, Contents, Fault, read_contents
 from .places import folders, home
 from .state import Status, find, require, status, verify
@@ -28,6 +28,7 @@ __all__ = [
     "download",
     "find",
     "folders",
+    "hand_in",
     "home",
     "read_contents",
     "require",

@@ -11,13 +11,11 @@ import numpy as np
 from ..errors import OptionsError, WeightsError
 from ..system.caches import Kept, kept
 from . import weights as files
+from .drawing import Drawing, Enhanced
 from .enlarge import by_network
-from .renderer import EnhancedRenderer
 from .restorers import HostRestorer, NetworkRestorer, Restorer
 
 if TYPE_CHECKING:
-    from ..engines.base import Renderer
-    from ..face import Portrait
     from ..options import Options
 
     RestoreFaces = Callable[[np.ndarray], np.ndarray]
@@ -38,20 +36,22 @@ def wanted(options: Options) -> bool:
     return options.enhancer != "none" or options.upscale != "1"
 
 
-def build(
-    base: Renderer,
-    portrait: Portrait,
+def enhanced(
+    base: Drawing,
     options: Options,
     models_dir: Path,
     device: str,
     restore_faces: RestoreFaces | None = None,
     check: Callable[[], None] | None = None,
-) -> EnhancedRenderer:
-    """The renderer with what `options` ask for around it.
+) -> Drawing:
+    """What draws a portrait, with what `options` ask for around it.
 
     restore_faces: the host's own face restoration, uint8 (H, W, 3) to the same; None where there is none.
     Raises `WeightsError`, `DependencyError` or `OptionsError` with what is missing.
     """
+    portrait = base.portrait
+    if not wanted(options) or portrait is None:
+        return base
     scale = int(options.upscale)
     size = base.size
     if scale > 1 and max(size) * scale > LONGEST_SIDE:
@@ -60,7 +60,6 @@ def build(
             f"{LONGEST_SIDE} is the most; choose a smaller factor or a smaller picture."
         )
     restorer = choose(options.enhancer, models_dir, device, restore_faces)
-    view = getattr(base, "view", None)
     enlarged, notices = None, []
     if scale > 1:
         found = next((file for file in files.available(models_dir) if file.kind == files.UPSCALER), None)
@@ -71,10 +70,10 @@ def build(
             )
         elif size == (portrait.width, portrait.height):
             enlarged = _enlarged(portrait.image, scale, found, device, check)
-    return EnhancedRenderer(
+    return Enhanced(
         base,
         portrait,
-        view=view,
+        check=check,
         restorer=restorer,
         strength=options.enhancer_strength,
         scale=scale,

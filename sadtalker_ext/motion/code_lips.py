@@ -135,7 +135,7 @@ def code_lips(
         ARKIT,
         fps,
         track.data,
-        {"lips": "codetalker", "code prior": prior.sha256, "manner": said, "trained on": "synthetic speech"},
+        {"lips": "codes", "code prior": prior.sha256, "manner": said, "trained on": "synthetic speech"},
     )
 
 

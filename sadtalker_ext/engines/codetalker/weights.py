@@ -11,12 +11,13 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from ...checkpoints.catalog import CODETALKER_PAGE, by_name
+from ...checkpoints.catalog import by_name
 from ...checkpoints.contents import DAMAGED, WRONG, Fault
 from ...checkpoints.places import bases
 from ...checkpoints.state import LOOKED_AT, SUFFIXES, contents_of
 from ...checkpoints.tensors import read_tensors
 from ...errors import WeightsError
+from .catalog import PAGE
 
 if TYPE_CHECKING:
     import torch
@@ -128,7 +129,7 @@ def load_pair(models_dir: Path, name: str) -> Pair:
         there = ", ".join(available(models_dir)) or "none"
         raise WeightsError(
             f"There is no face model {name!r} (there is: {there}); fetch vocaset_stage1.pth.tar and "
-            f"vocaset_stage2.pth.tar, or those of biwi, from {CODETALKER_PAGE} into {models_dir}."
+            f"vocaset_stage2.pth.tar, or those of biwi, from {PAGE} into {models_dir}."
         )
     trouble = _trouble(name, found, models_dir)
     best = found.best
@@ -269,12 +270,12 @@ def _trouble(name: str, found: _Found, models_dir: Path | None = None) -> str:
     if found.faults:
         path, fault = found.faults[0]
         told = path if models_dir else path.name
-        return f"{told} {fault.reason}; fetch it anew from {CODETALKER_PAGE}, or from who trained it."
+        return f"{told} {fault.reason}; fetch it anew from {PAGE}, or from who trained it."
     there = next(iter(found))
     lacking = 3 - there.number
     try:
         file = by_name(f"{name}-stage{lacking}").file
-        remedy = f"fetch {file} from {CODETALKER_PAGE} into {models_dir or 'the folder for models'}"
+        remedy = f"fetch {file} from {PAGE} into {models_dir or 'the folder for models'}"
     except WeightsError:
         remedy = f"put it beside, as {name}_stage{lacking} with the same ending"
     told = there.path if models_dir else there.path.name
