@@ -16,7 +16,8 @@ from ..system.outputs import check_new_file, write_whole
 from ..system.paths import existing_file, user_path
 from .livelink import read_livelink, write_livelink
 from .rows import gathered, slices
-from .track import ARKIT, SPACES, MotionTrack, space_named
+from .spaces import ARKIT, SPACES, space_named
+from .track import MotionTrack
 
 FORMAT_VERSION = 1  # of our .npz
 SUFFIXES = (".npz", ".csv")

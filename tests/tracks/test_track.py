@@ -1,4 +1,4 @@
-"""Motion spaces and tracks: names, channels, mixing, resampling, fitting, smoothing."""
+"""Motion tracks: mixing, resampling, fitting, smoothing, equality, and what a track says of itself."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from sadtalker_ext.errors import TrackError
-from sadtalker_ext.tracks import ARKIT, ARKIT_BLENDSHAPES, HEAD_POSE, MotionSpace, MotionTrack
+from sadtalker_ext.tracks import ARKIT, MotionSpace, MotionTrack
 
 
 def wave(frames: int = 50, fps: float = 25.0) -> MotionTrack:
@@ -14,23 +14,6 @@ def wave(frames: int = 50, fps: float = 25.0) -> MotionTrack:
     return MotionTrack.rest(frames, fps).with_columns(
         {"jawOpen": 0.5 + 0.5 * np.sin(2 * np.pi * time), "headYaw": 10 * np.cos(2 * np.pi * 0.5 * time)}
     )
-
-
-def test_arkit_has_52_blendshapes_and_every_column_in_one_channel() -> None:
-    assert len(ARKIT_BLENDSHAPES) == len(set(ARKIT_BLENDSHAPES)) == 52
-    assert ARKIT.dim == 55
-    assert ARKIT.columns[-3:] == HEAD_POSE
-    assert sorted(i for columns in ARKIT.channels.values() for i in columns) == list(range(ARKIT.dim))
-    assert ARKIT.indices(["pose"]) == [52, 53, 54]
-    assert [ARKIT.columns[i] for i in ARKIT.indices(["blink"])] == ["eyeBlinkLeft", "eyeBlinkRight"]
-    assert ARKIT.index("jawOpen") in ARKIT.indices(["lips"])
-
-
-def test_unknown_names_are_sentences() -> None:
-    with pytest.raises(TrackError, match="jawWide"):
-        ARKIT.index("jawWide")
-    with pytest.raises(TrackError, match=r"ears.*lips"):
-        ARKIT.indices(["ears"])
 
 
 @pytest.mark.parametrize(
