@@ -31,7 +31,7 @@ SURROUND_WEIGHTS: dict[int, tuple[float, ...]] = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Speech:
     """Speech to animate, and where its original sound is.
 
@@ -52,6 +52,14 @@ class Speech:
     original_rate: int = 0
     channels: int = 0
     repaired: bool = False
+
+    def __repr__(self) -> str:
+        if self.source is not None:
+            origin = f"{self.source.name} from {self.start:g} s on" if self.start else self.source.name
+        else:
+            origin = "silence" if self.original is None else "an array"
+        sound = f"; {self.original_rate} Hz, channels: {self.channels}" if self.original_rate else ""
+        return f"<Speech {self.duration:.2f} s of {origin}{sound}>"
 
     @property
     def is_silent(self) -> bool:

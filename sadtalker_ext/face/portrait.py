@@ -23,7 +23,7 @@ FIVE_POINT_WAY = (
 )
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Portrait:
     """A picture and the face in it that is to talk.
 
@@ -33,6 +33,9 @@ class Portrait:
     picture: Picture
     face: Face
     faces: tuple[Face, ...] = ()
+
+    def __repr__(self) -> str:
+        return f"<Portrait {self.picture!r}, {self.face!r}; faces: {len(self.faces)}>"
 
     @property
     def image(self) -> np.ndarray:

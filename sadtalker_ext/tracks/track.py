@@ -6,6 +6,7 @@ smoothed, mixed by channel, saved (see `tracks.files`) and rendered again.
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
@@ -17,8 +18,12 @@ from .spaces import ARKIT, MotionSpace
 if TYPE_CHECKING:
     import numpy as np
 
+PROVENANCE_SHOWN = 200  # characters of it in a track's repr
+_shortener = reprlib.Repr()
+_shortener.maxlevel, _shortener.maxdict, _shortener.maxstring, _shortener.maxother = 2, 8, 40, 40
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, eq=False, repr=False)
 class MotionTrack:
     """Motion coefficients over time.
 
@@ -27,6 +32,9 @@ class MotionTrack:
     them.
     fps: frames per second, > 0.
     provenance: what made it — generator, weights' hash, seed … (plain JSON values).
+
+    Tracks are equal when they move alike: space, rate and data the same, whatever made them. The hash is that
+    of space, rate and length, so that it costs nothing and stays when data is edited in place.
     """
 
     space: MotionSpace
@@ -59,6 +67,27 @@ class MotionTrack:
 
     def __len__(self) -> int:
         return len(self.data)
+
+    def __eq__(self, other: object) -> bool:
+        import numpy as np
+
+        if not isinstance(other, MotionTrack):
+            return NotImplemented
+        if (self.fps, len(self), self.space) != (other.fps, len(other), other.space):
+            return False
+        parts = slices(*self.data.shape)
+        return self.data is other.data or all(np.array_equal(self.data[p], other.data[p]) for p in parts)
+
+    def __hash__(self) -> int:
+        return hash((self.space, self.fps, len(self)))
+
+    def __repr__(self) -> str:
+        size = f"{len(self)} frames × {self.space.dim} coefficients"
+        made_by = _shortener.repr(self.provenance)
+        if len(made_by) > PROVENANCE_SHOWN:
+            made_by = made_by[: PROVENANCE_SHOWN - 1] + "…"
+        time = f"{self.fps:g} frames/s, {self.duration:.2f} s"
+        return f"<MotionTrack {self.space.name}: {size}, {time}; provenance {made_by}>"
 
     @property
     def duration(self) -> float:
