@@ -144,7 +144,7 @@ def enhancers() -> tuple[Need, ...]:
     )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Engine:
     """A named composition of motion generators and a renderer.
 
@@ -165,6 +165,9 @@ class Engine:
     renderer_key: Callable[[Options], tuple[object, ...]] = lambda options: ()
     subject: Callable[[Any, Options, Check], Subject] = load_picture
     needs_portrait: bool = False
+
+    def __repr__(self) -> str:
+        return f"<Engine {self.name}: {self.summary}>"
 
     @property
     def animates_meshes(self) -> bool:
