@@ -1,6 +1,7 @@
 """Talking-head videos from one portrait and speech: `animate(picture, audio, "out.mp4")`.
 
-Importing this package is cheap; torch, OpenCV and the rest load when something is animated.
+Portraits, speech and motion tracks can be loaded, looked at and handed on one by one; `engines.ENGINES` is
+the table of engines. Importing this package is cheap; torch, OpenCV and the rest load when they are used.
 """
 
 from __future__ import annotations
@@ -11,11 +12,15 @@ from typing import TYPE_CHECKING
 from .version import __version__
 
 if TYPE_CHECKING:
+    from . import engines
+    from .audio import load_speech
+    from .audio.say import speak
     from .errors import Cancelled, SadTalkerError
+    from .face import load_portrait
     from .host import CancelToken, Progress
     from .options import Options
     from .pipeline import Result, animate, make_motion, render_track
-    from .tracks import ARKIT, MotionSpace, MotionTrack
+    from .tracks import ARKIT, MotionSpace, MotionTrack, load_track, save_track
 
 _HOMES = {
     "Cancelled": "errors",
@@ -30,6 +35,11 @@ _HOMES = {
     "ARKIT": "tracks",
     "MotionSpace": "tracks",
     "MotionTrack": "tracks",
+    "load_portrait": "face",
+    "load_speech": "audio",
+    "load_track": "tracks",
+    "save_track": "tracks",
+    "speak": "audio.say",
 }
 
 __all__ = [
@@ -44,12 +54,22 @@ __all__ = [
     "SadTalkerError",
     "__version__",
     "animate",
+    "engines",
+    "load_portrait",
+    "load_speech",
+    "load_track",
     "make_motion",
     "render_track",
+    "save_track",
+    "speak",
 ]
 
 
 def __getattr__(name: str) -> object:
+    if name in ("engines", "load_track"):  # engines hand in the motion spaces that tracks are read in
+        engines = import_module(".engines", __name__)
+        if name == "engines":
+            return engines
     if name in _HOMES:
         return getattr(import_module(f".{_HOMES[name]}", __name__), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

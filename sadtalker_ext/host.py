@@ -22,13 +22,14 @@ STAGES: tuple[str, ...] = ("speech", "portrait", "motion", "render")
 class Progress:
     """One step of a run: `done` of `total` units of `stage`; while rendering, the frame just made.
 
-    stage: one of `STAGES`. total: 0 when unknown. frame: uint8 (H, W, 3 or 4), not to be kept or changed.
+    stage: one of `STAGES`. total: 0 when unknown. frame: uint8 (H, W, 3 or 4), not to be kept or changed; it
+    does not count when two steps are compared.
     """
 
     stage: str
     done: int
     total: int
-    frame: np.ndarray | None = None
+    frame: np.ndarray | None = field(default=None, compare=False, repr=False)
 
 
 ProgressCallback = Callable[[Progress], None]

@@ -31,7 +31,7 @@ SURROUND_WEIGHTS: dict[int, tuple[float, ...]] = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Speech:
     """Speech to animate, and where its original sound is.
 
@@ -52,6 +52,14 @@ class Speech:
     original_rate: int = 0
     channels: int = 0
     repaired: bool = False
+
+    def __repr__(self) -> str:
+        if self.source is not None:
+            origin = f"{self.source.name} from {self.start:g} s on" if self.start else self.source.name
+        else:
+            origin = "silence" if self.original is None else "an array"
+        sound = f"; {self.original_rate} Hz, channels: {self.channels}" if self.original_rate else ""
+        return f"<Speech {self.duration:.2f} s of {origin}{sound}>"
 
     @property
     def is_silent(self) -> bool:
@@ -78,7 +86,7 @@ class Speech:
 
 
 def load_speech(
-    source: str | os.PathLike[str] | tuple[np.ndarray, int] | tuple[int, np.ndarray],
+    source: str | os.PathLike[str] | tuple[np.ndarray, int] | tuple[int, np.ndarray] | Speech,
     *,
     start: float = 0.0,
     end: float | None = None,
@@ -86,15 +94,20 @@ def load_speech(
 ) -> Speech:
     """Reads speech from any audio or video file, or from an (array, rate in Hz) pair in either order.
 
-    Arrays are (N,) or (N, channels), integers of any width or floats. Channels are mixed to mono; the
-    result is scaled down if it exceeds full scale. start, end: seconds; `end` past the end means the end.
-    check: called about once a second of sound; what it raises stops the decoding.
-    Raises `AudioError` for anything that cannot be used.
+    source: a file's path or a pair. Arrays are (N,) or (N, channels), integers of any width or floats; a
+    `Speech` is returned as it is. Channels are mixed to mono; the result is scaled down if it exceeds full
+    scale. start, end: seconds of the source; None, or an `end` past its end, means the end. check: called
+    about once a second of sound; what it raises stops the decoding. Raises `AudioError` for anything that
+    cannot be used.
     """
     if start < 0 or not np.isfinite(start):
         raise AudioError(f"The start of the speech must be 0 seconds or later, not {start:g}.")
     if end is not None and not end > start:
         raise AudioError(f"The end of the speech ({end:g} s) must come after its start ({start:g} s).")
+    if isinstance(source, Speech):
+        if start or end is not None:
+            raise AudioError("This speech is loaded already; give its start and end when it is loaded.")
+        return source
     if isinstance(source, (tuple, list)):
         return _from_array(source, start, end, check)
     if not isinstance(source, (str, os.PathLike)):

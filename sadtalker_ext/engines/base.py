@@ -298,7 +298,7 @@ class Look:
     choices: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Engine:
     """One way from a subject and speech to frames.
 
@@ -324,6 +324,9 @@ class Engine:
     reads: tuple[str, ...] | None = None
     weights: tuple[Checkpoint, ...] = ()
     look: Callable[[Options, Path], Look] | None = None
+
+    def __repr__(self) -> str:
+        return f"Engine({self.name}: {self.summary})"
 
     def plays(self, space: MotionSpace) -> bool:
         """Whether it can render motion in that space."""

@@ -17,7 +17,7 @@ MIN_FACE = 20.0  # px, below which a face has too little to animate, and texture
 OVERLAP = 0.4  # intersection over union above which two meshes are the same face
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Face:
     """One face of a picture.
 
@@ -31,6 +31,11 @@ class Face:
     box: tuple[float, float, float, float]
     score: float
     source: str
+
+    def __repr__(self) -> str:
+        x0, y0, x1, y1 = self.box
+        place = f"{x1 - x0:.0f} × {y1 - y0:.0f} pixels at {x0:.0f},{y0:.0f}"
+        return f"<Face {place}; {self.source}, score {self.score:.2f}>"
 
     @property
     def size(self) -> float:

@@ -123,6 +123,13 @@ REQUIREMENTS: tuple[Requirement, ...] = (
         essential=True,
     ),
     Requirement(
+        "imageio",
+        "imageio",
+        "reads the last frame of a finished video",
+        "the last frame of a cancelled series cannot be used as a picture",
+        low="2.31",
+    ),
+    Requirement(
         "imageio-ffmpeg",
         "imageio_ffmpeg",
         "brings ffmpeg, which reads sound and writes videos",

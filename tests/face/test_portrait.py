@@ -54,6 +54,14 @@ def test_choosing_by_number_and_by_point(three: np.ndarray) -> None:
     assert load_portrait(three, face_at=(899, 399)).face.centre[0] > 650  # near it, not on it
 
 
+def test_a_portrait_is_taken_as_it_is_or_searched_again(three: np.ndarray) -> None:
+    portrait = load_portrait(three, face=3)
+    assert load_portrait(portrait) is portrait
+    again = load_portrait(portrait, face=2)
+    assert again.picture is portrait.picture
+    assert again.face.centre[0] > 650
+
+
 @pytest.mark.parametrize("number", [0, -1, 4])
 def test_a_number_that_no_face_has(three: np.ndarray, number: int) -> None:
     with pytest.raises(FaceNotFoundError, match="1 to 3"):

@@ -59,7 +59,7 @@ class Stage:
     styles: int = 0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Pair:
     """Both stages of a face model. fps: frames per second of its motion. vertices: of its topology.
 

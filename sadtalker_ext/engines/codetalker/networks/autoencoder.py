@@ -122,7 +122,7 @@ class Decoder(nn.Module):
         return self.vertice_map_reverse(self.hidden(features))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Reconstruction:
     """offsets: (B, T, 3·vertices). loss: () of the codebook. codes: (B, T', slots). perplexity: ()."""
 
