@@ -9,6 +9,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -253,6 +254,12 @@ class WebUIShell:
             yield
         finally:
             tokens.remove(token)
+
+
+@lru_cache(maxsize=1)
+def the_shell() -> WebUIShell:
+    """The surroundings of every run inside this host, made on first use and kept over Reload UI."""
+    return WebUIShell()
 
 
 def _host_name() -> str:
