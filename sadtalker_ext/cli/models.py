@@ -15,9 +15,12 @@ from ..checkpoints import (
     Checkpoint,
     Status,
     Transfer,
+    by_engine,
     by_name,
     download,
     home,
+    megabytes,
+    pairs,
     status,
     verify,
 )
@@ -58,9 +61,9 @@ def table(models_dir: Path) -> str:
     """The same as text for a terminal: a paragraph an engine."""
     width = max(60, min(100, shutil.get_terminal_size().columns))
     parts = []
-    for engine in engines_in_order(CATALOG):
-        own = [status(checkpoint, models_dir) for checkpoint in CATALOG if checkpoint.engine == engine]
-        lines = _wrapped(f"{engine}: {engine_note(engine)}", width, "", "  ")
+    for engine, files in by_engine(CATALOG, ENGINES).items():
+        own = [status(checkpoint, models_dir) for checkpoint in files]
+        lines = _wrapped(f"{engine}: {engine_note(engine, files)}", width, "", "  ")
         for found in own:
             lines += _lines(found, width)
         if any(found.state != PRESENT for found in own):
@@ -74,25 +77,15 @@ def table(models_dir: Path) -> str:
     return "\n\n".join(parts)
 
 
-def engines_in_order(checkpoints: Sequence[Checkpoint]) -> list[str]:
-    """The engines that these files are for, those of this version first."""
-    return sorted({c.engine for c in checkpoints}, key=lambda name: (name not in ENGINES, name))
-
-
-def engine_note(engine: str) -> str:
-    """Whether this version can use the files of an engine, in a phrase."""
+def engine_note(engine: str, files: Sequence[Checkpoint]) -> str:
+    """Whether this version can use these files of an engine, in a phrase."""
     if engine not in ENGINES:
         return "this version has no such engine yet; its files can be fetched and will be found later"
-    if models := pairs(engine):
+    if models := pairs(files):
         return f"needs both stages of one face model, {' or '.join(models)}"
-    if all(checkpoint.optional for checkpoint in CATALOG if checkpoint.engine == engine):
+    if all(checkpoint.optional for checkpoint in files):
         return "needs no model; these are optional"
     return "needs these files"
-
-
-def pairs(engine: str) -> list[str]:
-    """What an engine's files come in pairs for, any one of which it needs; empty for other engines."""
-    return list(dict.fromkeys(c.pair for c in CATALOG if c.engine == engine and c.pair))
 
 
 def _lines(found: Status, width: int) -> list[str]:
@@ -118,13 +111,6 @@ def _wrapped(text: str, width: int, first: str = "  ", rest: str | None = None) 
         subsequent_indent=indent,
         break_long_words=False,
         break_on_hyphens=False,
-    )
-
-
-def megabytes(count: int) -> str:
-    """Bytes as people say them: 725 MB."""
-    return (
-        f"{count / 1e6:.0f} MB" if count >= 1e6 else f"{count / 1e3:.0f} kB" if count >= 1e3 else f"{count} B"
     )
 
 

@@ -317,7 +317,11 @@ def test_they_are_fetched_by_hand(tmp_path: Path):
 
 def test_the_list_says_that_one_pair_is_enough(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(models_command, "ENGINES", {"codetalker": None})
-    assert models_command.engine_note("codetalker") == "needs both stages of one face model, vocaset or biwi"
+    files = weights.by_engine(weights.CATALOG, ())["codetalker"]
+    assert (
+        models_command.engine_note("codetalker", files)
+        == "needs both stages of one face model, vocaset or biwi"
+    )
     part = next(p for p in models_command.table(tmp_path).split("\n\n") if p.startswith("codetalker"))
     assert "by hand into" in part
     assert "sadtalker models download" not in part
