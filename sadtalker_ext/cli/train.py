@@ -160,12 +160,13 @@ def _corpus(given: argparse.Namespace) -> Corpus:
 
 
 def _train(given: argparse.Namespace, stage: int) -> int:
-    from ..engines.codetalker.training import Choices, train
+    from ..engines import trainer
     from ..training import ClipCache
 
+    codetalker = trainer("codetalker")
     plan = {name: getattr(given, name) for name, _, _ in PLAN_FLAGS}
     plan |= {"precision": given.precision, "keep": given.keep}
-    choices = Choices(
+    choices = codetalker.Choices(
         published=given.published,
         sound=given.sound,
         size=given.size,
@@ -181,7 +182,7 @@ def _train(given: argparse.Namespace, stage: int) -> int:
         tensorboard=not given.no_tensorboard,
     )
     try:
-        outcome = train(1 if stage == 1 else 2, ClipCache(given.cache), given.out, choices)
+        outcome = codetalker.train(stage, ClipCache(given.cache), given.out, choices)
     except KeyboardInterrupt:
         raise Cancelled(f"Interrupted; {given.out} keeps what was saved last, if anything.") from None
     if not given.quiet and os.environ.get("RANK", "0") == "0":  # of many processes, the first
