@@ -12,15 +12,22 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from ..errors import AudioError, Cancelled, FaceNotFoundError, OutputError, PictureError
 from ..page import compat
 from ..pipeline import Result
 from ..shell.runs import Request, perform
-from . import the_shell
-from .after_generation import COMMENT, Wish
-from .webui_shell import HostProgress, HostToken, WebUIShell, host_module, interrupted, option
+from .webui_shell import (
+    HostProgress,
+    HostToken,
+    WebUIShell,
+    host_module,
+    interrupted,
+    option,
+    the_shell,
+)
+from .wish import COMMENT, Wish
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -41,7 +48,7 @@ def animate_batch(wish: Wish, p: Any, processed: Any, comment: Callable[[str], N
     Raises a `SadTalkerError` for what concerns all pictures: the speech, an option, an interruption.
     """
     with _progress_lent():
-        _animate_all(cast(WebUIShell, the_shell()), wish, p, processed, comment)
+        _animate_all(the_shell(), wish, p, processed, comment)
 
 
 def _animate_all(

@@ -255,6 +255,17 @@ class WebUIShell:
             tokens.remove(token)
 
 
+_shell: WebUIShell | None = None
+
+
+def the_shell() -> WebUIShell:
+    """The surroundings of every run inside this host, made on first use and kept over Reload UI."""
+    global _shell
+    if _shell is None:
+        _shell = WebUIShell()
+    return _shell
+
+
 def _host_name() -> str:
     from importlib.util import find_spec
 

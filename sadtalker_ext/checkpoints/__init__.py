@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from .background import DOWNLOADS, Downloads, Job
-from .catalog import CATALOG, Checkpoint, by_name, hand_in
+from .catalog import CATALOG, Checkpoint, by_engine, by_name, hand_in, pairs
 from .contents import DAMAGED, MISSING, PRESENT, UNSAFE, WRONG, Contents, Fault, read_contents
 from .places import folders, home
 from .state import Status, find, require, status, verify
-from .transfer import Transfer, download
+from .transfer import Transfer, download, megabytes
 
 __all__ = [
     "CATALOG",
@@ -24,12 +24,15 @@ __all__ = [
     "Job",
     "Status",
     "Transfer",
+    "by_engine",
     "by_name",
     "download",
     "find",
     "folders",
     "hand_in",
     "home",
+    "megabytes",
+    "pairs",
     "read_contents",
     "require",
     "status",

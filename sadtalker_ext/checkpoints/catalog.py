@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
@@ -96,3 +96,16 @@ def by_name(name: str) -> Checkpoint:
             return checkpoint
     known = ", ".join(checkpoint.id for checkpoint in CATALOG)
     raise WeightsError(f"Unknown model {name!r}; known models: {known}.")
+
+
+def by_engine(checkpoints: Iterable[Checkpoint], known: Collection[str]) -> dict[str, list[Checkpoint]]:
+    """The files of each engine, in alphabetical order; those of the `known` engines come first."""
+    files: dict[str, list[Checkpoint]] = {}
+    for checkpoint in sorted(checkpoints, key=lambda one: (one.engine not in known, one.engine)):
+        files.setdefault(checkpoint.engine, []).append(checkpoint)
+    return files
+
+
+def pairs(checkpoints: Iterable[Checkpoint]) -> list[str]:
+    """What these files come in pairs for, any one of which their engine needs; or nothing."""
+    return list(dict.fromkeys(checkpoint.pair for checkpoint in checkpoints if checkpoint.pair))

@@ -335,3 +335,10 @@ def _lock_windows(file: IO[bytes]) -> bool:
     except OSError:
         return False
     return True
+
+
+def megabytes(count: int) -> str:
+    """Bytes as people say them: 725 MB."""
+    return (
+        f"{count / 1e6:.0f} MB" if count >= 1e6 else f"{count / 1e3:.0f} kB" if count >= 1e3 else f"{count} B"
+    )

@@ -1,4 +1,4 @@
-"""Command-line flags for the options, and options from parsed flags."""
+"""Knobs, and what several commands take, into command-line flags; parsed flags into options."""
 
 from __future__ import annotations
 
@@ -13,6 +13,12 @@ from ..options import GROUPS, Options, knobs
 from ..options.knob import Knob, shown
 from ..system.paths import user_path
 
+PORTRAIT_KNOBS = ("face", "face_at", "points", "detector")
+PICTURE_HELP = (
+    "the portrait: any picture, photo or drawing; "
+    "with the engine codetalker the mesh of a head, .ply, .obj or templates.pkl, or nothing"
+)
+VIDEO_HELP = "video to write: .mp4, .webm, .gif, or a folder name ending in / for PNG frames"
 NOTABLE_LIMIT = 80_000.0  # upper limits beyond this only catch mistakes and are not shown in --help
 
 
@@ -34,7 +40,7 @@ def _reader(knob: Knob) -> Callable[[str], Any]:
     return read
 
 
-def add_arguments(parser: argparse.ArgumentParser, *, only: Sequence[str] | None = None) -> None:
+def add_knobs(parser: argparse.ArgumentParser, *, only: Sequence[str] | None = None) -> None:
     """One command-line flag per knob, in titled groups; `only` limits them by knob name."""
     for group, title in GROUPS.items():
         chosen = [k for k in knobs() if k.group == group and (only is None or k.name in only)]
@@ -61,6 +67,39 @@ def add_arguments(parser: argparse.ArgumentParser, *, only: Sequence[str] | None
             if settings.get("metavar", 0) is None:
                 settings["metavar"] = {"int": "N", "float": "X"}.get(knob.kind, knob.name.upper())
             section.add_argument(knob.flag, **settings)
+
+
+def add_inputs(parser: argparse.ArgumentParser) -> None:
+    """The picture and the speech; `inputs.speech_of` takes what is said of the speech."""
+    parser.add_argument("picture", metavar="PICTURE", nargs="?", help=PICTURE_HELP)
+    parser.add_argument("audio", metavar="AUDIO", nargs="?", help="the speech: any audio or video file")
+    parser.add_argument("--text", metavar="WORDS", help="speak this text instead of a recording")
+    parser.add_argument(
+        "--voice",
+        metavar="VOICE",
+        help="who speaks the text: an id that “sadtalker voices” lists, or a language",
+    )
+
+
+def add_track_fps(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--track-fps", type=float, metavar="FPS", help="frame rate of a .csv without usable times"
+    )
+
+
+def add_output(parser: argparse.ArgumentParser, help: str, default: str | None = None) -> None:
+    """The file to write, and quiet."""
+    note = f" (default {default})" if default else " (default: named after the inputs, in this folder)"
+    parser.add_argument("-o", "--output", metavar="OUT", default=default, help=help + note)
+    add_quiet(parser)
+
+
+def add_quiet(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("-q", "--quiet", action="store_true", help="print nothing but errors")
+
+
+def add_json(parser: argparse.ArgumentParser, instead_of: str = "text") -> None:
+    parser.add_argument("--json", action="store_true", help=f"print JSON instead of {instead_of}")
 
 
 def add_models_dir(parser: argparse.ArgumentParser) -> None:

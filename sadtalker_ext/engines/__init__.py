@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
-from types import MappingProxyType
+from types import MappingProxyType, ModuleType
 from typing import Any
 
 from .. import checkpoints, options, tracks
@@ -27,6 +28,7 @@ __all__ = [
     "Subject",
     "choose_engine",
     "ready_engines",
+    "trainer",
 ]
 
 # Best first: `auto` takes the first that is ready.
@@ -95,3 +97,8 @@ def _remedies(missing: Sequence[Need], folder: Path) -> str:
         names = " ".join(need.weights for need in weights)
         parts.append(f"{files} in {place}: sadtalker models download {names}")
     return "; ".join(parts)
+
+
+def trainer(engine: str) -> ModuleType:
+    """What trains an engine's networks, its own module `training`; importing that takes seconds."""
+    return import_module(f".{engine}.training", __name__)
