@@ -9,17 +9,18 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from . import engines  # they hand in their options, weights and motion spaces
 from .version import __version__
 
 if TYPE_CHECKING:
-    from . import engines
     from .audio import load_speech
     from .audio.say import speak
     from .errors import Cancelled, SadTalkerError
     from .face import load_portrait
     from .host import CancelToken, Progress
     from .options import Options
-    from .pipeline import Result, animate, make_motion, render_track
+    from .pipeline import animate, make_motion, perform, render_track
+    from .request import Request, Result
     from .tracks import ARKIT, MotionSpace, MotionTrack, load_track, save_track
 
 _HOMES = {
@@ -28,9 +29,11 @@ _HOMES = {
     "CancelToken": "host",
     "Progress": "host",
     "Options": "options",
-    "Result": "pipeline",
+    "Request": "request",
+    "Result": "request",
     "animate": "pipeline",
     "make_motion": "pipeline",
+    "perform": "pipeline",
     "render_track": "pipeline",
     "ARKIT": "tracks",
     "MotionSpace": "tracks",
@@ -50,6 +53,7 @@ __all__ = [
     "MotionTrack",
     "Options",
     "Progress",
+    "Request",
     "Result",
     "SadTalkerError",
     "__version__",
@@ -59,6 +63,7 @@ __all__ = [
     "load_speech",
     "load_track",
     "make_motion",
+    "perform",
     "render_track",
     "save_track",
     "speak",
@@ -66,10 +71,6 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
-    if name in ("engines", "load_track"):  # engines hand in the motion spaces that tracks are read in
-        engines = import_module(".engines", __name__)
-        if name == "engines":
-            return engines
     if name in _HOMES:
         return getattr(import_module(f".{_HOMES[name]}", __name__), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

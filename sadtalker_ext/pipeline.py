@@ -83,14 +83,21 @@ def make_motion(
     picture: needed by engines whose motion depends on the face, such as sadtalker.
     """
     request = Request(picture, speech, text, voice, options=options or Options())
-    run = _run(progress, cancel, host)
-    engine = choose_engine(request.options or Options(), run.host.models_dir(), source=picture)
+    return motion_of(request, _run(progress, cancel, host))
+
+
+def motion_of(request: Request, run: Run) -> MotionTrack:
+    """As `make_motion`, for a request; what there is to say goes into the notices of the run."""
+    options = request.options or Options()
+    run.notice(*options.notices)
+    engine = choose_engine(options, run.host.models_dir(), source=request.picture)
     with speech_file(request, run) as request:
         speech = _listen(request, run)
-        nobody = picture is None and engine.animates == "pictures"  # some engines' motion is anybody's
-        with closing(
-            engine.open(None, options or Options(), run) if nobody else _open(engine, request, run)
-        ) as actor:
+        if request.picture is None and engine.animates == "pictures":
+            actor = engine.open(None, options, run)  # the motion of some engines is anybody's
+        else:
+            actor = _open(engine, request, run)
+        with closing(actor):
             return _move(actor, speech, run)
 
 

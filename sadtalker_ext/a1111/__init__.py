@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ..system import caches, installation
-from ..system.paths import PACKAGE, ROOT
+from ..system.paths import ROOT
 
 LOGGER = logging.getLogger(__name__)
 TITLE, TAB_ID = "SadTalker", "sadtalker"

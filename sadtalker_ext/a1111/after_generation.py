@@ -1,9 +1,9 @@
 """“Animate after generation”: an always-visible script in txt2img and img2img, off by default.
 
-Through the host's API, with arguments in the order of `Wish` or by name:
+Through the host's API, with arguments in the order of `arguments.DEFAULTS` or by name:
 
     "alwayson_scripts": {"SadTalker": {"args": [true, "data:audio/wav;base64,Ukl…", "", 5, "auto", "Lively"]}}
-    "alwayson_scripts": {"SadTalker": {"args": [{"text": "Hello!", "preset": "Still portrait"}]}}
+    "alwayson_scripts": {"SadTalker": {"args": [{"text": "Hello!", "manner_preset": "Still portrait"}]}}
 
 The videos' paths are in the answer's `info`, under extra_generation_params, “SadTalker videos”; what there is
 to say, as why a picture was skipped, is under “SadTalker notes”.
@@ -22,7 +22,7 @@ from modules import scripts
 
 from ..errors import SadTalkerError
 from ..options.presets import PRESETS
-from .wish import COMMENT, IDLE_SECONDS, Wish
+from .arguments import COMMENT, DEFAULTS, IDLE_SECONDS, read_arguments
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ class AfterGeneration(scripts.Script):
         return scripts.AlwaysVisible
 
     def ui(self, is_img2img: bool) -> list[Any]:
-        """The controls, in the order of `Wish`."""
+        """The controls, in the order of `arguments.DEFAULTS`."""
         import gradio as gr
 
         from ..page import compat
@@ -92,7 +92,7 @@ class AfterGeneration(scripts.Script):
                 preset = compat.component(
                     gr.Dropdown,
                     choices=list(PRESETS),
-                    value=Wish.preset,
+                    value=DEFAULTS["manner_preset"],
                     label="Manner",
                     elem_id=f"{name}_preset",
                 )
@@ -108,11 +108,11 @@ class AfterGeneration(scripts.Script):
                 notes.append(text.removeprefix(COMMENT))
 
         try:
-            wish = Wish.of(args)
-            if wish.enabled:
+            arguments = read_arguments(args)
+            if arguments["enabled"]:
                 from .animate_batch import animate_batch
 
-                animate_batch(wish, p, processed, comment)
+                animate_batch(arguments, p, processed, comment)
         except SadTalkerError as error:
             comment(f"{COMMENT}{error}")
         except Exception as error:  # the pictures are made and must reach the user

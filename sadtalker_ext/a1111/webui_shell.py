@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from ..errors import OutputError
 from ..host import CancelToken, Host, Progress
 from ..options import knobs
-from ..pipeline import Result
+from ..request import Result
 from ..shell import PREVIEW_SECONDS, Meter, Settings, Work, preview
 from ..shell.folders import numbered, show_folder
 from ..shell.turn import call, take_turn

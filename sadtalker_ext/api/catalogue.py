@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from ..engines import ENGINES
-from ..options import knobs, options_schema
+from ..options import knob_named, options_schema
 from ..options.presets import PRESETS
 from ..shell import Shell
 from ..version import __version__
-from .intake import CLOSED_KNOBS, FORMATS, check_picture
+from .intake import FORMATS, check_picture, open_knobs
 from .limits import Limits
 
 API_VERSION = 1
@@ -76,7 +76,7 @@ def model_rows(shell: Shell) -> list[dict[str, Any]]:
 def job_options_schema() -> dict[str, Any]:
     """JSON schema of the options of a job, and the presets with what they set."""
     schema = options_schema()
-    properties = {name: value for name, value in schema["properties"].items() if name not in CLOSED_KNOBS}
+    properties = {name: schema["properties"][name] for name in open_knobs()}
     presets = {name: dict(values) for name, values in PRESETS.items()}
     return {**schema, "properties": properties, "x-presets": presets}
 
@@ -89,7 +89,7 @@ def find_faces_in(path: Path, detector: str | None, limits: Limits) -> dict[str,
     from ..face import find_faces, load_picture
     from ..face.topology import FIVE_POINTS
 
-    knob = next(knob for knob in knobs() if knob.name == "detector")
+    knob = knob_named("detector")
     chosen = knob.check(detector or knob.default)
     check_picture(path, limits)
     picture = load_picture(path)

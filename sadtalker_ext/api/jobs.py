@@ -1,4 +1,4 @@
-"""Orders into videos, one after the other, in a thread of its own; what was made is kept for a while."""
+"""Requests into videos, one after the other, in a thread of its own; what was made is kept for a while."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from typing import Any
 
 from ..errors import Cancelled, SadTalkerError
 from ..host import CancelToken, Progress, ProgressCallback
-from ..pipeline import Result
+from ..request import Request, Result
 from ..shell import Meter, Shell
 from .folders import Folders
-from .intake import FORMATS, Order, make_video
+from .intake import FORMATS, make_video
 from .limits import Limits
 from .replies import Refusal
 from .wording import in_request_words, sentence
@@ -32,7 +32,7 @@ LOOKERS = 2  # threads that unpack pictures and find faces
 JOIN_SECONDS = 5.0  # that a closing queue waits for its thread
 RETRY = {"Retry-After": "30"}
 
-Make = Callable[[Shell, Order, Limits, ProgressCallback, CancelToken], Result]
+Make = Callable[[Shell, Request, Limits, ProgressCallback, CancelToken], Result]
 logger = logging.getLogger(__name__)
 
 
@@ -50,11 +50,11 @@ class Product:
 
 @dataclass(eq=False)
 class Job:
-    """One order on its way. Times are seconds of the clock that the queue was given; owner: a user's name."""
+    """One request on its way. Times are seconds of the clock that the queue was given; owner: a user's name."""
 
     id: str
     owner: str
-    order: Order
+    request: Request
     created: str
     queued_at: float
     state: str = QUEUED
@@ -64,6 +64,17 @@ class Job:
     started_at: float | None = None
     ended_at: float | None = None
     product: Product | None = None
+
+    @property
+    def folder(self) -> Path:
+        """Where its files lie, those that were sent and the video."""
+        assert self.request.output is not None
+        return Path(self.request.output).parent
+
+    @property
+    def format(self) -> str:
+        """A key of `FORMATS`."""
+        return self.request.suffix.lstrip(".")
 
 
 class Jobs:
@@ -107,12 +118,12 @@ class Jobs:
                     RETRY,
                 )
 
-    def submit(self, order: Order, owner: str = "") -> Job:
-        """Queue an order, whose folder is the queue's from then on; raises as `check_room`."""
+    def submit(self, request: Request, owner: str = "") -> Job:
+        """Queue a request, whose output's folder is the queue's from then on; raises as `check_room`."""
         with self._changed:
             self.check_room()
             now = datetime.now(timezone.utc).isoformat(timespec="seconds")
-            job = Job(secrets.token_hex(16), owner, order, now, self._clock())
+            job = Job(secrets.token_hex(16), owner, request, now, self._clock())
             self._jobs[job.id] = job
             self._pending.append(job)
             if self._thread is None or not self._thread.is_alive():
@@ -142,7 +153,7 @@ class Jobs:
         with self._changed:
             if job.state in ENDED:
                 if self._jobs.pop(job.id, None) is not None:
-                    self.folders.remove(job.order.folder)
+                    self.folders.remove(job.folder)
                 return "removed"
             job.cancel.cancel()
             if job.state == RUNNING:
@@ -166,7 +177,7 @@ class Jobs:
                 "eta": round(meter.eta, 1) if running and meter and meter.eta is not None else None,
                 "error": job.error,
                 "created": job.created,
-                "format": job.order.format,
+                "format": job.format,
             }
             if job.started_at is not None:
                 document["seconds"] = round((job.ended_at or now) - job.started_at, 2)
@@ -188,7 +199,7 @@ class Jobs:
                 expired = now >= job.ended_at + self.limits.keep_seconds
                 if expired or kept > self.limits.kept or (kept > 1 and size > self.limits.keep_bytes):
                     del self._jobs[job.id]
-                    self.folders.remove(job.order.folder)
+                    self.folders.remove(job.folder)
 
     def close(self) -> None:
         """Cancel everything, end the thread and remove all files; may be called twice."""
@@ -249,15 +260,15 @@ class Jobs:
                 meter(Progress(step.stage, step.done, step.total))  # not the frame, which is large
                 progress(step)
 
-            return self._make(self.shell, job.order, self.limits, report, cancel)
+            return self._make(self.shell, job.request, self.limits, report, cancel)
 
         try:
             result = self.shell.run(f"task({job.id})", work, job.cancel)
-            product = _keep(result, job.order, self.limits)
+            product = _keep(result, job, self.limits)
         except Cancelled as error:
             self._end(job, CANCELLED, str(error))
         except SadTalkerError as error:
-            self._end(job, FAILED, sentence(error, job.order.folder))
+            self._end(job, FAILED, sentence(error, job.folder))
         except BaseException as error:  # the queue must go on, even where a host's code calls sys.exit
             logger.exception("A job of the SadTalker API failed")
             self._end(job, FAILED, f"The server failed at it ({type(error).__name__}); its log tells more.")
@@ -270,22 +281,22 @@ class Jobs:
                 return
             job.state, job.error, job.product, job.ended_at = state, error, product, self._clock()
             if product is None:
-                self.folders.remove(job.order.folder)
+                self.folders.remove(job.folder)
 
 
-def _keep(result: Result, order: Order, limits: Limits) -> Product:
+def _keep(result: Result, job: Job, limits: Limits) -> Product:
     """What is kept of a result; the files that were sent go, and a motion too large to be sent again."""
     from ..tracks.files import save_track
 
     track = None
     if result.track.data.nbytes <= limits.track_bytes:
-        track = save_track(result.track, order.folder / "track.npz", overwrite=True)
-    for path in order.folder.iterdir():
+        track = save_track(result.track, job.folder / "track.npz", overwrite=True)
+    for path in job.folder.iterdir():
         if path not in (result.path, track):
             path.unlink(missing_ok=True)
     size = result.path.stat().st_size
     facts = {
-        "type": FORMATS[order.format],
+        "type": FORMATS[job.format],
         "bytes": size,
         "frames": result.frames,
         "fps": result.fps,
@@ -293,6 +304,6 @@ def _keep(result: Result, order: Order, limits: Limits) -> Product:
         "elapsed": round(result.elapsed, 2),
         "engine": result.engine,
     }
-    notices = tuple(in_request_words(notice, order.folder) for notice in result.notices)
+    notices = tuple(in_request_words(notice, job.folder) for notice in result.notices)
     kept = size + (track.stat().st_size if track is not None else 0)
     return Product(result.path, track, kept, facts, dict(result.metadata), notices)

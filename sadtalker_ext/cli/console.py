@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Iterable
 from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tqdm import tqdm
 
     from ..host import Progress
-    from ..pipeline import Result
+    from ..request import Request, Result
 
 STAGE_TITLES = {
     "speech": "listening",
@@ -106,19 +106,24 @@ class ProgressBar:
             self._bar.update(progress.done - self._bar.n)
 
 
-def make_video(
-    given: argparse.Namespace, work: Callable[[ProgressBar], Result], save_motion: Path | None = None
-) -> int:
-    """Run the work under a bar, write its motion too if asked, and describe what was made; the exit code."""
+def show_notices(notices: Iterable[str]) -> None:
+    """Sentences worth showing, on standard error."""
+    for notice in notices:
+        print(f"note: {notice}", file=sys.stderr)
+
+
+def make_video(given: argparse.Namespace, request: Request, save_motion: Path | None = None) -> int:
+    """Make it under a bar, write its motion too if asked, and describe what was made; the exit code."""
+    from ..pipeline import perform
+
     with ProgressBar(quiet=given.quiet) as report:
-        result = work(report)
+        result = perform(request, progress=report)
     if save_motion is not None:
         from ..tracks.files import save_track
 
         save_track(result.track, save_motion, overwrite=result.options.overwrite)
     if not given.quiet:
-        for notice in result.notices:
-            print(f"note: {notice}", file=sys.stderr)
+        show_notices(result.notices)
         print(_description(result))
     return 0
 

@@ -3,69 +3,50 @@
 from __future__ import annotations
 
 import argparse
-import re
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from ..errors import OptionsError, OutputError, TrackError
-from ..host import StandaloneHost
+from ..engines import choose_engine, needs_no_picture
+from ..errors import OutputError, TrackError
+from ..options import Options
+from ..request import Request
 from ..tracks import ARKIT
 
-if TYPE_CHECKING:
-    from ..options import Options
 
-NAME_CHARACTERS = 30  # of the text that go into the names of files
+def request_of(given: argparse.Namespace, options: Options) -> Request:
+    """The request that the arguments of `flags.add_inputs` and `flags.add_output` make.
 
-
-@contextmanager
-def speech_of(given: argparse.Namespace) -> Iterator[str | Path | None]:
-    """The recording that was named, or the text that was given, spoken into a file that lives meanwhile.
-
-    Raises `OptionsError` where the flags contradict each other, and what `audio.say.speak` raises.
+    Where the picture may be left out, one name alone is the speech's.
     """
-    if given.text is None:
-        if given.voice is not None:
-            raise OptionsError("--voice says who speaks --text; give a text too.")
-        yield given.audio
-        return
-    if given.audio is not None:
-        raise OptionsError("Give either AUDIO or --text, not both.")
-    from ..audio import say
-
-    with tempfile.TemporaryDirectory(prefix="sadtalker-", ignore_cleanup_errors=True) as folder:
-        target = Path(folder) / f"{_stem(given.text)}.wav"
-        yield say.speak(given.text, target, voice=given.voice, models_dir=StandaloneHost().models_dir())
+    request = Request(
+        given.picture, given.audio, given.text, given.voice, options=options, output=given.output
+    )
+    if is_silent(request) and needs_no_picture(options) and _is_no_subject(given.picture, options):
+        return replace(request, picture=None, speech=given.picture)
+    return request
 
 
-def without_picture(given: argparse.Namespace, options: Options) -> None:
-    """Where a mesh may be left out, one name alone is the speech's."""
-    from ..pipeline import is_mesh
-
-    alone = given.audio is None and given.text is None and options.idle is None
-    meshes = options.engine == "codetalker" or (options.engine == "auto" and options.template is not None)
-    if meshes and alone and not is_mesh(given.picture):
-        given.picture, given.audio = None, given.picture
+def is_silent(request: Request) -> bool:
+    """Whether nothing is to be said, or kept silent about."""
+    options = request.options or Options()
+    return request.speech is None and request.text is None and options.idle is None
 
 
-def track_target(name: str | None, options: Options, picture: str | None) -> Path | None:
+def track_target(name: str | None, request: Request) -> Path | None:
     """Refuse a motion file that cannot be written before any work is done."""
     if name is None:
         return None
-    from ..engines import choose_engine
-    from ..pipeline import wants_mesh
     from ..tracks.files import check_track_output
 
+    options = request.options or Options()
     target = check_track_output(name, options.overwrite)
-    engine = choose_engine(options.engine, mesh=wants_mesh(picture, options))
+    engine = choose_engine(options, source=request.picture)
     if target.suffix.lower() == ".csv" and engine.space != ARKIT:
         raise TrackError(f"The motion of the engine {engine.name} cannot be written as .csv; choose .npz.")
     return target
 
 
-def keep_inputs(target: str, *inputs: str | None) -> None:
+def keep_inputs(target: str, *inputs: str | Path | None) -> None:
     """Refuse a picture to be written over what the run reads, even with --overwrite."""
     from ..system.paths import same_file
 
@@ -73,6 +54,9 @@ def keep_inputs(target: str, *inputs: str | None) -> None:
         raise OutputError(f"{target} is one of the inputs; choose another name for what is written.")
 
 
-def _stem(text: str) -> str:
-    """The first words of a text, as they can stand in a file's name."""
-    return "-".join(re.findall(r"\w+", text.casefold()))[:NAME_CHARACTERS].strip("-") or "speech"
+def _is_no_subject(name: str | None, options: Options) -> bool:
+    """Whether a name is that of a recording: no engine that needs no picture animates it."""
+    from ..engines import ENGINES
+
+    able = (engine for engine in ENGINES.values() if engine.animates != "pictures")
+    return name is not None and all(engine.refusal(name, options) is not None for engine in able)

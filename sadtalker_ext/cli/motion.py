@@ -8,16 +8,13 @@ from typing import TYPE_CHECKING
 
 from ..errors import OptionsError
 from ..host import StandaloneHost
-from ..options import ENHANCING_KNOBS, knobs
-from .flags import add_inputs, add_knobs, add_models_dir, add_output, from_namespace
-from .inputs import speech_of, track_target, without_picture
+from ..options import names
+from .flags import add_inputs, add_knobs, add_manner_preset, add_models_dir, add_output, from_namespace
+from .inputs import request_of, track_target
 
 if TYPE_CHECKING:
     from ..options import Options
     from ..tracks import MotionTrack
-
-# What shapes frames, but no motion. Part and size of the picture do: the networks look at them.
-FRAME_KNOBS = ("batch_size", "precision", "turbo", "compile", "canvas", *ENHANCING_KNOBS, "crf", "preset")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,7 +28,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         parser, "motion track to write: .npz, or .csv as Live Link Face writes it", default="track.npz"
     )
     add_models_dir(parser)
-    add_knobs(parser, only=[knob.name for knob in knobs() if knob.name not in FRAME_KNOBS])
+    add_manner_preset(parser)
+    add_knobs(parser, only=names(lambda knob: not set(knob.shapes) <= {"frames", "file"}))
 
 
 def run(given: argparse.Namespace) -> int:
@@ -48,14 +46,19 @@ def run(given: argparse.Namespace) -> int:
 
 def _motion(given: argparse.Namespace, options: Options) -> tuple[MotionTrack, Path]:
     """What the speech moves, and the file to write it to."""
-    from ..pipeline import make_motion
-    from .console import ProgressBar
+    from ..host import Run
+    from ..pipeline import motion_of
+    from .console import ProgressBar, show_notices
 
-    without_picture(given, options)
-    target = track_target(given.output, options, given.picture)
+    request = request_of(given, options)
+    target = track_target(given.output, request)
     assert target is not None
-    with speech_of(given) as speech, ProgressBar(quiet=given.quiet) as report:
-        return make_motion(speech, options, picture=given.picture, progress=report), target
+    with ProgressBar(quiet=given.quiet) as report:
+        run = Run(report=report)
+        track = motion_of(request, run)
+    if not given.quiet:
+        show_notices(run.notices)
+    return track, target
 
 
 def _clean_motion(given: argparse.Namespace, options: Options) -> tuple[MotionTrack, Path]:

@@ -4,22 +4,16 @@ from __future__ import annotations
 
 import argparse
 
-from ..options import DRAWING_KNOBS, ENHANCING_KNOBS, HEAD_KNOBS
+from ..options import names
+from ..request import Request
 from .flags import (
     PICTURE_HELP,
-    PORTRAIT_KNOBS,
     VIDEO_HELP,
     add_knobs,
     add_models_dir,
     add_output,
     add_track_fps,
     from_namespace,
-)
-
-RENDER_KNOBS = (
-    *("engine", "start", "end", *PORTRAIT_KNOBS, *DRAWING_KNOBS, *HEAD_KNOBS),
-    *ENHANCING_KNOBS,
-    *("fps", "crf", "preset", "overwrite"),
 )
 
 
@@ -30,11 +24,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_track_fps(parser)
     add_output(parser, VIDEO_HELP)
     add_models_dir(parser)
-    add_knobs(parser, only=RENDER_KNOBS)
+    add_knobs(parser, only=names(lambda knob: knob.shapes != ("motion",)))
 
 
 def run(given: argparse.Namespace) -> int:
-    from ..pipeline import playable_fps, render_track
+    from ..pipeline import playable_fps
     from ..tracks.files import load_track
     from .console import make_video
 
@@ -42,9 +36,5 @@ def run(given: argparse.Namespace) -> int:
     if not hasattr(given, "fps"):
         given.fps = playable_fps(track)
     options = from_namespace(given)
-    return make_video(
-        given,
-        lambda report: render_track(
-            given.picture, track, given.output, options, speech=given.audio, progress=report
-        ),
-    )
+    request = Request(given.picture, given.audio, track=track, options=options, output=given.output)
+    return make_video(given, request)

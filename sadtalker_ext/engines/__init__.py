@@ -27,6 +27,7 @@ __all__ = [
     "Need",
     "Subject",
     "choose_engine",
+    "needs_no_picture",
     "ready_engines",
     "trainer",
 ]
@@ -47,6 +48,13 @@ def ready_engines(models_dir: Path | None = None) -> Iterator[Engine]:
     """Engines that can run now, best first; models_dir: the folder for weights, None the standalone one."""
     folder = models_dir or StandaloneHost().models_dir()
     return (engine for engine in ENGINES.values() if not engine.missing(folder))
+
+
+def needs_no_picture(options: Options) -> bool:
+    """Whether what is to be animated may be left out, with the engine that these options name."""
+    named = ENGINES.get(options.engine)
+    able = ENGINES.values() if named is None else [named]
+    return any(engine.animates != "pictures" and engine.refusal(None, options) is None for engine in able)
 
 
 def choose_engine(

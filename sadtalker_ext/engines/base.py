@@ -292,10 +292,12 @@ class Look:
     """What an engine finds in the files that its own knobs name.
 
     sentence: what it is and what can be done with it. choices: values worth offering, by the name of a knob.
+    problem: why it cannot be used, or None.
     """
 
-    sentence: str
+    sentence: str = ""
     choices: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    problem: SadTalkerError | None = None
 
 
 @dataclass(frozen=True, repr=False)
@@ -303,12 +305,12 @@ class Engine:
     """One way from a subject and speech to frames.
 
     animates: "pictures", or what else is animated; a page asks for a picture and a face in it only where it is
-    pictures. space: of its motion; None: the vertices of whichever mesh it animates. needs(models_dir): what it
+    pictures. source: what it takes in place of a picture, in words. space: of its motion; None: the vertices of whichever mesh it animates. needs(models_dir): what it
     uses. refusal(source, options): why it cannot animate what the user gives, None where it can.
     subject(source, options, run): what is animated, from what the user gives. open(subject, options, run): the
     actor. knobs: those that it alone reads. reads: names of the shared ones that shape face, motion and frames
     and that it reads; None: all. weights: files that it can use. look(options, models_dir): what is in the
-    files that its knobs name; raises a `SadTalkerError` for what it could not use.
+    files that its knobs name.
     """
 
     name: str
@@ -320,6 +322,7 @@ class Engine:
     subject: Callable[[Any, Options, Run], Subject]
     refusal: Callable[[Any, Options], SadTalkerError | None]
     animates: str = "pictures"
+    source: str = ""
     knobs: tuple[Knob, ...] = ()
     reads: tuple[str, ...] | None = None
     weights: tuple[Checkpoint, ...] = ()

@@ -387,8 +387,8 @@ def hand_in(engine: str, own: Iterable[Knob] = ()) -> None:
         if knob.name in _knobs:
             raise ValueError(f"There is a knob {knob.name} already.")
         # What a field is to dataclasses.replace and its like, only dataclasses can make.
-        made = make_dataclass("_Own", [(knob.name, object, field(default=knob.default))])
-        Options.__dataclass_fields__[knob.name] = made.__dataclass_fields__[knob.name]
+        (made,) = fields(make_dataclass("_Own", [(knob.name, object, field(default=knob.default))]))
+        Options.__dataclass_fields__[knob.name] = made
         setattr(Options, knob.name, knob.default)
     _arrange()
 
@@ -422,7 +422,7 @@ def knob_named(name: str) -> Knob:
     return _knobs[name]
 
 
-def names(wanted: Callable[[Knob], bool]) -> tuple[str, ...]:
+def names(wanted: Callable[[Knob], bool] = lambda knob: True) -> tuple[str, ...]:
     """The names of the knobs of which that is true."""
     return tuple(name for name, knob in _knobs.items() if wanted(knob))
 

@@ -20,7 +20,7 @@ from .notes import note
 if TYPE_CHECKING:
     from PIL import Image
 
-    from ..pipeline import Result
+    from ..request import Result
     from ..tracks import MotionTrack
 
 VIDEO_HEIGHT = 480  # px on the page

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..errors import Cancelled, OutputError
 from ..host import CancelToken, Host, Progress, StandaloneHost
-from ..pipeline import Result
+from ..request import Result
 from ..shell import PREVIEW_SECONDS, Meter, Settings, Work, preview
 from ..shell.folders import numbered, show_folder
 from ..shell.turn import call

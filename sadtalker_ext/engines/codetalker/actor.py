@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...errors import MeshError, OptionsError
+from ...errors import MeshError, OptionsError, SadTalkerError
 from ...host import Host, Run
-from ...tracks import MotionTrack, vertex_space
+from ...tracks import MotionSpace, MotionTrack, vertex_space
 from ...tracks.rows import gathered
 from ..base import Actor, Look
 
@@ -65,32 +65,40 @@ def load_head(source: Any, options: Options, run: Run) -> Head:
 
 
 def look(options: Options, models_dir: Path) -> Look:
-    """Whose heads the file in the option `template` holds, and which of the networks here moves them.
-
-    Raises a `SadTalkerError` where the networks cannot move it, or it cannot be drawn.
-    """
-    from ...mesh import load_template, load_templates
+    """Whose heads the file in the option `template` holds, and which of the networks here moves them."""
+    from ...mesh import load_templates
     from ...mesh.files import MESH_SUFFIXES
-    from .loading import choose
     from .weights import stages
 
     found = stages(models_dir)
     choices = {"face_model": tuple(found)}
-    if options.template is None:
-        return Look(_without_mesh(found, options.face_model), choices)
-    path = Path(options.template)
-    people = () if path.suffix.lower() in MESH_SUFFIXES else tuple(load_templates(path))
-    template = load_template(path, options.person)
+    try:
+        if options.template is None:
+            return Look(_without_mesh(found, options.face_model), choices)
+        path = Path(options.template)
+        if path.suffix.lower() not in MESH_SUFFIXES:
+            choices["person"] = tuple(load_templates(path))
+        return Look(_described(path, options, models_dir, found, len(choices.get("person", ()))), choices)
+    except SadTalkerError as error:
+        return Look(choices=choices, problem=error)
+
+
+def _described(
+    path: Path, options: Options, models_dir: Path, found: Mapping[str, tuple[Stage, Stage]], people: int
+) -> str:
+    """What a mesh file holds; raises where the networks cannot move it, or it cannot be drawn."""
+    from ...mesh import load_template
+    from .loading import choose
+
+    person = options.person if people else None
+    template = load_template(path, person)
     name, vertices = choose(models_dir, options.face_model, len(template.vertices))
     template.require(vertices, f"the face model {name}")
     with_faces(template, models_dir)
-    whose = f"{len(people)} heads" if len(people) > 1 else "a head"
+    whose = f"{people} heads" if people > 1 else "a head"
     manners = found[name][1].styles if name in found else 0
     ways = f" ({manners} manners of speaking, from 0)" if manners else ""
-    sentence = (
-        f"{path.name}: {whose} of {len(template.vertices):,} vertices, moved by the networks {name}{ways}."
-    )
-    return Look(sentence, {**choices, "person": people})
+    return f"{path.name}: {whose} of {len(template.vertices):,} vertices, moved by the networks {name}{ways}."
 
 
 def _without_mesh(found: Mapping[str, tuple[Stage, Stage]], name: str | None) -> str:
@@ -181,6 +189,10 @@ class CodeTalkerActor(Actor):
 
     engine = "codetalker"
     renderer: HeadRenderer
+
+    @property
+    def space(self) -> MotionSpace:  # type: ignore[override]
+        return self.renderer.space
 
     def prepare(self) -> HeadRenderer:
         return HeadRenderer(self.subject, self.options, self.run.host)
