@@ -7,15 +7,14 @@ from __future__ import annotations
 
 import inspect
 import logging
-import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..system import caches
 from ..system.paths import PACKAGE, ROOT
 
 if TYPE_CHECKING:
@@ -61,10 +60,8 @@ def is_outdated(root: str) -> bool:
     """
     outdated = changed_on_disk() if Path(root) == ROOT else ROOT not in _active_extensions()
     if outdated:
-        pipeline = sys.modules.get(f"{PACKAGE.name}.pipeline")
-        if pipeline is not None:
-            with suppress(Exception):  # it goes in any case
-                pipeline.release()
+        with suppress(Exception):  # it goes in any case
+            caches.release()
     return outdated
 
 
@@ -183,12 +180,17 @@ def _script_class() -> type | None:
     return None
 
 
-@lru_cache(maxsize=1)
+_shell: Shell | None = None
+
+
 def the_shell() -> Shell:
     """The surroundings of every run inside this host, made on first use and kept over Reload UI."""
-    from .webui_shell import WebUIShell
+    global _shell
+    if _shell is None:
+        from .webui_shell import WebUIShell
 
-    return WebUIShell()
+        _shell = WebUIShell()
+    return _shell
 
 
 def _guarded(part: str, callback: Callable[..., Any]) -> Callable[..., Any]:

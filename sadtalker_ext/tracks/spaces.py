@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from types import MappingProxyType
 
 from ..errors import TrackError
+from ..system.caches import kept
 
 # The 52 blendshapes of Apple's ARKit, in the order in which Live Link Face writes them.
 ARKIT_BLENDSHAPES: tuple[str, ...] = (
@@ -120,7 +120,7 @@ _MESHES: Mapping[int, str] = MappingProxyType({FLAME_VERTICES: "flame", BIWI_VER
 MOST_VERTICES = 200_000  # of a mesh that can be moved
 
 
-@lru_cache(maxsize=4)
+@kept(4)
 def vertex_space(vertices: int) -> MotionSpace:
     """Offsets of a mesh's vertices from its template, x, y, z of each in turn, in the template's units.
 

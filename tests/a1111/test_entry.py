@@ -257,7 +257,7 @@ def test_updated_extension_is_loaded_anew(host, copy):
     root = with_parts(copy("updated"), "before")
     host.load(root)
     assert shown(host.tabs()) == "before"
-    write(root / "sadtalker_ext/pipeline.py", "released = []\nrelease = lambda: released.append(1)\n")
+    write(root / "sadtalker_ext/system/caches.py", "released = []\nrelease = lambda: released.append(1)\n")
     __import__("sadtalker_ext.pipeline")
     pipeline = sys.modules["sadtalker_ext.pipeline"]
     write(root / "sadtalker_ext/page/tab.py", tab_builder("after"))
