@@ -19,8 +19,8 @@ from ..errors import Cancelled, SadTalkerError
 from ..host import CancelToken, Progress, ProgressCallback
 from ..request import Request, Result
 from ..shell import Meter, Shell
-from .folders import Folders
 from .intake import FORMATS, make_video
+from .job_folders import Folders
 from .limits import Limits
 from .replies import Refusal
 from .wording import in_request_words, sentence

@@ -21,7 +21,7 @@ from ..system.requirements import advice
 from . import topology
 from .faces import Face, distinct, face_from_landmarks, is_plausible
 from .geometry import face_width
-from .template import template
+from .mean import mean_face
 
 MESH_INPUT = 192  # px, side of the square that the mesh network sees
 VIEW_SIDE = 256  # px, side of a part of the picture that is searched (the detectors see 128 and 192)
@@ -169,7 +169,7 @@ class MediapipeDetector:
         if len(points) != topology.MESH_POINTS:
             return None
         if mirrored:
-            points = points[template().mirror]
+            points = points[mean_face().mirror]
             points[:, 0] = MESH_INPUT - points[:, 0]
         flat = points[:, :2] @ to_image[:, :2].T + to_image[:, 2]
         return np.column_stack([flat, points[:, 2] * (region.side / MESH_INPUT)])

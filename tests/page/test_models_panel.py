@@ -155,7 +155,7 @@ def test_building_and_looking_fetch_nothing_and_a_click_does(shell: Any, monkeyp
         asked.append(checkpoint.id)
         raise WeightsError("No server here; try again.") if allowed else Cancelled
 
-    monkeypatch.setattr("sadtalker_ext.checkpoints.background.download", fetch)
+    monkeypatch.setattr("sadtalker_ext.checkpoints.downloads.download", fetch)
     functions = {f.fn.__name__: f.fn for f in listeners(built(shell)) if f.fn is not None}
     functions["refresh"]()
     assert asked == []
