@@ -1,12 +1,37 @@
-"""What a user can do wrong, in one sentence each that says what to do about it."""
+"""What a user can do wrong, in one sentence each that says what to do about it, whoever shows it."""
 
 from __future__ import annotations
 
+import errno
+from dataclasses import dataclass
+from pathlib import Path
+
+from .wording import COMMAND_LINE, Sentence, Words
+
+# Kinds of failures, for whoever shows them.
+MISTAKE, CANCELLED, GONE, FAULT = "mistake", "cancelled", "gone", "fault"
+MEMORY, DEVICE_MEMORY, DISK_FULL, SYSTEM = "memory", "device_memory", "disk_full", "system"
+NO_SPACE = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
+
 
 class SadTalkerError(Exception):
-    """Base of every error a user can act on; `str(error)` is the sentence to show."""
+    """Base of every error a user can act on; `str(error)` is the sentence to show on a command line.
 
-    exit_code = 2
+    text, named, facts: of a `wording.Sentence`, or that itself.
+    """
+
+    def __init__(self, text: str = "", /, *named: str, **facts: object) -> None:
+        self.sentence = text if isinstance(text, Sentence) else Sentence(text, *named, **facts)
+        super().__init__(self.sentence)
+
+    @property
+    def knobs(self) -> tuple[str, ...]:
+        """Names of the knobs that it is about."""
+        return self.sentence.knobs
+
+    def worded(self, words: Words) -> str:
+        """The sentence as a medium tells it."""
+        return self.sentence.worded(words)
 
 
 class AudioError(SadTalkerError):
@@ -60,7 +85,42 @@ class TrainingError(SadTalkerError):
 class Cancelled(SadTalkerError):
     """The run was cancelled; nothing was written."""
 
-    exit_code = 130
+    def __init__(self, text: str = "", /, *named: str, **facts: object) -> None:
+        """text: "" says just that."""
+        super().__init__(text or Sentence("{cancelled}; nothing was written.", "cancelled"), *named, **facts)
 
-    def __init__(self, message: str = "Cancelled; nothing was written.") -> None:
-        super().__init__(message)
+
+@dataclass(frozen=True)
+class Failure:
+    """A failure as a medium tells it. kind: one of those above; what nobody foresaw is a `FAULT`."""
+
+    kind: str
+    sentence: str
+
+
+def tell(error: BaseException, words: Words = COMMAND_LINE) -> Failure:
+    """Any exception as a sentence in a medium's words, and of which kind it is."""
+    if isinstance(error, KeyboardInterrupt):
+        error = Cancelled()
+    kind = _kind(error)
+    template = words.failures.get(kind)
+    if template is None and isinstance(error, SadTalkerError):
+        return Failure(kind, error.worded(words))
+    name = getattr(error, "filename", None)
+    file = f" ({Path(name).name})" if isinstance(name, (str, Path)) else ""
+    facts = {"type": type(error).__name__, "reason": words.reason(error), "error": error, "file": file}
+    return Failure(kind, (template or "").format_map(facts))
+
+
+def _kind(error: BaseException) -> str:
+    if isinstance(error, SadTalkerError):
+        return CANCELLED if isinstance(error, Cancelled) else MISTAKE
+    if isinstance(error, BrokenPipeError):  # whoever read what was written has gone: not worth a word
+        return GONE
+    if isinstance(error, MemoryError):
+        return MEMORY
+    if type(error).__name__ == "OutOfMemoryError":  # torch's, for the device
+        return DEVICE_MEMORY
+    if isinstance(error, OSError):
+        return DISK_FULL if error.errno in NO_SPACE else SYSTEM
+    return FAULT

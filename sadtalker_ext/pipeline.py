@@ -20,6 +20,7 @@ from .system.outputs import free_name
 from .system.paths import would_replace
 from .tracks import MotionSpace, MotionTrack
 from .version import __version__
+from .wording import Named
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -209,7 +210,12 @@ class _Run:
         from .enhance import wanted
 
         if self.engine.animates_meshes and wanted(self.options):
-            raise OptionsError("--enhancer and --upscale are for portraits; for a mesh set --canvas.")
+            raise OptionsError(
+                "{enhancer} and {upscale} are for portraits; for a mesh set {canvas}.",
+                "enhancer",
+                "upscale",
+                "canvas",
+            )
         if self.options.enhancer != "none":
             from .enhance import look_up
 
@@ -227,10 +233,12 @@ class _Run:
         self.report(Progress("speech", 0, 1))
         if options.idle is not None:
             if source is not None:
-                raise OptionsError("Give either speech or --idle, not both.")
+                raise OptionsError("Give either speech or {idle}, not both.", "idle")
             speech = silence(options.idle)
         elif source is None:
-            raise AudioError("No speech was given; give an audio or video file, or --idle SECONDS.")
+            raise AudioError(
+                "No speech was given; give an audio or video file, or {idle}.", idle=Named("idle", "SECONDS")
+            )
         else:
             speech = load_speech(source, start=options.start, end=options.end, check=self.check)
         self.report(Progress("speech", 1, 1))

@@ -21,12 +21,14 @@ from typing import Any
 
 from modules import scripts
 
-from ..errors import OptionsError, SadTalkerError
+from ..errors import CANCELLED, MISTAKE, OptionsError, tell
 from ..options import Options
 from ..options.presets import PRESETS, with_preset
+from ..page.words import PageWords
 
 log = logging.getLogger(__name__)
 
+HOOK = PageWords("the pictures could not be animated ({type}: {error}).")
 IDLE_SECONDS = 5.0
 MAX_IDLE_SECONDS = 60.0  # on the page; the API takes what the options take
 COMMENT = "SadTalker: "
@@ -154,11 +156,11 @@ class AfterGeneration(scripts.Script):
                 from .animate_batch import animate_batch
 
                 animate_batch(wish, p, processed, comment)
-        except SadTalkerError as error:
-            comment(f"{COMMENT}{error}")
         except Exception as error:  # the pictures are made and must reach the user
-            log.exception("Animating after generation failed")
-            comment(f"{COMMENT}the pictures could not be animated ({type(error).__name__}: {error}).")
+            failure = tell(error, HOOK)
+            if failure.kind not in (MISTAKE, CANCELLED):
+                log.exception("Animating after generation failed")
+            comment(f"{COMMENT}{failure.sentence}")
         if notes:
             known = getattr(processed, "extra_generation_params", None) or {}
             processed.extra_generation_params = {**known, NOTES_KEY: notes}

@@ -14,12 +14,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from ..errors import AudioError, Cancelled, FaceNotFoundError, OutputError, PictureError
+from ..errors import AudioError, Cancelled, FaceNotFoundError, OutputError, PictureError, tell
 from ..page import compat
 from ..pipeline import Result
 from ..shell.runs import Request, perform
+from ..wording import worded
 from . import the_shell
-from .after_generation import COMMENT, Wish
+from .after_generation import COMMENT, HOOK, Wish
 from .webui_shell import HostProgress, HostToken, WebUIShell, host_module, interrupted, option
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ def _animate_all(
                 except FaceNotFoundError:
                     comment(f"{COMMENT}picture {number} was skipped: {NO_FACE}")
                 except PictureError as error:
-                    comment(f"{COMMENT}picture {number} was skipped: {error}")
+                    comment(f"{COMMENT}picture {number} was skipped: {tell(error, HOOK).sentence}")
                 except Cancelled:
                     if not state.skipped or interrupted():
                         raise
@@ -86,7 +87,7 @@ def _animate_all(
                     for notice in result.notices:
                         if notice not in said:
                             said.add(notice)
-                            comment(f"{COMMENT}{notice}")
+                            comment(f"{COMMENT}{worded(notice, HOOK)}")
     except Cancelled:
         raise Cancelled(f"interrupted after {len(videos)} of {len(pictures)} videos.") from None
     finally:

@@ -20,6 +20,7 @@ from ..shell import PREVIEW_SECONDS, Meter, Settings, Work, preview
 from ..shell.folders import numbered, show_folder
 from ..shell.turn import call, take_turn
 from ..system.paths import user_path
+from ..wording import Place
 from .host_memory import checkpoint_away, hand_back
 
 if TYPE_CHECKING:
@@ -243,7 +244,9 @@ class WebUIShell:
             raise OutputError("Folders can be opened only where the WebUI runs on this computer.")
         folder = path if path.is_dir() else path.parent
         if not folder.is_dir():
-            raise OutputError(f"The folder {folder} does not exist any more.")
+            raise OutputError(
+                "The folder {folder} does not exist any more.", folder=Place(folder, "of the server")
+            )
         show_folder(folder)
 
     @contextmanager

@@ -12,6 +12,7 @@ import numpy as np
 
 from ..errors import AudioError
 from ..system.ffmpeg import Ffmpeg, complaint, input_arguments, refusal
+from ..wording import Foreign
 
 BLOCK_SECONDS = 1.0
 AU_MAGIC = b".snd"
@@ -97,8 +98,14 @@ def _unreadable(path: Path, messages: str) -> AudioError:
         reason = complaint(messages)
         if "does not contain any stream" in reason or "Output file is empty" in messages:
             reason = "its audio stream is empty"
-        return AudioError(f"The sound of {path.name} cannot be decoded ({reason}); give another file.")
+        return AudioError(
+            "The sound of {name} cannot be decoded ({reason}); give another file.",
+            name=path.name,
+            reason=Foreign(reason),
+        )
     return AudioError(
-        f"{path.name} is not an audio or video file that ffmpeg can read ({refusal(messages)}); "
-        "give a wav, mp3, m4a, ogg, flac or mp4 file."
+        "{name} is not an audio or video file that ffmpeg can read ({reason}); give a wav, mp3, m4a, ogg, "
+        "flac or mp4 file.",
+        name=path.name,
+        reason=Foreign(refusal(messages)),
     )

@@ -14,6 +14,7 @@ import numpy as np
 from ..errors import AudioError, DependencyError
 from ..system.paths import existing_file
 from ..system.requirements import advice
+from ..wording import Place
 from .decode import BLOCK_SECONDS, AudioFile
 
 SAMPLE_RATE = 16000  # Hz, of everything that motion is made from
@@ -94,7 +95,7 @@ def load_speech(
         )
     path, problem = existing_file(source)
     if problem:
-        raise AudioError(f"The audio file {os.fspath(source)!r} {problem}.")
+        raise AudioError("The audio file {source!r} {problem}.", source=Place(source), problem=problem)
     return _from_file(path, start, end, check)
 
 
@@ -289,7 +290,7 @@ def _resampler(rate: int) -> Any:
     try:
         import soxr
     except ImportError as error:
-        raise DependencyError(f"Resampling sound needs soxr; {advice('soxr')}") from error
+        raise DependencyError("Resampling sound needs soxr; {advice}", advice=advice("soxr")) from error
     return soxr.ResampleStream(rate, SAMPLE_RATE, 1, dtype="float32", quality="HQ")
 
 

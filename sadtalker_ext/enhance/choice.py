@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import OptionsError, WeightsError
+from ..wording import Place, Sentence
 from . import weights as files
 from .enlarge import by_network
 from .renderer import EnhancedRenderer
@@ -56,8 +57,13 @@ def build(
     size = base.size
     if scale > 1 and max(size) * scale > LONGEST_SIDE:
         raise OptionsError(
-            f"--upscale {scale} would make frames of {size[0] * scale}×{size[1] * scale} pixels, and "
-            f"{LONGEST_SIDE} is the most; choose a smaller factor or a smaller picture."
+            "{upscale} {scale} would make frames of {width}×{height} pixels, and {most} is the most; choose "
+            "a smaller factor or a smaller picture.",
+            "upscale",
+            scale=scale,
+            width=size[0] * scale,
+            height=size[1] * scale,
+            most=LONGEST_SIDE,
         )
     restorer = choose(options.enhancer, models_dir, device, restore_faces)
     view = getattr(base, "view", None)
@@ -66,8 +72,12 @@ def build(
         found = next((file for file in files.available(models_dir) if file.kind == files.UPSCALER), None)
         if found is None:
             notices.append(
-                f"No weights of a network that enlarges pictures, such as Real-ESRGAN's, lie in {models_dir} "
-                "or beside it; the frames were enlarged by interpolation."
+                Sentence(
+                    "No weights of a network that enlarges pictures, such as Real-ESRGAN's, lie in {folder} "
+                    "or "
+                    "beside it; the frames were enlarged by interpolation.",
+                    folder=Place(models_dir, "the folder for models"),
+                )
             )
         elif size == (portrait.width, portrait.height):
             enlarged = _enlarged(portrait.image, scale, found, device, check)
@@ -102,8 +112,9 @@ def look_up(name: str, models_dir: Path, hosted: bool) -> files.Weights | None:
         return None
     if name == "host":
         raise OptionsError(
-            "--enhancer host takes the face restoration of a WebUI, which is not there; choose "
-            "gfpgan, codeformer or restoreformer."
+            "{enhancer} host takes the face restoration of a WebUI, which is not there; choose gfpgan, "
+            "codeformer or restoreformer.",
+            "enhancer",
         )
     found = files.available(models_dir)
     kinds = list(PUBLISHED) if name == "auto" else [name]
@@ -114,8 +125,13 @@ def look_up(name: str, models_dir: Path, hosted: bool) -> files.Weights | None:
                 return file
     file_name, page = PUBLISHED[kinds[0]]
     raise WeightsError(
-        f"--enhancer {name} needs the weights of a network; put {file_name} from {page} into {models_dir}, "
-        "or choose --enhancer none."
+        "{enhancer} {name} needs the weights of a network; put {file_name} from {page} into {folder}, or "
+        "choose {enhancer} none.",
+        "enhancer",
+        name=name,
+        file_name=file_name,
+        page=page,
+        folder=Place(models_dir, "the folder for models"),
     )
 
 

@@ -20,6 +20,7 @@ from ..audio import features
 from ..errors import OptionsError, WeightsError
 from ..system.paths import ASSETS
 from ..tracks import ARKIT, BFM, MotionTrack
+from ..wording import Place
 from .code_layout import FACE, MOUTH, ROWS_A_SECOND, joined
 from .visemes import QUIETEST_PEAK, SpectrumMeter, normalise
 
@@ -62,7 +63,12 @@ class CodePrior:
                 continue
             if not 0 <= number < len(shares):
                 known = ", ".join(f"{index} {name}" for index, name in enumerate(self.manners))
-                raise OptionsError(f"--manner {number} is not known to the code prior; it has: {known}.")
+                raise OptionsError(
+                    "{manner} {number} is not known to the code prior; it has: {known}.",
+                    "manner",
+                    number=number,
+                    known=known,
+                )
             shares[number] += part
         return shares
 
@@ -97,8 +103,11 @@ def bfm_prior(models_dir: Path) -> CodePrior:
     path = bfm_weights(models_dir)
     if path is None:
         raise WeightsError(
-            f"For SadTalker's expressions codetalker needs {BFM_FILE} in {models_dir}; train it from "
-            "recordings of your own (docs/code-prior.md), or choose --lips auto."
+            "For SadTalker's expressions codetalker needs {file} in {folder}; train it from recordings "
+            "of your own (docs/code-prior.md), or choose {lips} auto.",
+            "lips",
+            file=BFM_FILE,
+            folder=Place(models_dir, "the folder for models"),
         )
     return load_code_prior(path, "bfm")
 
@@ -275,7 +284,9 @@ def _load(path: str) -> CodePrior:
             metadata = file.metadata() or {}
             tensors: dict[str, torch.Tensor] = {key: file.get_tensor(key).float() for key in file.keys()}  # noqa: SIM118
     except OSError as error:
-        raise WeightsError(f"The code prior {path} cannot be read ({error.strerror or error}).") from error
+        raise WeightsError(
+            "The code prior {path} cannot be read ({reason}).", path=path, reason=error
+        ) from error
     except SafetensorError as error:
         raise wrong from error
     try:

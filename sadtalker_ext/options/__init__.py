@@ -318,9 +318,17 @@ class Options:
         for knob in knobs():
             object.__setattr__(self, knob.name, knob.check(getattr(self, knob.name)))
         if self.end is not None and self.end <= self.start:
-            raise OptionsError(f"--end ({self.end:g} s) must be later than --start ({self.start:g} s).")
+            raise OptionsError(
+                "{end} ({last:g} s) must be later than {start} ({first:g} s).",
+                "end",
+                "start",
+                last=self.end,
+                first=self.start,
+            )
         if sum(value is not None for value in (self.face, self.face_at, self.points)) > 1:
-            raise OptionsError("Give only one of --face, --face-at and --points.")
+            raise OptionsError(
+                "Give only one of {face}, {face_at} and {points}.", "face", "face_at", "points"
+            )
 
     def files(self) -> tuple[str, ...]:
         """The files that are read beside picture and speech."""

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from ..errors import MeshError, SadTalkerError
+from ..errors import MeshError
 from . import compat, knob_panel
-from .notes import note
+from .notes import explain, note
+from .words import PageWords
 
 if TYPE_CHECKING:
     from ..engines.codetalker.weights import Stage
@@ -22,6 +23,7 @@ NO_PORTRAIT = (
     "For a portrait choose another engine."
 )
 NEUTRAL = "Without a mesh, a neutral head of our own shows the motion, which fits it roughly."
+UNREADABLE = PageWords("The mesh cannot be read ({error}); export it anew.")
 
 
 def build_instead() -> Any:
@@ -81,15 +83,8 @@ def look(
         template.require(vertices, f"the face model {chosen}")
         with_faces(template, models_dir)
         return people, note(_described(path, template, people, chosen, found))
-    except SadTalkerError as error:
-        return people, note(of_upload(str(error), path), "error")
     except Exception as error:  # a listener that raises shows a bare "Error"
-        return people, note(f"The mesh cannot be read ({error}); export it anew.", "error")
-
-
-def of_upload(sentence: str, path: Path | None) -> str:
-    """The sentence with an uploaded file's own name, without the folder in which gradio keeps it."""
-    return sentence if path is None else sentence.replace(str(path), path.name)
+        return people, explain(error, UNREADABLE)
 
 
 def _without_mesh(found: Mapping[str, tuple[Stage, Stage]], name: str | None) -> str:

@@ -11,11 +11,11 @@ from typing import Any
 
 import gradio as gr
 
-from ..errors import OptionsError
 from ..options import ENHANCING_KNOBS, VIDEO_KNOBS, Options, knobs
-from ..options.knob import Knob, shown
+from ..options.knob import Knob
 from ..options.presets import PRESETS
 from . import compat
+from .words import title
 
 # Texts that are mostly one of a few, which the page learns later.
 LISTED = ("person", "face_model")
@@ -33,42 +33,6 @@ GROUP_TITLES: Mapping[str, str] = MappingProxyType(
         "output": "Output",
     }
 )
-# Where a title made from the name would not say enough; the others are their name, spelt out.
-TITLES: Mapping[str, str] = MappingProxyType(
-    {
-        "start": "Start at second",
-        "end": "Stop at second",
-        "idle": "Idle seconds",
-        "lips": "Lips from",
-        "expression_scale": "Expression",
-        "blink_rate": "Blinks",
-        "gaze": "Eye movement",
-        "still": "Keep the head still",
-        "yaw": "Turn",
-        "pitch": "Nod",
-        "roll": "Lean",
-        "ref_pose": "Head motion from a video",
-        "ref_blink": "Blinks from a video",
-        "ref_face": "Face and head from a video",
-        "lip_gain": "Lip movement",
-        "silence_gate": "Rest in silence",
-        "crop": "Picture part",
-        "size": "Face size",
-        "batch_size": "Frames at once",
-        "detector": "Face finder",
-        "template": "Head mesh",
-        "person": "Person in the mesh file",
-        "face_model": "Networks",
-        "manner": "Manner of speaking",
-        "manner_mix": "Second manner",
-        "manner_share": "Share of the second manner",
-        "exact": "Exactly as published",
-        "canvas": "Video size",
-        "fps": "Frames per second",
-        "crf": "Quality (CRF)",
-        "preset": "Encoder effort",
-    }
-)
 OWN_MANNER = "Own"  # what the presets show when a slider was moved
 SLIDER_INT_SPAN = 200  # wider whole numbers are typed
 SLIDER_FLOAT_SPAN = 100.0
@@ -78,8 +42,6 @@ ANY_SEED = -1  # as hosts write it: another one for every video
 FOLLOWED_TYPES, MESH_TYPES = ("video", ".npz", ".csv"), (".ply", ".obj", ".pkl")
 NUMBERS = re.compile(r"[\s,;]+")
 EMPTY_NOTE = re.compile(r"\s*\(default: ([^)]*)\)")
-FETCHING = re.compile(r"(?:fetch it with: )?sadtalker models download(?: [a-z]\w*-[\w-]+)+")
-FLAG = re.compile(r"--([a-z][a-z-]*)(?: SECONDS)?")
 
 
 @dataclass(frozen=True)
@@ -104,28 +66,6 @@ class KnobPanel:
         """What is of no use to engines that animate meshes: a group, and components of others."""
         idle = [knob.name for knob in knobs() if knob.group == "motion" and knob.name not in MESH_MOTION]
         return [self.groups["face"], *(self.components[name] for name in (*idle, *ENHANCING_KNOBS))]
-
-
-def title(knob: Knob) -> str:
-    """The label of a knob, unique within the tab."""
-    return TITLES.get(knob.name) or knob.name.replace("_", " ").capitalize()
-
-
-def label(name: str) -> str:
-    """The label of the knob of that name, in quotes."""
-    return f"“{title(next(knob for knob in knobs() if knob.name == name))}”"
-
-
-def in_words(sentence: str) -> str:
-    """A sentence for the command line with the labels of the tab instead of flags and commands."""
-    sentence = FETCHING.sub("fetch what is missing under “Models” on this page", sentence)
-    known = {knob.name for knob in knobs()}
-
-    def replaced(found: re.Match[str]) -> str:
-        name = found.group(1).replace("-", "_")
-        return label(name) if name in known else found.group(0)
-
-    return FLAG.sub(replaced, sentence)
 
 
 def build(groups: Sequence[str] = tuple(GROUP_TITLES), *, opened: Sequence[str] = ()) -> KnobPanel:
@@ -186,7 +126,7 @@ def is_slider(knob: Knob) -> bool:
 
 def info(knob: Knob) -> str | None:
     """The help line under a knob's label, unless it says the same."""
-    if knob.help == title(knob).lower():
+    if knob.help == title(knob.name).lower():
         return None
     text = EMPTY_NOTE.sub(r"; empty = \1", knob.help)
     if knob.nullable and text == knob.help and knob.kind in ("int", "float"):
@@ -197,7 +137,7 @@ def info(knob: Knob) -> str | None:
 
 
 def _component(knob: Knob) -> Any:
-    settings: dict[str, Any] = {"label": title(knob), "elem_id": f"sadtalker_knob_{knob.name}"}
+    settings: dict[str, Any] = {"label": title(knob.name), "elem_id": f"sadtalker_knob_{knob.name}"}
     if knob.kind == "path":
         types = FOLLOWED_TYPES if knob.name in VIDEO_KNOBS else MESH_TYPES
         return compat.file(**settings, file_types=types, elem_classes=["sadtalker-small-file"])
@@ -241,7 +181,7 @@ def to_widget(knob: Knob, value: Any) -> Any:
 
 
 def from_widget(knob: Knob, value: Any) -> Any:
-    """What a component hands over as the knob's value; raises `OptionsError` in the tab's words."""
+    """What a component hands over as the knob's value; raises `OptionsError`."""
     if knob.kind == "path":
         path = compat.file_path(value)
         value = None if path is None else str(path)
@@ -252,12 +192,12 @@ def from_widget(knob: Knob, value: Any) -> Any:
         try:
             value = tuple(float(word) for word in words) or None
         except ValueError:
-            raise _wrong(knob, value) from None
+            raise knob.error(value) from None
     elif knob.nullable and knob.kind in ("int", "float") and isinstance(value, str):
         try:
             value = float(value.replace(",", ".")) if value.strip() else None
         except ValueError:
-            raise _wrong(knob, value) from None
+            raise knob.error(value) from None
     elif value is None and not knob.nullable:
         value = knob.default
     elif knob.name == "seed" and value == ANY_SEED:
@@ -265,14 +205,7 @@ def from_widget(knob: Knob, value: Any) -> Any:
         return random.randint(0, int(knob.high))
     elif knob.kind == "bool" and isinstance(value, (int, float)):
         value = bool(value)
-    try:
-        return knob.check(value)
-    except OptionsError:
-        raise _wrong(knob, value) from None
-
-
-def _wrong(knob: Knob, value: Any) -> OptionsError:
-    return OptionsError(f"“{title(knob)}” must be {knob.expected()}, not {shown(value)}.")
+    return knob.check(value)
 
 
 def read(panel: KnobPanel, values: Sequence[Any]) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from ..shell import PREVIEW_SECONDS, Meter, Settings, Work, preview
 from ..shell.folders import numbered, show_folder
 from ..shell.turn import call
 from ..system.paths import user_path
+from ..wording import Place
 
 if TYPE_CHECKING:
     import numpy as np
@@ -165,7 +166,9 @@ class StandaloneShell:
             return numbered(folder, stem, suffix)
         except OutputError as error:
             raise OutputError(
-                f"The folder for results, {folder}, cannot be used; start again with another --output-dir."
+                "The folder for results, {folder}, cannot be used; start again with another {output_dir}.",
+                "output_dir",
+                folder=Place(folder, "kept by the server"),
             ) from error
 
     def open_folder(self, path: Path) -> None:

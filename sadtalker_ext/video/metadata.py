@@ -10,6 +10,7 @@ from pathlib import Path
 from ..errors import VideoError
 from ..system.ffmpeg import input_arguments, run
 from ..system.paths import existing_file, is_folder, user_path
+from ..wording import Place
 from .gif import gif_facts, is_gif
 from .target import FOLDER_FILE
 
@@ -68,7 +69,7 @@ def read_metadata(path: str | os.PathLike[str]) -> dict[str, object]:
         return document if isinstance(document, dict) else {}
     found, problem = existing_file(path)
     if problem:
-        raise VideoError(f"The video {os.fspath(path)!r} {problem}.")
+        raise VideoError("The video {path!r} {problem}.", path=Place(path), problem=problem)
     comment = gif_facts(found).comment if is_gif(found) else _container_comment(found)
     try:
         document = json.loads(comment)

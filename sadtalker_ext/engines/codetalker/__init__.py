@@ -13,6 +13,7 @@ import numpy as np
 from ...errors import MeshError, OptionsError
 from ...tracks import MotionSpace, MotionTrack, vertex_space
 from ...tracks.rows import gathered
+from ...wording import Place, Sentence, joined
 from ..base import Check, Engine, Need, Report, has_module, packages
 
 if TYPE_CHECKING:
@@ -50,8 +51,12 @@ class Head:
         if self.template is not None:
             return ()
         return (
-            "No mesh was given, so the motion is shown on a neutral head, which fits it roughly; "
-            "give your own with --template.",
+            Sentence(
+                "No mesh was given, so the motion is shown on a neutral head, which fits it roughly; give "
+                "your "
+                "own with {template}.",
+                "template",
+            ),
         )
 
 
@@ -60,9 +65,10 @@ def needs(models_dir: Path) -> tuple[Need, ...]:
 
     pairs = available(models_dir)
     files = "vocaset_stage1.pth.tar and vocaset_stage2.pth.tar (or biwi_…)"
-    remedy = f"put {files} from {PAGE} into the folder for models"
+    folder = Place(models_dir, "the folder for models")
+    remedy = Sentence("put {files} from {page} into {folder}", files=files, page=PAGE, folder=folder)
     if not pairs:
-        remedy = " ".join(problems(models_dir)).rstrip(".") or remedy
+        remedy = joined(problems(models_dir), ". ") or remedy
     return (
         *packages(),
         Need("transformers", has_module("transformers"), "pip install transformers"),
@@ -85,10 +91,14 @@ def subject(source: Any, options: Options, check: Check) -> Head:
     if source is not None and given is None:
         raise OptionsError(
             "The engine codetalker animates meshes: give a .ply, .obj or templates.pkl file in place of the "
-            "picture, or none for a neutral head; for a portrait choose --engine instant --lips codetalker."
+            "picture, or none for a neutral head; for a portrait choose {engine} instant {lips} codetalker.",
+            "engine",
+            "lips",
         )
     if given is not None and options.template is not None:
-        raise OptionsError("Give the head's mesh once: in place of the picture, or as --template.")
+        raise OptionsError(
+            "Give the head's mesh once: in place of the picture, or as {template}.", "template"
+        )
     path = given or options.template
     if path is None:
         return Head(None)
@@ -107,8 +117,9 @@ def with_faces(template: Template, models_dir: Path) -> Template:
     faces = next((faces for faces in found if faces is not None), None)
     if faces is None:
         raise MeshError(
-            f"{template.source} has points, but no triangles to draw; put the .ply or .obj mesh of its "
-            "topology, such as FLAME_sample.ply, beside it or into the folder for models."
+            "{source} has points, but no triangles to draw; put the .ply or .obj mesh of its topology, such "
+            "as FLAME_sample.ply, beside it or into the folder for models.",
+            source=Place(template.source),
         )
     return replace(template, faces=faces)
 

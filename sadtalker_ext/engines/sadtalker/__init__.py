@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ...tracks import BFM, MotionTrack
+from ...wording import Named, Sentence
 from ..base import Check, Engine, Need, Report, enhancers, face_finders, packages
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def needs(models_dir: Path) -> tuple[Need, ...]:
     def weights(id: str) -> Need:
         found = status(by_name(id), models_dir)
         fault = "" if found.usable else found.note.removeprefix(f"{found.path} ").rstrip(".")
-        remedy = f"sadtalker models download {id}"
+        remedy = Sentence("{download}", download=Named("download", id))
         return Need(by_name(id).file, found.usable, remedy, weights=id, fault=fault)
 
     def networks(size: int) -> Need:
