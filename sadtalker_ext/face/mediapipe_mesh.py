@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import DependencyError, EngineError
+from ..errors import DependencyError, EngineError, Foreign
 from ..system.caches import kept
 from ..system.native_logs import quiet_imports, quiet_stderr
 from ..system.requirements import advice
@@ -184,7 +184,9 @@ class MediapipeDetector:
             except RuntimeError as error:
                 del self._graphs[name]  # a graph that failed once answers nothing any more
                 raise EngineError(
-                    f"mediapipe failed on this picture ({error}); give five points with --points."
+                    "mediapipe failed on this picture ({error}); {five_points}.",
+                    "five_points",
+                    error=error,
                 ) from error
 
 
@@ -260,8 +262,10 @@ def _require_mediapipe() -> None:
 
 def _unusable(reason: str) -> DependencyError:
     return DependencyError(
-        "The face mesh needs mediapipe 0.10.5 to 0.10.21, whose wheels carry their models; "
-        f"{advice('mediapipe')} ({reason})."
+        "The face mesh needs mediapipe 0.10.5 to 0.10.21, whose wheels carry their models; {advice} "
+        "({reason}).",
+        advice=advice("mediapipe"),
+        reason=Foreign(reason),
     )
 
 

@@ -76,7 +76,7 @@ def test_without_downloads_there_is_no_button_but_a_sentence(shell: Any):
     row = models_panel.view(shell, THING, models_panel.DOWNLOADS)
     assert row.download is None
     assert "<details open" in row.html
-    assert "--sadtalker-no-download" in models_panel.introduction(shell)
+    assert "Downloads are switched off here" in models_panel.introduction(shell)
 
 
 def test_a_present_file_has_no_button(shell: Any):
