@@ -51,7 +51,7 @@ class Product:
 
 @dataclass(eq=False)
 class Job:
-    """One request on its way. Times are seconds of the clock that the queue was given; owner: a user's name."""
+    """One request on its way. Times: seconds of the queue's clock. owner: a user's name."""
 
     id: str
     owner: str

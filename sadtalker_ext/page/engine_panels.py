@@ -49,7 +49,7 @@ def connect(shell: Shell, blocks: gr.Blocks, panel: knob_panel.KnobPanel) -> Non
 def _listener(
     shell: Shell, engine: Engine, names: list[str], lists: list[str], *, is_new: bool
 ) -> Callable[..., list[Any]]:
-    """Values of the knobs `names` into updates of `lists`, and a note; a new file empties what it does not have."""
+    """Values of `names` into updates of `lists`, and a note; a new file empties what it does not have."""
 
     def looked(*values: Any) -> list[Any]:
         chosen = dict(zip(names, values, strict=True))
