@@ -20,7 +20,7 @@ from timed_speech import Clip, espeak_clips, flite_clips
 
 from sadtalker_ext.audio import Speech, load_speech
 from sadtalker_ext.audio.features import loudness
-from sadtalker_ext.evaluation.articulation import BILABIALS, OPEN_FROM, OPEN_VOWELS, Share, share
+from sadtalker_ext.evaluation.lips_at_phones import BILABIALS, OPEN_FROM, OPEN_VOWELS, Share, share
 from sadtalker_ext.evaluation.sound import listen, within
 from sadtalker_ext.motion import lipsync, phones
 from sadtalker_ext.motion.articulation import articulate

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .engines import Actor, Engine, choose_engine
-from .errors import AudioError, OptionsError, TrackError
+from .errors import AudioError, Named, OptionsError, TrackError
 from .host import CancelToken, Host, Progress, ProgressCallback, Run, StandaloneHost
 from .options import Options, knob_named, names
 from .request import Request, Result
@@ -151,11 +151,11 @@ def speech_file(request: Request, run: Run) -> Iterator[Request]:
     """The request with its text spoken into a file, which lives meanwhile."""
     if request.text is None:
         if request.voice is not None:
-            raise OptionsError("--voice says who speaks --text; give a text too.")
+            raise OptionsError("{voice} says who speaks {text}; give a text too.", "voice", "text")
         yield request
         return
     if request.speech is not None:
-        raise OptionsError("Give either AUDIO or --text, not both.")
+        raise OptionsError("Give either a recording or {text}, not both.", "text")
     from .audio.say import speak
 
     with tempfile.TemporaryDirectory(prefix="sadtalker-", ignore_cleanup_errors=True) as folder:
@@ -202,7 +202,12 @@ def _check_enhancer(engine: Engine, options: Options, run: Run) -> None:
     from .enhance import look_up, wanted
 
     if wanted(options) and not engine.uses(knob_named("enhancer")):
-        raise OptionsError("--enhancer and --upscale are for portraits; for a mesh set --canvas.")
+        raise OptionsError(
+            "{enhancer} and {upscale} are for portraits; for a mesh set {canvas}.",
+            "enhancer",
+            "upscale",
+            "canvas",
+        )
     if options.enhancer != "none":
         look_up(options.enhancer, run.host.models_dir(), _restoration(run.host) is not None)
 
@@ -220,10 +225,12 @@ def _listen(request: Request, run: Run) -> Speech:
     run.report(Progress("speech", 0, 1))
     if options.idle is not None:
         if request.speech is not None:
-            raise OptionsError("Give either speech or --idle, not both.")
+            raise OptionsError("Give either speech or {idle}, not both.", "idle")
         speech = silence(options.idle)
     elif request.speech is None:
-        raise AudioError("No speech was given; give an audio or video file, or --idle SECONDS.")
+        raise AudioError(
+            "No speech was given; give an audio or video file, or {idle}.", idle=Named("idle", "SECONDS")
+        )
     else:
         speech = load_speech(request.speech, start=options.start, end=options.end, check=run.check)
         run.notice(*speech.notices)

@@ -137,6 +137,8 @@ def test_a_fresh_session_knows_the_engines_and_their_spaces():
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert "<Engine instant: " in shown
     assert len(shown) < 1000
+
+
 def test_every_file_has_its_layer():
     assert {part(module) for module in FILES} <= set(LAYER)
 

@@ -20,9 +20,9 @@ from typing import Any
 
 from modules import scripts
 
-from ..errors import SadTalkerError
+from ..errors import CANCELLED, MISTAKE, tell
 from ..options.presets import PRESETS
-from .arguments import COMMENT, DEFAULTS, IDLE_SECONDS, read_arguments
+from .arguments import COMMENT, DEFAULTS, HOOK, IDLE_SECONDS, read_arguments
 
 log = logging.getLogger(__name__)
 
@@ -113,11 +113,11 @@ class AfterGeneration(scripts.Script):
                 from .animate_batch import animate_batch
 
                 animate_batch(arguments, p, processed, comment)
-        except SadTalkerError as error:
-            comment(f"{COMMENT}{error}")
         except Exception as error:  # the pictures are made and must reach the user
-            log.exception("Animating after generation failed")
-            comment(f"{COMMENT}the pictures could not be animated ({type(error).__name__}: {error}).")
+            failure = tell(error, HOOK)
+            if failure.kind not in (MISTAKE, CANCELLED):
+                log.exception("Animating after generation failed")
+            comment(f"{COMMENT}{failure.sentence}")
         if notes:
             known = getattr(processed, "extra_generation_params", None) or {}
             processed.extra_generation_params = {**known, NOTES_KEY: notes}

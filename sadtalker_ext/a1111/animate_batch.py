@@ -14,13 +14,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import AudioError, Cancelled, FaceNotFoundError, OutputError, PictureError
+from ..errors import AudioError, Cancelled, FaceNotFoundError, OutputError, PictureError, tell, worded
 from ..host import CancelToken, ProgressCallback, Run
 from ..page import compat
 from ..pipeline import perform, speech_file
 from ..request import Request, Result
 from ..shell import placed
-from .arguments import COMMENT, options_of
+from .arguments import COMMENT, HOOK, options_of
 from .webui_shell import (
     HostProgress,
     HostToken,
@@ -86,7 +86,7 @@ def _animate_all(
                 except FaceNotFoundError:
                     comment(f"{COMMENT}picture {number} was skipped: {NO_FACE}")
                 except PictureError as error:
-                    comment(f"{COMMENT}picture {number} was skipped: {error}")
+                    comment(f"{COMMENT}picture {number} was skipped: {tell(error, HOOK).sentence}")
                 except Cancelled:
                     if not state.skipped or interrupted():
                         raise
@@ -99,7 +99,7 @@ def _animate_all(
                     for notice in result.notices:
                         if notice not in said:
                             said.add(notice)
-                            comment(f"{COMMENT}{notice}")
+                            comment(f"{COMMENT}{worded(notice, HOOK)}")
     except Cancelled:
         raise Cancelled(f"interrupted after {len(videos)} of {len(pictures)} videos.") from None
     finally:

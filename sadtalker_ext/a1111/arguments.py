@@ -9,7 +9,9 @@ from typing import Any
 from ..errors import OptionsError
 from ..options import Options
 from ..options.presets import preset_named
+from ..page.words import PageWords
 
+HOOK = PageWords("the pictures could not be animated ({type}: {error}).")
 COMMENT = "SadTalker: "  # begins what the host shows about a run
 IDLE_SECONDS = 5.0
 # In the order of the script's arguments. speech: an uploaded file, or a recording in base64 (with or without

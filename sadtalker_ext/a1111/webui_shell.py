@@ -12,7 +12,7 @@ from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ..errors import OutputError
+from ..errors import OutputError, Place
 from ..host import CancelToken, Host, Progress
 from ..options import knobs
 from ..request import Result
@@ -243,7 +243,9 @@ class WebUIShell:
             raise OutputError("Folders can be opened only where the WebUI runs on this computer.")
         folder = path if path.is_dir() else path.parent
         if not folder.is_dir():
-            raise OutputError(f"The folder {folder} does not exist any more.")
+            raise OutputError(
+                "The folder {folder} does not exist any more.", folder=Place(folder, "of the server")
+            )
         show_folder(folder)
 
     @contextmanager

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
 from ..engines import ENGINES
+from ..errors import worded
 from ..options import knob_named, options_schema
 from ..options.presets import PRESETS
 from ..shell import Shell
 from ..version import __version__
 from .intake import FORMATS, check_picture, open_knobs
 from .limits import Limits
+from .words import REQUEST
 
 API_VERSION = 1
 
@@ -39,7 +40,12 @@ def engine_rows(shell: Shell) -> list[dict[str, Any]]:
             "summary": engine.summary,
             "composition": dict(engine.composition),
             "needs": [
-                {"name": n.name, "present": n.present, "optional": n.optional, "remedy": n.remedy}
+                {
+                    "name": n.name,
+                    "present": n.present,
+                    "optional": n.optional,
+                    "remedy": worded(n.remedy, REQUEST),
+                }
                 for n in engine.needs(folder)
             ],
         }
@@ -65,7 +71,7 @@ def model_rows(shell: Shell) -> list[dict[str, Any]]:
                 "state": found.state,
                 "bytes": found.size,
                 "published_bytes": checkpoint.size,
-                "note": found.note.replace(f"{found.path.parent}{os.sep}", ""),
+                "note": worded(found.note, REQUEST),
                 "licence": checkpoint.licence,
                 "page": checkpoint.page,
             }
@@ -111,5 +117,5 @@ def find_faces_in(path: Path, detector: str | None, limits: Limits) -> dict[str,
         "width": round(picture.width * scale),
         "height": round(picture.height * scale),
         "faces": rows,
-        "notices": list(picture.notices),
+        "notices": [worded(notice, REQUEST) for notice in picture.notices],
     }

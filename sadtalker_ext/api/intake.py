@@ -257,7 +257,9 @@ def check_voice(text: str, voice: str | None, shell: Shell, limits: Limits) -> N
         raise AudioError("The text holds characters that are none (half of a surrogate pair).")
     known = [row["id"] for row in voice_rows(shell)]
     if not known:
-        raise AudioError(f"No speech program was found on the server; send a recording. {advice()}")
+        raise AudioError(
+            "No speech program was found on the server; send a recording. {advice}.", advice=advice()
+        )
     if voice is not None and voice not in known:
         raise AudioError(f"Unknown voice {voice[:40]!r}; GET voices lists those that can be used.")
 

@@ -15,15 +15,16 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from ..errors import Cancelled, SadTalkerError
+from .. import errors
+from ..errors import Cancelled, tell, worded
 from ..host import CancelToken, Progress, ProgressCallback
 from ..request import Request, Result
 from ..shell import Meter, Shell
-from .folders import Folders
 from .intake import FORMATS, make_video
+from .job_folders import Folders
 from .limits import Limits
 from .replies import Refusal
-from .wording import in_request_words, sentence
+from .words import REQUEST
 
 QUEUED, RUNNING, DONE, FAILED, CANCELLED = "queued", "running", "done", "failed", "cancelled"
 ENDED = (DONE, FAILED, CANCELLED)
@@ -265,13 +266,11 @@ class Jobs:
         try:
             result = self.shell.run(f"task({job.id})", work, job.cancel)
             product = _keep(result, job, self.limits)
-        except Cancelled as error:
-            self._end(job, CANCELLED, str(error))
-        except SadTalkerError as error:
-            self._end(job, FAILED, sentence(error, job.folder))
         except BaseException as error:  # the queue must go on, even where a host's code calls sys.exit
-            logger.exception("A job of the SadTalker API failed")
-            self._end(job, FAILED, f"The server failed at it ({type(error).__name__}); its log tells more.")
+            failure = tell(error, REQUEST)
+            if failure.kind not in (errors.MISTAKE, errors.CANCELLED):
+                logger.exception("A job of the SadTalker API failed")
+            self._end(job, CANCELLED if failure.kind == errors.CANCELLED else FAILED, failure.sentence)
         else:
             self._end(job, DONE, None, product)
 
@@ -304,6 +303,6 @@ def _keep(result: Result, job: Job, limits: Limits) -> Product:
         "elapsed": round(result.elapsed, 2),
         "engine": result.engine,
     }
-    notices = tuple(in_request_words(notice, job.folder) for notice in result.notices)
+    notices = tuple(worded(notice, REQUEST) for notice in result.notices)
     kept = size + (track.stat().st_size if track is not None else 0)
     return Product(result.path, track, kept, facts, dict(result.metadata), notices)

@@ -12,14 +12,14 @@ import anyio
 from anyio import to_thread
 from starlette.requests import ClientDisconnect
 
-from ..errors import SadTalkerError
+from ..errors import CANCELLED, FAULT, MEMORY, MISTAKE, tell
 from . import catalogue
 from .access import caller
 from .body import Body, Incoming, read_body
 from .intake import FORMATS, VALUE_FIELDS, file_fields, read_request, voice_rows
 from .jobs import DONE, ENDED, RETRY, Job, Jobs
 from .replies import FileReply, Refusal, answer, refuse
-from .wording import sentence
+from .words import REQUEST
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -29,6 +29,7 @@ T = TypeVar("T")
 Handler = Callable[["Request", str], Awaitable["Response"]]
 PREFIX = "/sadtalker/v1"
 PER_PAGE, MOST_PER_PAGE = 20, 100
+STATUS = {MISTAKE: 422, CANCELLED: 422, MEMORY: 413, FAULT: 500}  # of what failed; the others: 503, later
 LOOK_SECONDS = 0.05  # between looks for room
 logger = logging.getLogger(__name__)
 
@@ -52,22 +53,16 @@ class Routes:
             except Refusal as refusal:
                 await incoming.drain()
                 return refuse(refusal)
-            except SadTalkerError as error:
-                return refuse(Refusal(422, sentence(error)))
             except ClientDisconnect:
                 return refuse(Refusal(400, "The request ended before it was whole."))
             except RecursionError:
                 return refuse(Refusal(400, "The request is nested too deep."))
-            except MemoryError:
-                return refuse(Refusal(413, "The request does not fit into the server's memory; send less."))
-            except OSError as error:
-                logger.warning("The SadTalker API cannot use its folder: %s", error)
-                told = f"The server cannot store files now ({error.strerror or 'unknown reason'}); try later."
-                return refuse(Refusal(503, told, RETRY))
             except Exception as error:  # a fault of ours must not take the host's own error pages
-                logger.exception("A request to the SadTalker API failed")
-                told = f"The server failed at this ({type(error).__name__}); its log tells more."
-                return refuse(Refusal(500, told))
+                failure = tell(error, REQUEST)
+                status = STATUS.get(failure.kind, 503)
+                if status >= 500:
+                    logger.exception("A request to the SadTalker API failed")
+                return refuse(Refusal(status, failure.sentence, RETRY if status == 503 else None))
 
         return respond
 
@@ -96,9 +91,7 @@ class Routes:
             if detector == "face-alignment" and not self.jobs.shell.settings().downloads:
                 raise Refusal(422, "This detector may need a download, which is switched off here.")
             picture = body.files["picture"]
-            return answer(
-                await self._look(catalogue.find_faces_in, picture, detector, self.limits, folder=folder)
-            )
+            return answer(await self._look(catalogue.find_faces_in, picture, detector, self.limits))
         finally:
             self.jobs.folders.remove(folder)  # at once: a cancelled request may wait for nothing
 
@@ -107,7 +100,7 @@ class Routes:
         folder = await to_thread.run_sync(self.jobs.folders.new)
         try:
             body = await self._read(request, folder, file_fields(), VALUE_FIELDS)
-            asked = await self._look(read_request, body, folder, self.jobs.shell, self.limits, folder=folder)
+            asked = await self._look(read_request, body, folder, self.jobs.shell, self.limits)
             job = self.jobs.submit(asked, user)
         except BaseException:
             self.jobs.folders.remove(folder)
@@ -190,14 +183,12 @@ class Routes:
         finally:
             self._bodies -= 1
 
-    async def _look(self, work: Callable[..., T], *arguments: Any, folder: Path | None = None) -> T:
-        """Heavy work in a thread of ours; its errors without the names of folders."""
+    async def _look(self, work: Callable[..., T], *arguments: Any) -> T:
+        """Heavy work in a thread of ours."""
         await self._wait_while(lambda: self._looks >= self.limits.looks)
         self._looks += 1
         try:
             return await asyncio.get_running_loop().run_in_executor(self.jobs.lookers, work, *arguments)
-        except SadTalkerError as error:
-            raise Refusal(422, sentence(error, folder)) from error
         finally:
             self._looks -= 1
 

@@ -10,7 +10,7 @@ from types import TracebackType
 
 import numpy as np
 
-from ..errors import AudioError
+from ..errors import AudioError, Foreign
 from ..system.ffmpeg import Ffmpeg, complaint, input_arguments, refusal
 
 BLOCK_SECONDS = 1.0
@@ -97,8 +97,14 @@ def _unreadable(path: Path, messages: str) -> AudioError:
         reason = complaint(messages)
         if "does not contain any stream" in reason or "Output file is empty" in messages:
             reason = "its audio stream is empty"
-        return AudioError(f"The sound of {path.name} cannot be decoded ({reason}); give another file.")
+        return AudioError(
+            "The sound of {name} cannot be decoded ({reason}); give another file.",
+            name=path.name,
+            reason=Foreign(reason),
+        )
     return AudioError(
-        f"{path.name} is not an audio or video file that ffmpeg can read ({refusal(messages)}); "
-        "give a wav, mp3, m4a, ogg, flac or mp4 file."
+        "{name} is not an audio or video file that ffmpeg can read ({reason}); give a wav, mp3, m4a, ogg, "
+        "flac or mp4 file.",
+        name=path.name,
+        reason=Foreign(refusal(messages)),
     )

@@ -8,7 +8,7 @@ import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 
-from ..errors import AudioError, DependencyError
+from ..errors import AudioError, DependencyError, Place, Sentence
 from ..system.outputs import check_new_file, move_file, temporary_name
 from ..system.paths import user_path
 from . import speech_programs
@@ -38,18 +38,21 @@ def has_program(models_dir: Path | None = None) -> bool:
 
 def no_program(models_dir: Path | None = None) -> DependencyError:
     """The error that no speech program is here."""
-    return DependencyError(f"No program that speaks text was found. {advice(models_dir)}")
+    return DependencyError("No program that speaks text was found. {advice}.", advice=advice(models_dir))
 
 
-def advice(models_dir: Path | None = None) -> str:
+def advice(models_dir: Path | None = None) -> Sentence:
     """How to get a speech program on this system."""
-    folder = f"in {models_dir / 'voices'}" if models_dir else f"named by {VOICES_VARIABLE}"
-    piper = f"piper with a voice file (.onnx) {folder}"
+    piper = Sentence(f"piper with a voice file (.onnx) named by {VOICES_VARIABLE}")
+    if models_dir:
+        folder = Place(models_dir / "voices", "the folder for voices")
+        piper = Sentence("piper with a voice file (.onnx) in {folder}", folder=folder)
+    way = "Install espeak-ng (for instance: sudo apt install espeak-ng), or {piper}."
     if speech_programs.SYSTEM == "Darwin":
-        return f"macOS's own program “say” should be on the PATH; or install {piper}."
+        way = "macOS's own program “say” should be on the PATH; or install {piper}."
     if speech_programs.SYSTEM == "Windows":
-        return f"Windows PowerShell should be on the PATH; or install espeak-ng, or {piper}."
-    return f"Install espeak-ng (for instance: sudo apt install espeak-ng), or {piper}."
+        way = "Windows PowerShell should be on the PATH; or install espeak-ng, or {piper}."
+    return Sentence(way, piper=piper)
 
 
 def check_text(text: object) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import AudioError, DependencyError
+from ..errors import AudioError, DependencyError, Place
 from ..system.paths import existing_file
 from ..system.requirements import advice
 from .decode import BLOCK_SECONDS, AudioFile
@@ -116,7 +116,7 @@ def load_speech(
         )
     path, problem = existing_file(source)
     if problem:
-        raise AudioError(f"The audio file {os.fspath(source)!r} {problem}.")
+        raise AudioError("The audio file {source!r} {problem}.", source=Place(source), problem=problem)
     return _from_file(path, start, end, check)
 
 
@@ -311,7 +311,7 @@ def _resampler(rate: int) -> Any:
     try:
         import soxr
     except ImportError as error:
-        raise DependencyError(f"Resampling sound needs soxr; {advice('soxr')}") from error
+        raise DependencyError("Resampling sound needs soxr; {advice}", advice=advice("soxr")) from error
     return soxr.ResampleStream(rate, SAMPLE_RATE, 1, dtype="float32", quality="HQ")
 
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
-from ..errors import AudioError
+from ..errors import AudioError, Foreign
 from ..system.caches import kept
 
 SYSTEM = platform.system()
@@ -270,7 +270,9 @@ def run(command: Command, text: Path | None, seconds: float, check: Callable[[],
             )
         except OSError as error:
             raise AudioError(
-                f"The speech program {name} cannot be started ({error.strerror}); install it anew."
+                "The speech program {name} cannot be started ({reason}); install it anew.",
+                name=name,
+                reason=error,
             ) from error
         finally:
             if given is not None:
@@ -287,7 +289,11 @@ def run(command: Command, text: Path | None, seconds: float, check: Callable[[],
         complaints.seek(0)
         if status != 0:
             reason = _last_line(complaints.read(OUTPUT_BYTES).decode("utf-8", "replace")) or f"exit {status}"
-            raise AudioError(f"The speech program {name} failed ({reason}); choose another voice.")
+            raise AudioError(
+                "The speech program {name} failed ({reason}); choose another voice.",
+                name=name,
+                reason=Foreign(reason),
+            )
         printed.seek(0)
         return printed.read(OUTPUT_BYTES).decode("utf-8", "replace")
 

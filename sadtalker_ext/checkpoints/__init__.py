@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from .background import DOWNLOADS, Downloads, Job
 from .catalog import CATALOG, Checkpoint, by_engine, by_name, hand_in, pairs
 from .contents import DAMAGED, MISSING, PRESENT, UNSAFE, WRONG, Contents, Fault, read_contents
+from .downloads import DOWNLOADS, Downloads, Job
 from .places import folders, home
 from .state import Status, find, require, status, verify
 from .transfer import Transfer, download, megabytes

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import WeightsError
+from ..errors import Named, Place, Sentence, WeightsError
 from ..system.caches import kept
 from .catalog import CATALOG, TORCH_HUB, Checkpoint
 from .contents import DAMAGED, MISSING, PRESENT, WRONG, Contents, Fault, read_contents
@@ -79,14 +79,20 @@ def require(checkpoint: Checkpoint, models_dir: Path) -> Path:
     found = status(checkpoint, models_dir)
     if found.usable:
         return found.path
-    folder = home(checkpoint, models_dir)
+    folder = Place(home(checkpoint, models_dir), "the folder for models")
     if found.state == MISSING:
         raise WeightsError(
-            f"The engine {checkpoint.engine} needs {checkpoint.file}; fetch it with: sadtalker models "
-            f"download {checkpoint.id}, or from {checkpoint.page} into {folder}."
+            "The engine {checkpoint.engine} needs {checkpoint.file}; {fetch}, or from {checkpoint.page} into "
+            "{folder}.",
+            checkpoint=checkpoint,
+            fetch=Named("fetch", checkpoint.id),
+            folder=folder,
         )
     raise WeightsError(
-        f"{found.note.rstrip('.')}; fetch {checkpoint.file} anew from {checkpoint.page} into {folder}."
+        "{note}; fetch {checkpoint.file} anew from {checkpoint.page} into {folder}.",
+        note=found.note,
+        checkpoint=checkpoint,
+        folder=folder,
     )
 
 
@@ -120,11 +126,18 @@ def verify(
     """
     found = fault(checkpoint, path)
     if found is not None:
-        raise WeightsError(f"{path} {found.reason}; fetch {checkpoint.file} anew from {checkpoint.page}.")
+        raise WeightsError(
+            "{path} {found.reason}; fetch {checkpoint.file} anew from {checkpoint.page}.",
+            path=path,
+            found=found,
+            checkpoint=checkpoint,
+        )
     if checkpoint.sha256 and not file_hash(path, report, check).startswith(checkpoint.sha256):
         raise WeightsError(
-            f"{path} is not the file that was published (its sha256 differs); fetch it anew from "
-            f"{checkpoint.page}, unless you changed it yourself."
+            "{path} is not the file that was published (its sha256 differs); fetch it anew from {page}, "
+            "unless you changed it yourself.",
+            path=path,
+            page=checkpoint.page,
         )
 
 
@@ -145,7 +158,15 @@ def file_hash(path: Path, report: Report | None = None, check: Check | None = No
 def _judge(checkpoint: Checkpoint, path: Path, part: int, *, elsewhere: bool) -> Status:
     size, found = _size(path), fault(checkpoint, path)
     if found is not None:
-        return Status(checkpoint, found.state, path, size, f"{path} {found.reason}.", part, elsewhere)
+        return Status(
+            checkpoint,
+            found.state,
+            path,
+            size,
+            Sentence("{path} {reason}.", path=path, reason=found.reason),
+            part,
+            elsewhere,
+        )
     note = ""
     if checkpoint.size is not None and size != checkpoint.size:
         note = f"It is usable, but not the published file: {size:,} bytes instead of {checkpoint.size:,}."

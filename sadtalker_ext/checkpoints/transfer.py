@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import IO, Any
 from urllib.parse import urlsplit
 
-from ..errors import WeightsError
+from ..errors import Place, Sentence, WeightsError
 from ..host import CancelToken
 from ..version import __version__
 from .catalog import Checkpoint
@@ -31,7 +31,7 @@ VAIN_ATTEMPTS = 2  # in a row that bring nothing new, before the next source is 
 PAUSE = 0.5  # s between attempts
 REPORT_EVERY = 0.1  # s
 LOCK_AT = 1 << 40  # where no byte is, because Windows lets nobody else read what is locked
-OFF = "Downloads are switched off here (--sadtalker-no-download)"
+OFF = "Downloads are switched off here"
 
 DOWNLOADING, CHECKING = "download", "check"  # phases
 
@@ -75,13 +75,22 @@ def download(
     if there.usable:
         return there.path
     target = home(checkpoint, models_dir) / checkpoint.file
-    by_hand = f"fetch {checkpoint.file} from {checkpoint.page} and put it into {target.parent}"
+    folder = Place(target.parent, "the folder for models")
+    by_hand = Sentence(
+        "fetch {checkpoint.file} from {checkpoint.page} and put it into {folder}",
+        checkpoint=checkpoint,
+        folder=folder,
+    )
     if not allowed:
-        raise WeightsError(f"{OFF}; {by_hand}.")
+        raise WeightsError("{off}; {by_hand}.", off=OFF, by_hand=by_hand)
     if not checkpoint.urls:
-        raise WeightsError(f"{checkpoint.file} has no address that a program could fetch it from; {by_hand}.")
+        raise WeightsError(
+            "{file} has no address that a program could fetch it from; {by_hand}.",
+            file=checkpoint.file,
+            by_hand=by_hand,
+        )
     if there.state not in (MISSING, DAMAGED) and there.path == target:
-        raise WeightsError(f"{there.note.rstrip('.')}; move it away first, then download again.")
+        raise WeightsError("{note}; move it away first, then download again.", note=there.note)
     part = target.with_name(target.name + PART)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -90,8 +99,11 @@ def download(
         os.replace(part, target)
     except OSError as error:
         raise WeightsError(
-            f"{checkpoint.file} cannot be written into {target.parent} ({error.strerror or error}); make "
-            "room there, or make the folder writable."
+            "{file} cannot be written into {folder} ({reason}); make room there, or make the folder "
+            "writable.",
+            file=checkpoint.file,
+            folder=folder,
+            reason=error,
         ) from error
     return target
 
@@ -101,7 +113,12 @@ def _ignore(transfer: Transfer) -> None:
 
 
 def _fetch(
-    checkpoint: Checkpoint, file: IO[bytes], part: Path, progress: Listener, cancel: CancelToken, by_hand: str
+    checkpoint: Checkpoint,
+    file: IO[bytes],
+    part: Path,
+    progress: Listener,
+    cancel: CancelToken,
+    by_hand: Sentence,
 ) -> None:
     """Fills the open .part file from the first source that can, and verifies it."""
     troubles = []
@@ -124,8 +141,11 @@ def _fetch(
             troubles.append(f"{source}: {failure}")
     kept = " (what has arrived is kept)" if _size(file) else ""
     raise WeightsError(
-        f"{checkpoint.file} could not be downloaded ({'; '.join(troubles)}); try again later{kept}, "
-        f"or {by_hand}."
+        "{file} could not be downloaded ({troubles}); try again later{kept}, or {by_hand}.",
+        file=checkpoint.file,
+        troubles="; ".join(troubles),
+        kept=kept,
+        by_hand=by_hand,
     )
 
 
@@ -284,7 +304,9 @@ def _check_space(file: IO[bytes], needed: int) -> None:
     if needed + SPARE > free:
         lacking = (needed + SPARE - free) / 1e6
         raise WeightsError(
-            f"The disk of {folder} is too full by {lacking:,.0f} MB; make room, then try again."
+            "The disk of {folder} is too full by {lacking:,.0f} MB; make room, then try again.",
+            folder=Place(folder, "the folder for models"),
+            lacking=lacking,
         )
 
 

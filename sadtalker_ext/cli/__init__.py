@@ -10,7 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import NoReturn, Protocol
 
-from ..errors import OutputError, SadTalkerError
+from .. import errors
+from ..errors import OutputError
 from ..version import __version__
 from . import (
     animate,
@@ -29,7 +30,8 @@ from . import (
 )
 from .flags import weights_from
 
-USER_MISTAKE, CANCELLED, FAILED = 2, 130, 1  # exit codes
+USER_MISTAKE = 2
+EXIT_CODES = {errors.MISTAKE: USER_MISTAKE, errors.CANCELLED: 130}  # of all other failures: 1
 
 
 class Command(Protocol):
@@ -85,24 +87,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
             code = run(given)
         sys.stdout.flush()
         return code
-    except SadTalkerError as error:
-        print(f"sadtalker: {error}", file=sys.stderr)
-        return error.exit_code
-    except KeyboardInterrupt:
-        print("\nsadtalker: Cancelled; nothing was written.", file=sys.stderr)
-        return CANCELLED
-    except BrokenPipeError:  # the reader of our output has gone, like `head`: not worth a word
-        _drop_output()
-        return FAILED
-    except MemoryError:
-        print("sadtalker: Out of memory; use a smaller picture or close other programs.", file=sys.stderr)
-        return FAILED
-    except OSError as error:
-        _drop_output()
-        print(
-            f"sadtalker: The system refused ({error}); free some space or use another place.", file=sys.stderr
-        )
-        return FAILED
+    except (Exception, KeyboardInterrupt) as error:
+        failure = errors.tell(error)
+        if failure.kind == errors.FAULT:
+            raise
+        if isinstance(error, OSError):
+            _drop_output()
+        if failure.sentence:
+            begin = "\n" if isinstance(error, KeyboardInterrupt) else ""
+            print(f"{begin}sadtalker: {failure.sentence}", file=sys.stderr)
+        return EXIT_CODES.get(failure.kind, 1)
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)

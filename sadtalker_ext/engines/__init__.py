@@ -9,7 +9,7 @@ from types import MappingProxyType, ModuleType
 from typing import Any
 
 from .. import checkpoints, options, tracks
-from ..errors import EngineError
+from ..errors import EngineError, Named, Place, Sentence, joined
 from ..host import StandaloneHost
 from ..options import Options
 from ..tracks import MotionSpace
@@ -85,16 +85,19 @@ def choose_engine(
         raise refusal
     missing = engine.missing(folder)
     if missing:
-        raise EngineError(f"The engine {name} cannot run yet; missing {_remedies(missing, folder)}.")
+        raise EngineError(
+            "The engine {name} cannot run yet; missing {remedies}.",
+            name=name,
+            remedies=_remedies(missing, folder),
+        )
     return engine
 
 
-def _remedies(missing: Sequence[Need], folder: Path) -> str:
+def _remedies(missing: Sequence[Need], folder: Path) -> Sentence:
     """What is missing and how to get it; all weights by one command."""
     weights = [need for need in missing if need.weights]
-    place = str(folder)
     parts = [
-        f"{need.name}: {need.remedy}".replace("the folder for models", place)
+        Sentence("{need.name}: {remedy}", need=need, remedy=need.remedy)
         for need in missing
         if not need.weights
     ]
@@ -103,8 +106,9 @@ def _remedies(missing: Sequence[Need], folder: Path) -> str:
             need.name + (f" (the one there {need.fault})" if need.fault else "") for need in weights
         )
         names = " ".join(need.weights for need in weights)
-        parts.append(f"{files} in {place}: sadtalker models download {names}")
-    return "; ".join(parts)
+        place, download = Place(folder, "the folder for models"), Named("download", names)
+        parts.append(Sentence("{files} in {place}: {download}", files=files, place=place, download=download))
+    return joined(parts, "; ")
 
 
 def trainer(engine: str) -> ModuleType:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import OptionsError, WeightsError
+from ..errors import OptionsError, Place, Sentence, WeightsError
 from ..system.caches import Kept, kept
 from . import weights as files
 from .drawing import Drawing, Enhanced
@@ -56,8 +56,13 @@ def enhanced(
     size = base.size
     if scale > 1 and max(size) * scale > LONGEST_SIDE:
         raise OptionsError(
-            f"--upscale {scale} would make frames of {size[0] * scale}×{size[1] * scale} pixels, and "
-            f"{LONGEST_SIDE} is the most; choose a smaller factor or a smaller picture."
+            "{upscale} {scale} would make frames of {width}×{height} pixels, and {most} is the most; choose "
+            "a smaller factor or a smaller picture.",
+            "upscale",
+            scale=scale,
+            width=size[0] * scale,
+            height=size[1] * scale,
+            most=LONGEST_SIDE,
         )
     restorer = choose(options.enhancer, models_dir, device, restore_faces)
     enlarged, notices = None, []
@@ -65,8 +70,12 @@ def enhanced(
         found = next((file for file in files.available(models_dir) if file.kind == files.UPSCALER), None)
         if found is None:
             notices.append(
-                f"No weights of a network that enlarges pictures, such as Real-ESRGAN's, lie in {models_dir} "
-                "or beside it; the frames were enlarged by interpolation."
+                Sentence(
+                    "No weights of a network that enlarges pictures, such as Real-ESRGAN's, lie in {folder} "
+                    "or "
+                    "beside it; the frames were enlarged by interpolation.",
+                    folder=Place(models_dir, "the folder for models"),
+                )
             )
         elif size == (portrait.width, portrait.height):
             enlarged = _enlarged(portrait.image, scale, found, device, check)
@@ -101,8 +110,9 @@ def look_up(name: str, models_dir: Path, hosted: bool) -> files.Weights | None:
         return None
     if name == "host":
         raise OptionsError(
-            "--enhancer host takes the face restoration of a WebUI, which is not there; choose "
-            "gfpgan, codeformer or restoreformer."
+            "{enhancer} host takes the face restoration of a WebUI, which is not there; choose gfpgan, "
+            "codeformer or restoreformer.",
+            "enhancer",
         )
     found = files.available(models_dir)
     kinds = list(PUBLISHED) if name == "auto" else [name]
@@ -113,8 +123,13 @@ def look_up(name: str, models_dir: Path, hosted: bool) -> files.Weights | None:
                 return file
     file_name, page = PUBLISHED[kinds[0]]
     raise WeightsError(
-        f"--enhancer {name} needs the weights of a network; put {file_name} from {page} into {models_dir}, "
-        "or choose --enhancer none."
+        "{enhancer} {name} needs the weights of a network; put {file_name} from {page} into {folder}, or "
+        "choose {enhancer} none.",
+        "enhancer",
+        name=name,
+        file_name=file_name,
+        page=page,
+        folder=Place(models_dir, "the folder for models"),
     )
 
 

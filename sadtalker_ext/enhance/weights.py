@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ..checkpoints import Fault, read_contents
 from ..checkpoints.places import ROOT, VARIABLE
 from ..checkpoints.tensors import read_tensors
-from ..errors import DependencyError, WeightsError
+from ..errors import DependencyError, Foreign, WeightsError
 from ..system.caches import kept
 
 if TYPE_CHECKING:
@@ -100,7 +100,9 @@ def load(weights: Weights, device: str) -> Any:
     except Exception as error:  # spandrel raises whatever its architectures do
         reason = str(error).strip().splitlines()[-1:] or [type(error).__name__]
         raise WeightsError(
-            f"{weights.path.name} cannot be used ({reason[0]}); fetch the file anew from its author."
+            "{name} cannot be used ({reason}); fetch the file anew from its author.",
+            name=weights.path.name,
+            reason=Foreign(reason[0]),
         ) from error
     network: nn.Module = model.model
     network.eval().requires_grad_(False)

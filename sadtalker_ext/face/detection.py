@@ -176,6 +176,6 @@ def _second_detector(asked: str) -> LandmarkDetector | None:
 
 
 def _face_alignment(*, allow_download: bool) -> LandmarkDetector:
-    from .alignment import face_alignment_detector
+    from .face_alignment_mesh import face_alignment_detector
 
     return face_alignment_detector(allow_download)

@@ -9,7 +9,7 @@ import numpy as np
 
 from . import topology
 from .geometry import head_rotation
-from .template import template
+from .mean import mean_face
 
 # A mesh further from every rotated mean face than this (root mean square, face widths) is no face.
 MAX_MISFIT = 0.16
@@ -113,10 +113,10 @@ def is_plausible(landmarks: np.ndarray, width: int, height: int) -> bool:
     inside = (skin[:, 0] > 0) & (skin[:, 0] < width) & (skin[:, 1] > 0) & (skin[:, 1] < height)
     if inside.mean() < 0.5 or np.ptp(skin[:, :2], axis=0).max() < MIN_FACE:
         return False
-    mean_face = template().points
+    average = mean_face().points
     rotation = head_rotation(landmarks)
     local = (landmarks - landmarks[: topology.SKIN_POINTS].mean(0)) @ rotation
-    reference = mean_face - mean_face[: topology.SKIN_POINTS].mean(0)
+    reference = average - average[: topology.SKIN_POINTS].mean(0)
     scale = (local[: topology.SKIN_POINTS] * reference[: topology.SKIN_POINTS]).sum() / (
         reference[: topology.SKIN_POINTS] ** 2
     ).sum()

@@ -14,14 +14,14 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import DependencyError, EngineError
+from ..errors import DependencyError, EngineError, Foreign
 from ..system.caches import kept
 from ..system.native_logs import quiet_imports, quiet_stderr
 from ..system.requirements import advice
 from . import topology
 from .faces import Face, distinct, face_from_landmarks, is_plausible
 from .geometry import face_width
-from .template import template
+from .mean import mean_face
 
 MESH_INPUT = 192  # px, side of the square that the mesh network sees
 VIEW_SIDE = 256  # px, side of a part of the picture that is searched (the detectors see 128 and 192)
@@ -169,7 +169,7 @@ class MediapipeDetector:
         if len(points) != topology.MESH_POINTS:
             return None
         if mirrored:
-            points = points[template().mirror]
+            points = points[mean_face().mirror]
             points[:, 0] = MESH_INPUT - points[:, 0]
         flat = points[:, :2] @ to_image[:, :2].T + to_image[:, 2]
         return np.column_stack([flat, points[:, 2] * (region.side / MESH_INPUT)])
@@ -184,7 +184,9 @@ class MediapipeDetector:
             except RuntimeError as error:
                 del self._graphs[name]  # a graph that failed once answers nothing any more
                 raise EngineError(
-                    f"mediapipe failed on this picture ({error}); give five points with --points."
+                    "mediapipe failed on this picture ({error}); {five_points}.",
+                    "five_points",
+                    error=error,
                 ) from error
 
 
@@ -260,8 +262,10 @@ def _require_mediapipe() -> None:
 
 def _unusable(reason: str) -> DependencyError:
     return DependencyError(
-        "The face mesh needs mediapipe 0.10.5 to 0.10.21, whose wheels carry their models; "
-        f"{advice('mediapipe')} ({reason})."
+        "The face mesh needs mediapipe 0.10.5 to 0.10.21, whose wheels carry their models; {advice} "
+        "({reason}).",
+        advice=advice("mediapipe"),
+        reason=Foreign(reason),
     )
 
 

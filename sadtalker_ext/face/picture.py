@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from ..errors import PictureError
+from ..errors import PictureError, Place
 from ..system.paths import existing_file
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ def load_picture(source: PictureSource) -> Picture:
         )
     path, problem = existing_file(source)
     if problem:
-        raise PictureError(f"The picture {str(source)!r} {problem}.")
+        raise PictureError("The picture {source!r} {problem}.", source=Place(source), problem=problem)
     return _read(path)
 
 
@@ -115,7 +115,9 @@ def _read(path: Path) -> Picture:
             raise _too_large(path.name) from error
         except _DAMAGE as error:
             raise PictureError(
-                f"{path.name} cannot be opened as a picture ({error}); save it anew as PNG or JPEG."
+                "{name} cannot be opened as a picture ({error}); save it anew as PNG or JPEG.",
+                name=path.name,
+                error=error,
             ) from error
         with _damage_as_sentence(path.name):
             _check_shape(image.size, path.name)
@@ -140,7 +142,9 @@ def _damage_as_sentence(name: str) -> Iterator[None]:
     except MemoryError as error:
         raise PictureError(f"{name} does not fit into memory; scale it down first.") from error
     except _DAMAGE as error:
-        raise PictureError(f"{name} is damaged or cut short ({error}); get a complete copy of it.") from error
+        raise PictureError(
+            "{name} is damaged or cut short ({error}); get a complete copy of it.", name=name, error=error
+        ) from error
 
 
 def _too_large(name: str) -> PictureError:

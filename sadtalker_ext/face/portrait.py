@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..errors import DependencyError, FaceNotFoundError
+from ..errors import DependencyError, FaceNotFoundError, Sentence
 from .detection import find_faces
 from .faces import Face, face_from_landmarks
 from .picture import Picture, load_picture
@@ -17,9 +17,9 @@ from .points import face_from_points
 if TYPE_CHECKING:
     from .picture import PictureSource
 
-FIVE_POINT_WAY = (
-    "give five points with --points: left eye, right eye, nose tip, left and right mouth corner, "
-    "as x,y pairs in pixels"
+FIVE_POINT_WAY = Sentence(
+    "{five_points}: left eye, right eye, nose tip, left and right mouth corner, as x,y pairs in pixels",
+    "five_points",
 )
 
 
@@ -104,10 +104,12 @@ def load_portrait(
     try:
         faces = find_faces(picture.image, detector=detector, thorough=thorough, check=check)
     except DependencyError as error:
-        raise DependencyError(f"{str(error).rstrip('.')}; or {FIVE_POINT_WAY}.") from error
+        raise DependencyError("{error}; or {way}.", error=error, way=FIVE_POINT_WAY) from error
     if not faces:
         raise FaceNotFoundError(
-            f"No face was found in {picture.name}; choose a clearer picture or {FIVE_POINT_WAY}."
+            "No face was found in {picture.name}; choose a clearer picture or {way}.",
+            picture=picture,
+            way=FIVE_POINT_WAY,
         )
     return Portrait(picture, choose_face(faces, face, face_at, picture), tuple(faces))
 
@@ -120,11 +122,15 @@ def choose_face(
         raise FaceNotFoundError("Choose the face by its number or by a point on it, not by both.")
     if number is not None:
         if not 1 <= number <= len(faces):
+            found = "{count} were found in {picture.name}; choose a number from 1 to {count}, {as_drawn}."
+            if len(faces) == 1:
+                found = "only one was found in {picture.name}; leave the number out."
             raise FaceNotFoundError(
-                f"Face {number} was asked for but only one was found in {picture.name}; leave the number out."
-                if len(faces) == 1
-                else f"Face {number} was asked for but {len(faces)} were found in {picture.name}; "
-                f"choose a number from 1 to {len(faces)}, as drawn by --preview-face."
+                "Face {number} was asked for but " + found,
+                "as_drawn",
+                number=number,
+                count=len(faces),
+                picture=picture,
             )
         return faces[number - 1]
     if at is not None:

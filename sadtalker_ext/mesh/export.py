@@ -19,7 +19,7 @@ from typing import IO
 
 import numpy as np
 
-from ..errors import MeshError, OutputError, TrackError
+from ..errors import MeshError, OutputError, Place, TrackError
 from ..face.geometry import rotation_from_pose
 from ..system.outputs import check_name, check_new_file, check_parent, write_whole
 from ..system.paths import user_path
@@ -64,7 +64,7 @@ def check_export(path: str | os.PathLike[str], overwrite: bool = False) -> Path:
     """
     target = user_path(path)
     if not os.fspath(path) or not target.name:
-        raise OutputError(f"{os.fspath(path)!r} does not name an output; choose {KNOWN}.")
+        raise OutputError("{path!r} does not name an output; choose {known}.", path=Place(path), known=KNOWN)
     if _kind(path) in SEQUENCES:
         check_name(target)
         check_parent(target)
@@ -101,7 +101,12 @@ def export_track(
         )
     if fps is not None:
         if not 0 < fps <= MOST_FPS:
-            raise TrackError(f"--fps must be above 0 and at most {MOST_FPS:g} frames/s, not {fps:g}.")
+            raise TrackError(
+                "{fps} must be above 0 and at most {most:g} frames/s, not {rate:g}.",
+                "fps",
+                most=MOST_FPS,
+                rate=fps,
+            )
         track = track.resampled(fps)
     figure: Figure
     if template is None:
@@ -229,8 +234,9 @@ def _write_folder(
             os.rename(made, target)
     except OSError as error:
         raise OutputError(
-            f"Cannot write the folder {target} ({error.strerror or error}); choose another place or free "
-            "some space."
+            "Cannot write the folder {target} ({reason}); choose another place or free some space.",
+            target=target,
+            reason=error,
         ) from error
     finally:
         shutil.rmtree(made, ignore_errors=True)
@@ -238,7 +244,7 @@ def _write_folder(
 
 def _check_folder(target: Path, overwrite: bool) -> None:
     if not target.is_dir():
-        raise OutputError(f"{target} is a file; choose another name for the folder of meshes.")
+        raise OutputError("{target} is a file; choose another name for the folder of meshes.", target=target)
     if not any(target.iterdir()):
         return
     try:
@@ -247,12 +253,13 @@ def _check_folder(target: Path, overwrite: bool) -> None:
         document = None
     if not isinstance(document, Mapping) or document.get("writer") != WRITER:
         raise OutputError(
-            f"The folder {target} holds files that are not meshes of ours; choose another name."
+            "The folder {target} holds files that are not meshes of ours; choose another name.", target=target
         )
     if not overwrite:
         raise OutputError(
-            f"The folder {target} holds a result already; choose another name or allow overwriting it "
-            "(--overwrite)."
+            "The folder {target} holds a result already; {another_name}.",
+            "another_name",
+            target=target,
         )
 
 

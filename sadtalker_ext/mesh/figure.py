@@ -7,7 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
-from ..errors import MeshError, TrackError
+from ..errors import MeshError, Place, TrackError
 from ..tracks import MotionTrack, vertex_space
 from .template import Template
 
@@ -48,8 +48,9 @@ class TemplateFigure:
         """Raises `MeshError` for a template without triangles."""
         if template.faces is None or len(template.faces) == 0:
             raise MeshError(
-                f"The template {template.source} has points but no triangles to draw; give the mesh of its "
-                "topology as a .ply or .obj file."
+                "The template {source} has points but no triangles to draw; give the mesh of its topology as "
+                "a .ply or .obj file.",
+                source=Place(template.source),
             )
         self.vertices = np.asarray(template.vertices, np.float32)
         self.faces = np.asarray(template.faces)

@@ -28,24 +28,24 @@ def read_mesh(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
     try:
         size = path.stat().st_size
     except OSError as error:
-        raise MeshError(f"{path} cannot be read ({error.strerror or error}).") from error
+        raise MeshError("{path} cannot be read ({reason}).", path=path, reason=error) from error
     if size == 0:
-        raise MeshError(f"{path} is empty.")
+        raise MeshError("{path} is empty.", path=path)
     if size > SIZE_LIMIT:
-        raise MeshError(f"{path} is too large for a face ({size / 1e6:,.0f} MB).")
+        raise MeshError("{path} is too large for a face ({size:,.0f} MB).", path=path, size=size / 1e6)
     try:
         if path.suffix.lower() == ".obj":
             vertices, faces = _read_obj(path)
         else:
             vertices, faces = _read_ply(path)
     except OSError as error:
-        raise MeshError(f"{path} cannot be read ({error.strerror or error}).") from error
+        raise MeshError("{path} cannot be read ({reason}).", path=path, reason=error) from error
     if len(vertices) == 0:
-        raise MeshError(f"{path} has no vertices; it is empty, cut off or another kind of file.")
+        raise MeshError("{path} has no vertices; it is empty, cut off or another kind of file.", path=path)
     if len(faces) == 0:
         return vertices, None
     if not 0 <= int(faces.min()) <= int(faces.max()) < len(vertices):
-        raise MeshError(f"{path} is damaged: its faces name vertices that it does not have.")
+        raise MeshError("{path} is damaged: its faces name vertices that it does not have.", path=path)
     return vertices, np.ascontiguousarray(faces, dtype=np.int32)
 
 
@@ -72,7 +72,12 @@ def _read_obj(path: Path) -> tuple[np.ndarray, np.ndarray]:
         vertices = np.array(points, dtype=np.float64).reshape(-1, 3)
         return vertices, np.array(triangles, dtype=np.int64).reshape(-1, 3)
     except (ValueError, OverflowError) as error:
-        raise MeshError(f"{path} is no usable .obj file (line {number}: {error}); export it anew.") from error
+        raise MeshError(
+            "{path} is no usable .obj file (line {number}: {error}); export it anew.",
+            path=path,
+            number=number,
+            error=error,
+        ) from error
 
 
 def _whole_lines(lines: Iterator[str]) -> Iterator[str]:
@@ -106,8 +111,11 @@ def _read_ply(path: Path) -> tuple[np.ndarray, np.ndarray]:
     promised = _promised(path)
     if promised["vertex"] > MOST_VERTICES or promised["face"] > FACE_LIMIT:
         raise MeshError(
-            f"{path} has more vertices or faces than a head needs (at most {MOST_VERTICES:,} and "
-            f"{FACE_LIMIT:,}); simplify it."
+            "{path} has more vertices or faces than a head needs (at most {most:,} and "
+            "{face_limit:,}); simplify it.",
+            path=path,
+            most=MOST_VERTICES,
+            face_limit=FACE_LIMIT,
         )
     try:
         with path.open("rb") as file:
@@ -119,10 +127,12 @@ def _read_ply(path: Path) -> tuple[np.ndarray, np.ndarray]:
     except OSError:
         raise
     except Exception as error:  # what trimesh raises for bad files is not documented
-        reason = f" ({error})" if isinstance(error, ValueError) and str(error) else ""
-        raise MeshError(f"{path} is no usable .ply file{reason}; export it with triangles.") from error
+        why = " ({error})" if isinstance(error, ValueError) and str(error) else ""
+        raise MeshError(
+            f"{{path}} is no usable .ply file{why}; export it with triangles.", path=path, error=error
+        ) from error
     if len(vertices) != promised["vertex"] or len(faces) < promised["face"]:
-        raise MeshError(f"{path} is cut off: it has fewer vertices or faces than it says.")
+        raise MeshError("{path} is cut off: it has fewer vertices or faces than it says.", path=path)
     return vertices, faces
 
 

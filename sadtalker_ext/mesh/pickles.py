@@ -41,20 +41,27 @@ def read_pickle(path: Path, *, size_limit: int = SIZE_LIMIT) -> Any:
         size = path.stat().st_size
         if size > size_limit:
             raise MeshError(
-                f"{path} is too large to be read ({size / 1e6:,.0f} MB, at most {size_limit / 1e6:,.0f} MB)."
+                "{path} is too large to be read ({size:,.0f} MB, at most {most:,.0f} MB).",
+                path=path,
+                size=size / 1e6,
+                most=size_limit / 1e6,
             )
         data = path.read_bytes()
     except OSError as error:
-        raise MeshError(f"{path} cannot be read ({error.strerror or error}).") from error
+        raise MeshError("{path} cannot be read ({reason}).", path=path, reason=error) from error
     try:
         _check_codes(data)
         return _Built(_Reader(io.BytesIO(data)).load()).value
     except _Refused as refused:
         raise MeshError(
-            f"{path} holds more than numbers ({refused}), so it is not read; get it anew from its author."
+            "{path} holds more than numbers ({refused}), so it is not read; get it anew from its author.",
+            path=path,
+            refused=refused,
         ) from refused
     except Exception as error:  # a damaged pickle can raise anything
-        raise MeshError(f"{path} is cut off or is not a pickle; get it anew from its author.") from error
+        raise MeshError(
+            "{path} is cut off or is not a pickle; get it anew from its author.", path=path
+        ) from error
 
 
 def _check_codes(data: bytes) -> None:

@@ -24,14 +24,18 @@ def read_region(path: str | Path, vertices: int, parts: Sequence[str]) -> np.nda
     """
     path = Path(path)
     if not path.is_file():
-        raise MeshError(f"There is no region file {path}; check the name.")
+        raise MeshError("There is no region file {path}; check the name.", path=path)
     region = _from_masks(path, parts) if path.suffix.lower() in (".pkl", ".pickle") else _from_text(path)
     if region.size == 0:
-        raise MeshError(f"{path} names no vertices; a region is a list of their numbers.")
+        raise MeshError("{path} names no vertices; a region is a list of their numbers.", path=path)
     if not 0 <= int(region.min()) <= int(region.max()) < vertices:
         raise MeshError(
-            f"{path} is for another topology: its numbers go from {region.min():,} to {region.max():,}, "
-            f"and there are {vertices:,} vertices."
+            "{path} is for another topology: its numbers go from {least:,} to {most:,}, and there are "
+            "{vertices:,} vertices.",
+            path=path,
+            least=region.min(),
+            most=region.max(),
+            vertices=vertices,
         )
     return region
 
@@ -39,26 +43,32 @@ def read_region(path: str | Path, vertices: int, parts: Sequence[str]) -> np.nda
 def _from_text(path: Path) -> np.ndarray:
     try:
         if path.stat().st_size > TEXT_LIMIT:
-            raise MeshError(f"{path} is too large for a list of vertex numbers.")
+            raise MeshError("{path} is too large for a list of vertex numbers.", path=path)
         words = path.read_text(encoding="utf-8").replace(",", " ").split()
         return np.array([int(word) for word in words], dtype=np.int64)
     except OSError as error:
-        raise MeshError(f"{path} cannot be read ({error.strerror or error}).") from error
+        raise MeshError("{path} cannot be read ({reason}).", path=path, reason=error) from error
     except (ValueError, OverflowError) as error:
         raise MeshError(
-            f"{path} is no list of vertex numbers: it must hold whole numbers with commas between them."
+            "{path} is no list of vertex numbers: it must hold whole numbers with commas between them.",
+            path=path,
         ) from error
 
 
 def _from_masks(path: Path, parts: Sequence[str]) -> np.ndarray:
     masks = read_pickle(path)
     if not isinstance(masks, dict):
-        raise MeshError(f"{path} holds no named regions.")
+        raise MeshError("{path} holds no named regions.", path=path)
     lacking = [part for part in parts if part not in masks]
     if lacking:
         known = ", ".join(sorted(map(str, masks)))
-        raise MeshError(f"{path} has no region {' or '.join(lacking)}; it has {known}.")
+        raise MeshError(
+            "{path} has no region {lacking}; it has {known}.",
+            path=path,
+            lacking=" or ".join(lacking),
+            known=known,
+        )
     arrays = [np.asarray(masks[part]) for part in parts]
     if any(array.ndim != 1 or not np.issubdtype(array.dtype, np.integer) for array in arrays):
-        raise MeshError(f"{path} holds regions that are no lists of vertex numbers.")
+        raise MeshError("{path} holds regions that are no lists of vertex numbers.", path=path)
     return np.unique(np.concatenate(arrays)).astype(np.int64)

@@ -134,12 +134,15 @@ def _fit(space: str) -> _Fit:
     if space == BFM.name:
         raise MeshError(
             "The neutral head cannot show bfm motion, which belongs to the face in a picture; make the "
-            "motion with --engine instant."
+            "motion with {engine} instant.",
+            "engine",
         )
     if space not in COLUMN:
         raise MeshError(
-            f"The neutral head cannot show {space} motion, as nobody told which vertex is where; give the "
-            "head's own mesh (--template)."
+            "The neutral head cannot show {space} motion, as nobody told which vertex is where; give the "
+            "head's own mesh ({template}).",
+            "template",
+            space=space,
         )
     head = neutral_head()
     own = [landmark[0] for landmark in LANDMARKS]

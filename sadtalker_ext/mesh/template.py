@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..errors import MeshError
+from ..errors import MeshError, Place
 from ..system.paths import user_path
 from ..tracks import MOST_VERTICES
 from .files import MESH_SUFFIXES, read_mesh
@@ -33,8 +33,12 @@ class Template:
         """Raises `MeshError` unless it has that many vertices. what: that needs them, such as a model."""
         if len(self.vertices) != vertices:
             raise MeshError(
-                f"The template {self.source} has {len(self.vertices):,} vertices, but {what} moves "
-                f"{vertices:,}; choose a template of the same topology."
+                "The template {source} has {count:,} vertices, but {what} moves {vertices:,}; choose a "
+                "template of the same topology.",
+                source=Place(self.source),
+                count=len(self.vertices),
+                what=what,
+                vertices=vertices,
             )
 
 
@@ -57,17 +61,19 @@ def load_template(
     path = user_path(path)
     suffix = path.suffix.lower()
     if not path.is_file():
-        raise MeshError(f"There is no mesh file {path}; check the name.")
+        raise MeshError("There is no mesh file {path}; check the name.", path=path)
     if suffix in MESH_SUFFIXES:
         if subject is not None:
-            raise MeshError(f"{path} is one mesh; a subject can be chosen from a templates.pkl only.")
+            raise MeshError(
+                "{path} is one mesh; a subject can be chosen from a templates.pkl only.", path=path
+            )
         vertices, own = read_mesh(path)
         name = path.stem
     elif suffix in PICKLE_SUFFIXES:
         name, vertices = _from_pickle(path, subject)
         own = faces_among(path.parent, len(vertices)) if faces is None else None
     else:
-        raise MeshError(f"{path} is no mesh; templates are .ply, .obj or templates.pkl files.")
+        raise MeshError("{path} is no mesh; templates are .ply, .obj or templates.pkl files.", path=path)
     triangles = own if faces is None else _given_faces(faces, len(vertices))
     return Template(name, _checked_vertices(vertices, path), triangles, str(path))
 
@@ -88,10 +94,12 @@ def load_templates(path: str | Path) -> dict[str, Template]:
 def _collection(path: Path) -> dict[str, np.ndarray]:
     found = read_pickle(path)
     if not isinstance(found, dict) or not found:
-        raise MeshError(f"{path} is no collection of templates: it holds no names with vertices.")
+        raise MeshError("{path} is no collection of templates: it holds no names with vertices.", path=path)
     for name, value in found.items():
         if not isinstance(name, str) or not isinstance(value, np.ndarray):
-            raise MeshError(f"{path} is no collection of templates: {name!r} stands for no vertices.")
+            raise MeshError(
+                "{path} is no collection of templates: {name!r} stands for no vertices.", path=path, name=name
+            )
     return found
 
 
@@ -99,7 +107,12 @@ def _from_pickle(path: Path, subject: str | None) -> tuple[str, np.ndarray]:
     found = _collection(path)
     name = min(found) if subject is None else subject
     if name not in found:
-        raise MeshError(f"{path} has no subject {name!r}; it has {', '.join(sorted(found))}.")
+        raise MeshError(
+            "{path} has no subject {name!r}; it has {known}.",
+            path=path,
+            name=name,
+            known=", ".join(sorted(found)),
+        )
     return name, _rows(found[name], name, path)
 
 
@@ -107,19 +120,29 @@ def _rows(vertices: np.ndarray, name: str, path: Path) -> np.ndarray:
     if vertices.ndim == 1 and vertices.size % 3 == 0:
         vertices = vertices.reshape(-1, 3)
     if vertices.ndim != 2 or vertices.shape[1] != 3:
-        raise MeshError(f"{name} in {path} is no list of vertices: its shape is {vertices.shape}.")
+        raise MeshError(
+            "{name} in {path} is no list of vertices: its shape is {shape}.",
+            name=name,
+            path=path,
+            shape=vertices.shape,
+        )
     return vertices
 
 
 def _checked_vertices(vertices: np.ndarray, path: Path) -> np.ndarray:
     if not 3 <= len(vertices) <= MOST_VERTICES:
         raise MeshError(
-            f"{path} has {len(vertices):,} vertices; a face needs 3 at least and {MOST_VERTICES:,} at most."
+            "{path} has {count:,} vertices; a face needs 3 at least and {most:,} at most.",
+            path=path,
+            count=len(vertices),
+            most=MOST_VERTICES,
         )
     with np.errstate(over="ignore", invalid="ignore"):
         exact = np.ascontiguousarray(vertices, dtype=np.float32)
     if not np.isfinite(exact).all():
-        raise MeshError(f"{path} has vertices that are no numbers (NaN or infinite); export it anew.")
+        raise MeshError(
+            "{path} has vertices that are no numbers (NaN or infinite); export it anew.", path=path
+        )
     return exact
 
 
@@ -132,11 +155,14 @@ def _given_faces(faces: str | Path | np.ndarray, count: int) -> np.ndarray:
         return np.ascontiguousarray(faces, dtype=np.int32)
     vertices, own = read_mesh(user_path(faces))
     if own is None:
-        raise MeshError(f"{faces} has no faces; it is a cloud of points.")
+        raise MeshError("{faces} has no faces; it is a cloud of points.", faces=Place(faces))
     if len(vertices) != count:
         raise MeshError(
-            f"{faces} has {len(vertices):,} vertices, but the template has {count:,}; the faces of another "
-            "topology do not fit."
+            "{faces} has {count:,} vertices, but the template has {wanted:,}; the faces of another topology "
+            "do not fit.",
+            faces=Place(faces),
+            count=len(vertices),
+            wanted=count,
         )
     return own
 

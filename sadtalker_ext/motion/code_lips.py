@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..audio import features
-from ..errors import OptionsError, WeightsError
+from ..errors import OptionsError, Place, WeightsError
 from ..system.caches import kept
 from ..system.paths import ASSETS
 from ..tracks import ARKIT, BFM, MotionTrack
@@ -62,7 +62,12 @@ class CodePrior:
                 continue
             if not 0 <= number < len(shares):
                 known = ", ".join(f"{index} {name}" for index, name in enumerate(self.manners))
-                raise OptionsError(f"--manner {number} is not known to the code prior; it has: {known}.")
+                raise OptionsError(
+                    "{manner} {number} is not known to the code prior; it has: {known}.",
+                    "manner",
+                    number=number,
+                    known=known,
+                )
             shares[number] += part
         return shares
 
@@ -92,8 +97,11 @@ def bfm_prior(models_dir: Path) -> CodePrior:
     path = bfm_weights(models_dir)
     if path is None:
         raise WeightsError(
-            f"For SadTalker's expressions codetalker needs {BFM_FILE} in {models_dir}; train it from "
-            "recordings of your own (docs/code-prior.md), or choose --lips auto."
+            "For SadTalker's expressions codetalker needs {file} in {folder}; train it from recordings "
+            "of your own (docs/code-prior.md), or choose {lips} auto.",
+            "lips",
+            file=BFM_FILE,
+            folder=Place(models_dir, "the folder for models"),
         )
     return load_code_prior(path, "bfm")
 
@@ -270,7 +278,9 @@ def _load(path: str) -> CodePrior:
             metadata = file.metadata() or {}
             tensors: dict[str, torch.Tensor] = {key: file.get_tensor(key).float() for key in file.keys()}  # noqa: SIM118
     except OSError as error:
-        raise WeightsError(f"The code prior {path} cannot be read ({error.strerror or error}).") from error
+        raise WeightsError(
+            "The code prior {path} cannot be read ({reason}).", path=path, reason=error
+        ) from error
     except SafetensorError as error:
         raise wrong from error
     try:

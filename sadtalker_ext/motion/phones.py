@@ -90,8 +90,10 @@ def require() -> None:
     """Raises `DependencyError` unless pocketsphinx is installed."""
     if not available():
         raise DependencyError(
-            "Lips by phones need the package pocketsphinx; ask for --lips visemes, which needs nothing more, "
-            f"or {advice('pocketsphinx')}"
+            "Lips by phones need the package pocketsphinx; ask for {lips} visemes, which needs nothing more, "
+            "or {advice}",
+            "lips",
+            advice=advice("pocketsphinx"),
         )
 
 

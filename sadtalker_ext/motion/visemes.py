@@ -89,14 +89,17 @@ def _load(path: str) -> VisemeNet:
         raw = Path(path).read_bytes()
     except OSError as error:
         raise WeightsError(
-            f"The VisemeNet weights {path} cannot be read ({error.strerror}); reinstall sadtalker_ext."
+            "The VisemeNet weights {path} cannot be read ({reason}); reinstall sadtalker_ext.",
+            path=path,
+            reason=error,
         ) from error
     net = VisemeNet()
     try:
         net.load_state_dict({name: tensor.float() for name, tensor in load(raw).items()})
     except (SafetensorError, RuntimeError, ValueError) as error:
         raise WeightsError(
-            f"The file {path} does not hold VisemeNet weights or is damaged; reinstall sadtalker_ext."
+            "The file {path} does not hold VisemeNet weights or is damaged; reinstall sadtalker_ext.",
+            path=path,
         ) from error
     net.sha256 = hashlib.sha256(raw).hexdigest()
     return net.eval().requires_grad_(False)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, fields, make_dataclass, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from ..errors import OptionsError
+from ..errors import Named, OptionsError, Sentence
 from .knob import Knob, shown
 
 DEFAULT_FPS = 25.0
@@ -324,12 +324,27 @@ class Options:
             value = values.get(name, knob.default)
             object.__setattr__(self, name, knob.check(value))
             if knob.is_renamed(value):
-                notices.append(f"{knob.flag} {value} is now called {getattr(self, name)}.")
+                notices.append(
+                    Sentence(
+                        "{knob} {value} is now called {new}.",
+                        knob=Named(name),
+                        value=value,
+                        new=getattr(self, name),
+                    )
+                )
         object.__setattr__(self, "notices", tuple(notices))
         if self.end is not None and self.end <= self.start:
-            raise OptionsError(f"--end ({self.end:g} s) must be later than --start ({self.start:g} s).")
+            raise OptionsError(
+                "{end} ({last:g} s) must be later than {start} ({first:g} s).",
+                "end",
+                "start",
+                last=self.end,
+                first=self.start,
+            )
         if sum(getattr(self, name) is not None for name in names(lambda knob: knob.in_picture)) > 1:
-            raise OptionsError("Give only one of --face, --face-at and --points.")
+            raise OptionsError(
+                "Give only one of {face}, {face_at} and {points}.", "face", "face_at", "points"
+            )
 
     def __repr__(self) -> str:
         changed = (

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..errors import OptionsError
+from ..errors import Named, OptionsError
 
 TEXT_CHARACTERS = 200
 
@@ -70,7 +70,12 @@ class Knob:
             raise self.error(value) from None
 
     def error(self, value: Any) -> OptionsError:
-        return OptionsError(f"{self.flag} must be {self.expected()}, not {shown(value)}.")
+        return OptionsError(
+            "{knob} must be {expected}, not {value}.",
+            knob=Named(self.name),
+            expected=self.expected(),
+            value=shown(value),
+        )
 
     def expected(self) -> str:
         """What is accepted, in words."""

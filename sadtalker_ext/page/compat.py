@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import functools
 import logging
-import os
-import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,11 +15,6 @@ Component = Any  # gradio's classes moved between its versions, and hosts subcla
 _log = logging.getLogger(__name__)
 
 GRADIO4 = int(gr.__version__.split(".")[0]) >= 4
-
-
-def temporary_folder() -> Path:
-    """Where gradio keeps uploads, and copies of results for the page."""
-    return Path(os.environ.get("GRADIO_TEMP_DIR") or Path(tempfile.gettempdir(), "gradio"))
 
 
 def component(cls: Any, *args: Any, **kwargs: Any) -> Component:

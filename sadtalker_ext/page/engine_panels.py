@@ -13,7 +13,10 @@ from ..engines import ENGINES, Engine
 from ..options import Options, knobs
 from ..shell import Shell
 from . import compat, knob_panel
-from .notes import note
+from .notes import explain, note
+from .words import PageWords
+
+UNREADABLE = PageWords("The file cannot be read ({error}); export it anew.")
 
 
 def build_instead() -> Any:
@@ -76,15 +79,6 @@ def look(
             **{name: knob_panel.from_widget(table[name], value) for name, value in values.items()}
         )
         seen = engine.look(options, models_dir)
-        if seen.problem is None:
-            return seen.choices, note(seen.sentence)
-        return seen.choices, note(_of_uploads(str(seen.problem), options), "error")
+        return seen.choices, note(seen.sentence) if seen.problem is None else explain(seen.problem)
     except Exception as error:  # a listener that raises shows a bare "Error"
-        return {}, note(f"The file cannot be read ({error}); export it anew.", "error")
-
-
-def _of_uploads(sentence: str, options: Options) -> str:
-    """The sentence with uploaded files' own names, without the folder in which gradio keeps them."""
-    for path in options.files():
-        sentence = sentence.replace(path, Path(path).name)
-    return sentence
+        return {}, explain(error, UNREADABLE)

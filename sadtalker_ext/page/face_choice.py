@@ -11,6 +11,7 @@ import numpy as np
 
 from ..errors import EngineError, FaceNotFoundError, SadTalkerError
 from ..system.caches import Kept
+from .words import PAGE
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -291,10 +292,10 @@ def _look(source: Image.Image, key: str) -> Found:
     try:
         faces = find_faces(picture.image, thorough=True)
     except EngineError as error:
-        # The five points need no detector; its own advice names flags of the command line.
-        problem = f"Faces cannot be looked for ({str(error).split(';')[0].rstrip('.')})"
+        # The five points need no detector; its own advice is about others.
+        problem = f"Faces cannot be looked for ({error.worded(PAGE).split(';')[0].rstrip('.')})"
     except SadTalkerError as error:
-        problem = str(error)
+        problem = error.worded(PAGE)
     base = _base(picture.image, picture.alpha)
     zoom = base.shape[1] / picture.width
     moved = tuple(_moved(face, (0.0, 0.0), zoom) for face in faces)

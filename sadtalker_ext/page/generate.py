@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-import errno
-import html
-import logging
-import os
-import re
 import threading
-import traceback
 import uuid
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError, Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from ..engines import ENGINES, Engine
-from ..errors import Cancelled, SadTalkerError, TrackError
+from ..errors import SadTalkerError, TrackError, joined
 from ..host import CancelToken, Progress, ProgressCallback
 from ..options import Options, knob_named
 from ..pipeline import perform
@@ -27,15 +20,11 @@ from ..request import Request, Result
 from ..shell import Shell, placed
 from ..tracks import MotionTrack
 from . import compat, knob_panel, portrait_panel, speech_panel
-from .compat import temporary_folder
-from .notes import note
+from .notes import explain, note
 from .result_panel import Finished, finish
 
 OUTCOMES_KEPT = 4
 OUTCOME_SECONDS = 20.0  # the page hears that a run has ended a moment before its outcome is complete
-NO_SPACE = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -75,7 +64,7 @@ class Form:
             if track is None:
                 problems.append(error)
         if problems:
-            raise SadTalkerError(" ".join(map(str, problems)))
+            raise SadTalkerError("{problems}.", problems=joined(problems, ". "))
         settings = {**chosen, **portrait.options, "engine": engine or "auto"}
         if wanted is not None:  # what the page then hides must not be in the way
             settings = {name: value for name, value in settings.items() if wanted.uses(knob_named(name))}
@@ -234,38 +223,4 @@ def latest(shell: Shell, outcomes: Outcomes, task: str | None) -> Outcome:
 def told(result: Result) -> str:
     """A finished run in a line, and its notices."""
     line = f"{result.path.name}: {result.duration:.1f} s of video, made in {result.elapsed:.1f} s."
-    return "".join([note(line, "done"), *(note(knob_panel.in_words(notice)) for notice in result.notices)])
-
-
-def explain(error: BaseException) -> str:
-    """Any error as HTML: a sentence, and for what we did not foresee the details that a bug report needs."""
-    if isinstance(error, Cancelled):
-        return note("Interrupted; nothing was written.")
-    if isinstance(error, SadTalkerError):
-        return note(knob_panel.in_words(_without_folders(str(error))), "error")
-    if isinstance(error, MemoryError):
-        return note("Out of memory; use a smaller picture or close other programs.", "error")
-    if type(error).__name__ == "OutOfMemoryError":  # torch's, for the device
-        return note(
-            "The graphics card is out of memory; use a smaller picture, unload the checkpoint while running "
-            "(Settings), or choose the CPU there.",
-            "error",
-        )
-    if isinstance(error, OSError):
-        if error.errno in NO_SPACE:
-            return note("The disk is full; free some space and try again.", "error")
-        where = f" ({Path(error.filename).name})" if isinstance(error.filename, (str, Path)) else ""
-        return note(f"The system refused: {error.strerror or error}{where}.", "error")
-    _log.error("Unexpected failure", exc_info=error)
-    details = html.escape("".join(traceback.format_exception(error)))
-    summary = html.escape(f"{type(error).__name__}: {error}"[:200])
-    return (
-        note("Something went wrong that should not; nothing was written.", "error")
-        + f'<details class="sadtalker-details"><summary>{summary}</summary><pre>{details}</pre></details>'
-    )
-
-
-def _without_folders(sentence: str) -> str:
-    """The sentence with uploaded files by their names, without the folders in which gradio keeps them."""
-    kept = re.escape(str(temporary_folder()) + os.sep)
-    return re.sub(rf"{kept}[0-9a-f]+{re.escape(os.sep)}", "", sentence)
+    return "".join([note(line, "done"), *map(note, result.notices)])

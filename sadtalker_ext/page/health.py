@@ -12,11 +12,12 @@ from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from ..errors import SadTalkerError
+from ..errors import SadTalkerError, tell
 from ..system import installation, requirements
 from ..system.paths import ROOT
 from ..system.requirements import Finding
 from ..version import __version__
+from .words import PageWords
 
 REPORTED = ("gradio", "fastapi", "pydantic")  # versions in the report besides those of the requirements
 RESTART = "Restart the WebUI afterwards."
@@ -159,7 +160,7 @@ def report(error: BaseException | None = None, host: str = "") -> str:
 
 
 def _sentence(error: Exception) -> str:
-    return str(error) if isinstance(error, SadTalkerError) else f"{type(error).__name__}: {error}"
+    return tell(error, PageWords("{type}: {error}")).sentence
 
 
 def _remedy(error: BaseException | None) -> str:

@@ -12,9 +12,8 @@ from typing import Any
 import gradio as gr
 
 from ..engines import ENGINES, Engine
-from ..errors import OptionsError
 from ..options import Options, groups, knob_named, knobs
-from ..options.knob import Knob, shown
+from ..options.knob import Knob
 from ..options.presets import PRESETS
 from . import compat
 
@@ -28,8 +27,6 @@ ANY_SEED = -1  # as hosts write it: another one for every video
 FOLLOWED_TYPES, MESH_TYPES = ("video", ".npz", ".csv"), (".ply", ".obj", ".pkl")
 NUMBERS = re.compile(r"[\s,;]+")
 EMPTY_NOTE = re.compile(r"\s*\(default: ([^)]*)\)")
-FETCHING = re.compile(r"(?:fetch it with: )?sadtalker models download(?: [a-z]\w*-[\w-]+)+")
-FLAG = re.compile(r"--([a-z][a-z-]*)(?: SECONDS)?")
 
 
 @dataclass(frozen=True)
@@ -85,26 +82,9 @@ class KnobPanel:
         ]
 
 
-def label(name: str) -> str:
-    """The label of the knob of that name, in quotes."""
-    return f"“{knob_named(name).label}”"
-
-
 def group_title(group: str) -> str:
     """What the page calls a group of knobs."""
     return f"Engine {group}" if group in ENGINES else group.capitalize()
-
-
-def in_words(sentence: str) -> str:
-    """A sentence for the command line with the labels of the tab instead of flags and commands."""
-    sentence = FETCHING.sub("fetch what is missing under “Models” on this page", sentence)
-    known = {knob.name for knob in knobs()}
-
-    def replaced(found: re.Match[str]) -> str:
-        name = found.group(1).replace("-", "_")
-        return label(name) if name in known else found.group(0)
-
-    return FLAG.sub(replaced, sentence)
 
 
 def build() -> KnobPanel:
@@ -231,7 +211,7 @@ def to_widget(knob: Knob, value: Any) -> Any:
 
 
 def from_widget(knob: Knob, value: Any) -> Any:
-    """What a component hands over as the knob's value; raises `OptionsError` in the tab's words."""
+    """What a component hands over as the knob's value; raises `OptionsError`."""
     if knob.kind == "path":
         path = compat.file_path(value)
         value = None if path is None else str(path)
@@ -242,12 +222,12 @@ def from_widget(knob: Knob, value: Any) -> Any:
         try:
             value = tuple(float(word) for word in words) or None
         except ValueError:
-            raise _wrong(knob, value) from None
+            raise knob.error(value) from None
     elif knob.nullable and knob.kind in ("int", "float") and isinstance(value, str):
         try:
             value = float(value.replace(",", ".")) if value.strip() else None
         except ValueError:
-            raise _wrong(knob, value) from None
+            raise knob.error(value) from None
     elif value is None and not knob.nullable:
         value = knob.default
     elif knob.name == "seed" and value == ANY_SEED:
@@ -255,14 +235,7 @@ def from_widget(knob: Knob, value: Any) -> Any:
         return random.randint(0, int(knob.high))
     elif knob.kind == "bool" and isinstance(value, (int, float)):
         value = bool(value)
-    try:
-        return knob.check(value)
-    except OptionsError:
-        raise _wrong(knob, value) from None
-
-
-def _wrong(knob: Knob, value: Any) -> OptionsError:
-    return OptionsError(f"“{knob.label}” must be {knob.expected()}, not {shown(value)}.")
+    return knob.check(value)
 
 
 def read(panel: KnobPanel, values: Sequence[Any]) -> dict[str, Any]:

@@ -28,8 +28,10 @@ from ..checkpoints import (
 )
 from ..checkpoints.transfer import CHECKING, OFF
 from ..engines import ENGINES
+from ..errors import worded
 from ..shell import Shell
 from . import compat
+from .words import PAGE
 
 BUSY = "sadtalker-downloading"  # a class that the page looks for: while it is there, it asks again
 WATCH_MS = 1000  # between two questions
@@ -225,12 +227,12 @@ def _html(shell: Shell, found: Status, job: Job | None) -> str:
     if job is not None and job.running:
         lines.append(_running(job))
     elif job is not None and job.error and found.state != PRESENT:
-        lines.append(f'<span class="fault">{escape(job.error)}</span>')
+        lines.append(f'<span class="fault">{escape(worded(job.error, PAGE))}</span>')
     elif job is not None and job.cancelled and found.state != PRESENT:
         lines.append("<small>Cancelled; what has arrived is kept, the next download goes on there.</small>")
     if found.note:
         style = "" if found.usable else ' class="fault"'
-        lines.append(f"<span{style}>{escape(found.note)}</span>")
+        lines.append(f"<span{style}>{escape(worded(found.note, PAGE))}</span>")
     if found.usable:
         lines.append(f"<small>{escape(str(found.path))}</small>")
     lines.append(_details(shell, found))

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 from PIL import Image  # gradio, which has loaded it anyway, evaluates the listeners' annotations
 
-from ..errors import PictureError, SadTalkerError
+from ..errors import PictureError, tell
 from . import compat
 from .face_choice import FaceChoice, content_key, find
 from .notes import note
+from .words import PageWords
 
 if TYPE_CHECKING:
     from ..shell import Shell
@@ -23,6 +24,7 @@ SMALL_HEIGHT = 200  # px of the found face where nothing is to be clicked
 CLICK_HEIGHT = 440  # px at most where there is
 CLICK_WIDTH = 620  # px that suffice for a wide picture
 INTRODUCTION = "Upload or paste a picture with a face, photo or drawing, or send one here from a gallery."
+UNREADABLE = PageWords("The picture cannot be examined ({error}); try another one.")
 
 
 @dataclass(frozen=True)
@@ -172,10 +174,8 @@ def _examined(picture: Image.Image | None) -> list[Any]:
         return _shown(None, INTRODUCTION)
     try:
         return _Page(FaceChoice.first(find(picture))).shown_after(lambda choice: choice)
-    except SadTalkerError as error:
-        return _shown(None, str(error), "error")
     except Exception as error:  # a listener that raises shows a bare "Error" and hides what was wrong
-        return _shown(None, f"The picture cannot be examined ({error}); try another one.", "error")
+        return _shown(None, tell(error, UNREADABLE).sentence, "error")
 
 
 def _clicked(page: _Page | None, event: gr.SelectData) -> list[Any]:

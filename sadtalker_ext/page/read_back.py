@@ -13,8 +13,8 @@ from ..errors import SadTalkerError, VideoError
 from ..options.infotext import from_infotext, options_of, restore
 from ..video import FORMATS, read_metadata
 from . import compat, knob_panel, speech_panel
-from .generate import explain
-from .notes import note
+from .notes import explain, note
+from .words import label
 
 
 @dataclass(frozen=True)
@@ -112,12 +112,12 @@ def settings_of(
     engines: those that can be chosen; None: every one that is known. Raises a `SadTalkerError` where the
     document does not tell how a video was made.
     """
-    restored = restore(document, label=knob_panel.label)
+    restored = restore(document, label=label)
     notices = list(restored.notices)
     try:
         options_of(restored)
     except SadTalkerError as error:
-        notices.append(knob_panel.in_words(str(error)))
+        notices.append(error.sentence)
     values = dict(restored.values)
     if engines is not None and values.get("engine", "auto") not in engines:
         missing = values.pop("engine")

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from ..errors import SadTalkerError
+from ..errors import SadTalkerError, Sentence
 from ..options.infotext import to_infotext
 from ..shell import Shell
 from . import compat
 from .last_frame import last_frame
-from .notes import note
+from .notes import explain, note
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -164,10 +164,8 @@ def connect(shell: Shell, panel: ResultPanel, message: Any) -> None:
             return note("There is no video yet.")
         try:
             shell.open_folder(finished.path)
-        except SadTalkerError as error:
-            return note(str(error), "error")
-        except OSError as error:
-            return note(f"The folder cannot be shown ({error.strerror or error}).", "error")
+        except Exception as error:  # a listener that raises shows a bare "Error"
+            return explain(error)
         return ""
 
     def show_last_frame(finished: Finished | None) -> list[Any]:
@@ -200,7 +198,7 @@ def show(shell: Shell, panel: ResultPanel, finished: Finished) -> tuple[list[Any
         with tempfile.TemporaryDirectory(prefix="sadtalker-", ignore_cleanup_errors=True) as folder:
             files = [compat.served(panel.track, path) for path in track_files(finished, Path(folder))]
     except (SadTalkerError, OSError) as error:
-        notices.append(f"The motion could not be saved as a file ({error}).")
+        notices.append(Sentence("The motion could not be saved as a file ({error}).", error=error))
     path, playable = str(finished.path), finished.path.suffix.lower() in PLAYABLE
     values = [
         finished,

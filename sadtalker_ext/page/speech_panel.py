@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from ..errors import AudioError, OptionsError, SadTalkerError
+from ..errors import AudioError, OptionsError
 from ..options import knobs
 from . import compat
-from .notes import note
+from .notes import explain, note
+from .words import PageWords
 
 if TYPE_CHECKING:
     import numpy as np
@@ -30,6 +31,7 @@ IDLE_SECONDS = 5.0  # that are offered
 ANY_VOICE = "Default voice"
 BEFORE_ID = " · "  # gradio 3.41's lists hold plain strings: the end of an entry is the voice's id
 UPLOAD_HINT = "Any audio or video file: of a video, its sound is used."
+UNPLAYABLE = PageWords("This cannot be played here ({error}); it may still work as speech.")
 LISTEN_CHARACTERS = 400  # of the text that "Listen" speaks
 MICROPHONE_CHOSEN = f"""(chosen) => {{
     if (chosen === "{MICROPHONE}") ({compat.OPEN_RECORDER})("sadtalker_microphone");
@@ -153,7 +155,7 @@ def _voice_list(shell: Shell) -> tuple[Any, str]:
 
     models_dir = shell.host.models_dir()
     if not has_program(models_dir):
-        return compat.update(), note(str(no_program(models_dir)), "error")
+        return compat.update(), explain(no_program(models_dir))
     rows = [f"{voice.name}{BEFORE_ID}{voice.id}" for voice in voices(models_dir)]
     return compat.update(choices=[ANY_VOICE, *rows]), ""
 
@@ -167,10 +169,8 @@ def _guarded(show: Callable[[], str]) -> str:
     """What `show` returns, or the sentence of its error."""
     try:
         return show()
-    except SadTalkerError as error:
-        return note(str(error), "error")
     except Exception as error:  # a listener that raises shows a bare "Error" and hides what was wrong
-        return note(f"This cannot be played here ({error}); it may still work as speech.", "error")
+        return explain(error, UNPLAYABLE)
 
 
 def _preview(value: Any) -> str:

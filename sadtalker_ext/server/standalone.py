@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ..errors import Cancelled, OutputError
+from ..errors import Cancelled, OutputError, Place
 from ..host import CancelToken, Host, Progress, StandaloneHost
 from ..request import Result
 from ..shell import PREVIEW_SECONDS, Meter, Settings, Work, preview
@@ -166,7 +166,9 @@ class StandaloneShell:
             return numbered(folder, stem, suffix)
         except OutputError as error:
             raise OutputError(
-                f"The folder for results, {folder}, cannot be used; start again with another --output-dir."
+                "The folder for results, {folder}, cannot be used; start again with another {output_dir}.",
+                "output_dir",
+                folder=Place(folder, "kept by the server"),
             ) from error
 
     def open_folder(self, path: Path) -> None:

@@ -8,7 +8,7 @@ import re
 import subprocess
 from pathlib import Path
 
-from ..errors import OutputError
+from ..errors import OutputError, Place
 
 STEM_CHARACTERS = 60  # of what a file is called after its number
 
@@ -24,8 +24,10 @@ def numbered(folder: Path, stem: str, suffix: str) -> Path:
         taken = [re.match(r"(\d{5,9})(?!\d)", entry.name) for entry in os.scandir(folder)]
     except OSError as error:
         raise OutputError(
-            f"The folder for results, {folder}, cannot be used ({error.strerror or error}); "
-            "choose another one in Settings → SadTalker."
+            "The folder for results, {folder}, cannot be used ({reason}); choose another one in Settings → "
+            "SadTalker.",
+            folder=Place(folder, "kept by the server"),
+            reason=error,
         ) from error
     number = max((int(match.group(1)) for match in taken if match), default=-1) + 1
     return folder / f"{number:05}-{stem}{suffix}"
@@ -53,4 +55,6 @@ def show_folder(folder: Path) -> None:
             start_new_session=True,
         )
     except (OSError, subprocess.SubprocessError) as error:
-        raise OutputError(f"No file manager could be started; the folder is {folder}.") from error
+        raise OutputError(
+            "No file manager could be started; the folder is {folder}.", folder=Place(folder, "on the server")
+        ) from error

@@ -60,7 +60,9 @@ def ffmpeg_executable() -> str:
     except (ImportError, RuntimeError):
         found = shutil.which("ffmpeg")
     if found is None:
-        raise DependencyError(f"Reading sound and writing video need ffmpeg; {advice('imageio-ffmpeg')}")
+        raise DependencyError(
+            "Reading sound and writing video need ffmpeg; {advice}", advice=advice("imageio-ffmpeg")
+        )
     return found
 
 
@@ -101,7 +103,7 @@ class Ffmpeg:
             self._messages.close()
             ffmpeg_executable.cache_clear()
             raise DependencyError(
-                f"ffmpeg cannot be started ({error.strerror}); {advice('imageio-ffmpeg')}"
+                "ffmpeg cannot be started ({reason}); {advice}", reason=error, advice=advice("imageio-ffmpeg")
             ) from error
         for stream in (self._process.stdin, self._process.stdout):
             if stream is not None:

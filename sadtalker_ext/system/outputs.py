@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
-from ..errors import OutputError
+from ..errors import OutputError, Place
 from .paths import name_problem
 
 STEM_CHARACTERS = 30  # of each input in a result's own name; file systems allow 255 bytes in all
@@ -31,11 +31,9 @@ def check_new_file(target: Path, overwrite: bool) -> None:
     """
     check_name(target)
     if target.is_dir():
-        raise OutputError(f"The output {target} is a folder; give the name of a file.")
+        raise OutputError("The output {target} is a folder; give the name of a file.", target=target)
     if target.exists() and not overwrite:
-        raise OutputError(
-            f"{target} exists already; choose another name or allow overwriting it (--overwrite)."
-        )
+        raise OutputError("{target} exists already; {another_name}.", "another_name", target=target)
     check_parent(target)
 
 
@@ -43,13 +41,18 @@ def check_parent(target: Path) -> None:
     """Raises `OutputError` unless something can be written into the folder in which `target` is to be."""
     folder = target.parent
     if not folder.is_dir():
-        raise OutputError(f"The folder {folder} for the output does not exist; create it first.")
+        raise OutputError(
+            "The folder {folder} for the output does not exist; create it first.",
+            folder=Place(folder, "of the server"),
+        )
     try:
         with tempfile.TemporaryFile(prefix=".sadtalker-", dir=folder):  # without a name where that exists
             pass
     except OSError as error:
         raise OutputError(
-            f"Cannot write into the folder {folder} ({error.strerror}); choose another place for the output."
+            "Cannot write into the folder {folder} ({reason}); choose another place for the output.",
+            folder=Place(folder, "of the server"),
+            reason=error,
         ) from error
 
 
@@ -70,7 +73,7 @@ def write_whole(target: Path, overwrite: bool, write: Callable[[IO[bytes]], obje
         move_file(made, target, overwrite)
     except OSError as error:
         raise OutputError(
-            f"Cannot write {target} ({error.strerror or error}); choose another place."
+            "Cannot write {target} ({reason}); choose another place.", target=target, reason=error
         ) from error
     finally:
         made.unlink(missing_ok=True)
@@ -87,13 +90,13 @@ def move_file(made: Path, target: Path, overwrite: bool) -> None:
         os.replace(made, target)
     except FileExistsError:
         raise OutputError(
-            f"{target} was created meanwhile; choose another name or allow overwriting it."
+            "{target} was created meanwhile; choose another name or allow overwriting it.", target=target
         ) from None
     except OSError as error:
         if claimed:
             target.unlink(missing_ok=True)
         raise OutputError(
-            f"Cannot write {target} ({error.strerror}); choose another place for it."
+            "Cannot write {target} ({reason}); choose another place for it.", target=target, reason=error
         ) from error
 
 

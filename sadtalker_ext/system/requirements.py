@@ -17,6 +17,8 @@ from importlib.metadata import PackageNotFoundError, distributions, version
 from importlib.util import find_spec
 from typing import Literal
 
+from ..errors import Named, Sentence
+
 State = Literal["present", "missing", "unsuitable"]
 Release = tuple[int, ...]
 
@@ -211,17 +213,17 @@ def missing(environment: Environment | None = None) -> tuple[Finding, ...]:
     return tuple(finding for finding in problems(environment) if finding.state == "missing" and finding.add)
 
 
-def advice(name: str, environment: Environment | None = None) -> str:
+def advice(name: str, environment: Environment | None = None) -> Sentence:
     """How to get a package that turned out to be missing or broken: "run: ..."; or why there is no way."""
     requirement = next(each for each in REQUIREMENTS if each.name == name)
     finding = _finding(requirement, environment or here())
     line = finding.remedy()
     if finding.state == "present" and finding.version:
         again = ["--force-reinstall", "--no-deps", f"{name}=={finding.version}"]
-        return f"run: {typed([*adding(), *again])}"
+        return Sentence("{run}", run=Named("run", typed([*adding(), *again])))
     if finding.state == "unsuitable" and line:
-        return f"{finding.note}; to replace it, run: {line}"
-    return f"run: {line}" if line else finding.note
+        return Sentence("{note}; to replace it, {run}", note=finding.note, run=Named("run", line))
+    return Sentence("{run}", run=Named("run", line)) if line else Sentence(finding.note)
 
 
 def release(text: str) -> Release:

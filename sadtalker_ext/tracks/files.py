@@ -11,7 +11,7 @@ from typing import IO
 
 import numpy as np
 
-from ..errors import OutputError, TrackError
+from ..errors import OutputError, Place, TrackError
 from ..system.outputs import check_new_file, write_whole
 from ..system.paths import existing_file, user_path
 from .livelink import read_livelink, write_livelink
@@ -60,14 +60,14 @@ def load_track(path: str | os.PathLike[str], fps: float | None = None) -> Motion
     if suffix not in SUFFIXES:
         raise TrackError(f"{source.name} is not a motion track; give a .npz or a Live Link Face .csv file.")
     if problem:
-        raise TrackError(f"The motion track {os.fspath(path)!r} {problem}.")
+        raise TrackError("The motion track {path!r} {problem}.", path=Place(path), problem=problem)
     try:
         if suffix == ".npz":
             track = _read_npz(source)
         else:
             track = read_livelink(source.read_bytes(), source.name, fps)
     except OSError as error:
-        raise TrackError(f"Cannot read {source} ({error.strerror or error}).") from error
+        raise TrackError("Cannot read {source} ({reason}).", source=source, reason=error) from error
     if track.duration > MAX_SECONDS:
         raise TrackError(
             f"{source.name} would last {track.duration / 3600:.3g} hours at its {track.fps:g} frames/s; "
@@ -83,7 +83,7 @@ def check_track_output(path: str | os.PathLike[str], overwrite: bool = False) ->
     """
     target = user_path(path)
     if target.suffix.lower() not in SUFFIXES:
-        raise OutputError(f"A motion track is written as .npz or .csv; {os.fspath(path)!r} is neither.")
+        raise OutputError("A motion track is written as .npz or .csv; {path!r} is neither.", path=Place(path))
     check_new_file(target, overwrite)
     return target
 

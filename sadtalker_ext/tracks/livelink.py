@@ -102,8 +102,9 @@ def read_livelink(raw: bytes, name: str, fps: float | None = None) -> MotionTrac
         times = np.arange(len(rows)) / fps
     elif times is None:
         raise TrackError(
-            f"{name} has no usable timecodes (like 12:21:59:06.595); "
-            "say how many frames a second it has (--track-fps)."
+            "{name} has no usable timecodes (like 12:21:59:06.595); {frame_rate}.",
+            "frame_rate",
+            name=name,
         )
     else:
         fps = _rate(times, name)
@@ -157,7 +158,7 @@ def _rows(text: str, separator: str, name: str) -> Iterator[list[str]]:
                 # Where something else separates the columns, a comma is the decimal sign.
                 yield row if separator == "," else [cell.replace(",", ".") for cell in row]
     except csv.Error as error:
-        raise TrackError(f"{name} is not a readable .csv file ({error}).") from error
+        raise TrackError("{name} is not a readable .csv file ({error}).", name=name, error=error) from error
 
 
 def _number(cell: str, name: str, row: int) -> float:
@@ -212,7 +213,9 @@ def _rate(times: np.ndarray, name: str) -> float:
     step = float(np.median(steps))
     if step <= 0 or (steps < 0).any():
         raise TrackError(
-            f"The timecodes of {name} do not rise; say how many frames a second it has (--track-fps)."
+            "The timecodes of {name} do not rise; {frame_rate}.",
+            "frame_rate",
+            name=name,
         )
     even = steps[np.abs(steps - step) < EVEN * step]
     # Timecodes are rounded: the mean over all even steps is finer than any one of them.

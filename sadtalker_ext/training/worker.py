@@ -158,7 +158,9 @@ def open_worker(
     """
     if device not in ("auto", "cpu"):
         raise TrainingError(
-            f"--device must be auto or cpu, not {device}; choose a GPU by CUDA_VISIBLE_DEVICES."
+            "{device} must be auto or cpu, not {given}; choose a GPU by CUDA_VISIBLE_DEVICES.",
+            "device",
+            given=device,
         )
     many = int(os.environ.get("WORLD_SIZE", "1")) > 1
     try:
@@ -178,7 +180,10 @@ def open_worker(
         worker = Accelerated(device, precision, skipping)
     except ValueError as error:
         raise TrainingError(
-            f"This device cannot train in {precision} ({error}); choose --precision no or bf16."
+            "This device cannot train in {given} ({error}); choose {precision} no or bf16.",
+            "precision",
+            given=precision,
+            error=error,
         ) from error
     try:
         yield worker, ""

@@ -39,7 +39,9 @@ class FolderSink:
         except OSError as error:
             full = error.errno in FULL_DISK
             reason = "the disk is full; free some space" if full else f"{error.strerror or error}"
-            raise OutputError(f"Frame {self._count} cannot be written: {reason}.") from error
+            raise OutputError(
+                "Frame {count} cannot be written: {reason}.", count=self._count, reason=reason
+            ) from error
 
     def finish(self, check: Callable[[], None] | None = None) -> None:
         stored = {
@@ -65,7 +67,9 @@ def folder_facts(folder: Path) -> dict[str, Any]:
             raise ValueError("no frames")
         return facts
     except (OSError, ValueError) as error:
-        raise VideoError(f"The folder {folder} holds no frames written by this tool.") from error
+        raise VideoError(
+            "The folder {folder} holds no frames written by this tool.", folder=folder
+        ) from error
 
 
 def folder_frames(folder: Path) -> Iterator[np.ndarray]:
@@ -78,4 +82,6 @@ def folder_frames(folder: Path) -> Iterator[np.ndarray]:
                 frame = np.asarray(picture.convert("RGB"))
             yield frame
     except OSError as error:
-        raise VideoError(f"A frame in {folder} cannot be read ({error}).") from error
+        raise VideoError(
+            "A frame in {folder} cannot be read ({error}).", folder=folder, error=error
+        ) from error

@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from ..errors import VideoError
+from ..errors import Place, VideoError
 from ..system.ffmpeg import input_arguments, run
 from ..system.paths import existing_file, is_folder, user_path
 from .gif import gif_facts, is_gif
@@ -68,7 +68,7 @@ def read_metadata(path: str | os.PathLike[str]) -> dict[str, object]:
         return document if isinstance(document, dict) else {}
     found, problem = existing_file(path)
     if problem:
-        raise VideoError(f"The video {os.fspath(path)!r} {problem}.")
+        raise VideoError("The video {path!r} {problem}.", path=Place(path), problem=problem)
     comment = gif_facts(found).comment if is_gif(found) else _container_comment(found)
     try:
         document = json.loads(comment)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 
-from ..errors import VideoError
+from ..errors import Foreign, Place, VideoError
 from ..system.ffmpeg import input_arguments, refusal, run
 from ..system.paths import existing_file, is_folder, user_path
 from .folder import folder_facts
@@ -66,7 +66,7 @@ def probe(path: str | os.PathLike[str]) -> MediaInfo:
         return _probe_folder(user_path(path))
     found, problem = existing_file(path)
     if problem:
-        raise VideoError(f"The video {os.fspath(path)!r} {problem}.")
+        raise VideoError("The video {path!r} {problem}.", path=Place(path), problem=problem)
     messages, tags = _header(found)
     facts: dict[str, object] = {"metadata": parse_ffmetadata(tags)}
     audio = AUDIO.search(messages)
@@ -105,8 +105,10 @@ def _header(path: Path) -> tuple[str, str]:
     _, tags, messages = run([*input_arguments(path), "-f", "ffmetadata", "pipe:1"])
     if "Input #0" not in messages:
         raise VideoError(
-            f"{path.name} is not a video or sound that ffmpeg can read ({refusal(messages)}); "
-            "give an mp4, webm, mov or gif file."
+            "{name} is not a video or sound that ffmpeg can read ({reason}); give an mp4, webm, mov or gif "
+            "file.",
+            name=path.name,
+            reason=Foreign(refusal(messages)),
         )
     return messages.split("Output #0")[0], tags
 

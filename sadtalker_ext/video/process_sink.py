@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ..errors import OutputError
+from ..errors import Foreign, OutputError
 from ..system.ffmpeg import Ffmpeg
 
 FULL_DISK = ("no space left", "disk quota", "file too large", "disk full")
@@ -63,4 +63,4 @@ def _failure(process: Ffmpeg, status: int, name: str) -> OutputError:
             f"{name} cannot be written: ffmpeg was ended by signal {-status}; is memory short?"
         )
     reason = process.complaint() or "it stopped without a word"
-    return OutputError(f"{name} cannot be written: ffmpeg says {reason!r}.")
+    return OutputError("{name} cannot be written: ffmpeg says {reason!r}.", name=name, reason=Foreign(reason))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..errors import VideoError
+from ..errors import Foreign, Place, VideoError
 from ..system.ffmpeg import Ffmpeg, complaint, input_arguments
 from ..system.paths import existing_file, is_folder, user_path
 from .folder import folder_facts, folder_frames
@@ -36,7 +36,7 @@ def read_frames(
         return _from_folder(folder, fps, size, check)
     found, problem = existing_file(path)
     if problem:
-        raise VideoError(f"The video {os.fspath(path)!r} {problem}.")
+        raise VideoError("The video {path!r} {problem}.", path=Place(path), problem=problem)
     return _from_file(found, fps, size, check)
 
 
@@ -109,4 +109,8 @@ def _from_folder(
 def _unreadable(path: Path, messages: str) -> VideoError:
     if "Input #0" in messages and ": Video:" not in messages:
         return VideoError(f"{path.name} has no picture: it holds no video stream.")
-    return VideoError(f"{path.name} is not a video that ffmpeg can read ({complaint(messages)}).")
+    return VideoError(
+        "{name} is not a video that ffmpeg can read ({reason}).",
+        name=path.name,
+        reason=Foreign(complaint(messages)),
+    )

@@ -10,7 +10,7 @@ from fractions import Fraction
 from pathlib import Path
 from types import MappingProxyType
 
-from ..errors import OutputError
+from ..errors import OutputError, Place
 from ..system.outputs import check_name, check_new_file, check_parent
 from ..system.paths import is_folder, user_path
 
@@ -38,7 +38,12 @@ def output_format(path: str | os.PathLike[str]) -> str:
     if is_folder_name(path) or is_folder(path) or not suffix:
         return PNG
     if suffix not in FORMATS:
-        raise OutputError(f"Cannot write a {suffix} file ({os.fspath(path)}); choose {KNOWN}.")
+        raise OutputError(
+            "Cannot write a {suffix} file ({path}); choose {known}.",
+            suffix=suffix,
+            path=Place(path),
+            known=KNOWN,
+        )
     return FORMATS[suffix]
 
 
@@ -55,12 +60,16 @@ def check_output(path: str | os.PathLike[str], overwrite: bool = False, *, forma
     """
     target = user_path(path)
     if not os.fspath(path) or not target.name:
-        raise OutputError(f"{os.fspath(path)!r} does not name an output file; choose {KNOWN}.")
+        raise OutputError(
+            "{path!r} does not name an output file; choose {known}.", path=Place(path), known=KNOWN
+        )
     kind = format or output_format(path)
     check_name(target)
     if kind == PNG and format is None and not is_folder_name(path) and not target.is_dir():
         raise OutputError(
-            f"The output {os.fspath(path)!r} has no ending that says its format; choose {KNOWN}."
+            "The output {path!r} has no ending that says its format; choose {known}.",
+            path=Place(path),
+            known=KNOWN,
         )
     if kind == PNG and target.exists():
         _check_folder(target, overwrite)
@@ -72,17 +81,20 @@ def check_output(path: str | os.PathLike[str], overwrite: bool = False, *, forma
 
 def _check_folder(target: Path, overwrite: bool) -> None:
     if not target.is_dir():
-        raise OutputError(f"{target} is a file; choose another name for the folder of pictures.")
+        raise OutputError(
+            "{target} is a file; choose another name for the folder of pictures.", target=target
+        )
     if not any(target.iterdir()):
         return
     if not wrote_folder(target):
         raise OutputError(
-            f"The folder {target} holds files that are not frames of ours; choose another name."
+            "The folder {target} holds files that are not frames of ours; choose another name.", target=target
         )
     if not overwrite:
         raise OutputError(
-            f"The folder {target} holds a result already; "
-            "choose another name or allow overwriting it (--overwrite)."
+            "The folder {target} holds a result already; {another_name}.",
+            "another_name",
+            target=target,
         )
 
 
@@ -110,7 +122,7 @@ def move_folder(made: Path, target: Path, overwrite: bool) -> None:
             os.rename(made, target)
     except OSError as error:
         raise OutputError(
-            f"Cannot write the folder {target} ({error.strerror}); choose another place."
+            "Cannot write the folder {target} ({reason}); choose another place.", target=target, reason=error
         ) from error
 
 

@@ -114,7 +114,7 @@ class VideoWriter:
             self._discard()
             if isinstance(error, OSError):
                 raise OutputError(
-                    f"Cannot write a temporary file ({error.strerror}); free some space."
+                    "Cannot write a temporary file ({reason}); free some space.", reason=error
                 ) from error
             raise
         return self
@@ -135,7 +135,9 @@ class VideoWriter:
             if error is None:
                 self._complete()
         except OSError as problem:
-            raise OutputError(f"{self.path.name} cannot be written ({problem.strerror}).") from problem
+            raise OutputError(
+                "{name} cannot be written ({reason}).", name=self.path.name, reason=problem
+            ) from problem
         finally:
             self._discard()
 

@@ -65,10 +65,10 @@ def test_arguments_by_name(webui, tmp_path):
 @pytest.mark.parametrize(
     ("args", "word"),
     [
-        ((True, None, "", 5, "no such engine"), "--engine"),
+        ((True, None, "", 5, "no such engine"), "“Engine”"),
         ((True, None, "", 5, "auto", "Furious"), "Presenter"),
-        ((True, None, "", "soon"), "--idle"),
-        ((True, None, "", 1e9), "--idle"),
+        ((True, None, "", "soon"), "“Idle seconds”"),
+        ((True, None, "", 1e9), "“Idle seconds”"),
         (({"speach": "x"},), "speach"),
         ((True, "data:audio/wav;base64,@@@"), "base64"),
         ((True, "no base64, no file"), "base64"),

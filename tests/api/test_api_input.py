@@ -16,9 +16,9 @@ import numpy as np
 import pytest
 
 from sadtalker_ext.api import intake
-from sadtalker_ext.api.wording import sentence
+from sadtalker_ext.api.words import REQUEST
 from sadtalker_ext.audio import say
-from sadtalker_ext.errors import WeightsError
+from sadtalker_ext.errors import Foreign, Named, Place, WeightsError
 from sadtalker_ext.tracks import ARKIT
 
 V1 = "/sadtalker/v1"
@@ -383,13 +383,18 @@ def test_the_schema_is_what_jobs_take(client, encoded):
 
 
 @pytest.mark.parametrize(
-    ("said", "told"),
+    ("fact", "told"),
     [
-        ("needs a.pth in /home/me/my models/SadTalker: get it", "needs a.pth in SadTalker: get it"),
-        ("/srv/x y/f.pth is cut off; see https://a.b/c/d", "f.pth is cut off; see https://a.b/c/d"),
-        (r"put it into C:\Users\Me Too\models, or not", "put it into models, or not"),
-        (r"\\server\share\f.pth holds 3/4 of it", "f.pth holds 3/4 of it"),
+        (Place("/home/me/my models/SadTalker", "the folder for models"), "the folder for models"),
+        (Path("/srv/x y/f.pth"), "f.pth"),
+        (OSError(13, "Permission denied", "/srv/f.pth"), "Permission denied"),
+        (WeightsError("{path} is cut off.", path=Path("/srv/f.pth")), "f.pth is cut off"),
+        (ValueError("no tensor in /srv/f.pth"), "details are not told here"),
+        (Foreign(r"C:\Users\me\f.pth: bad"), "details are not told here"),
+        (ValueError("one byte is missing"), "one byte is missing"),
+        (Named("face_at"), "face_at"),
+        ("3/4 of {it}", "3/4 of {it}"),
     ],
 )
-def test_folders_of_the_server_are_not_told(said, told):
-    assert sentence(WeightsError(said)) == told
+def test_folders_of_the_server_are_not_told(fact, told):
+    assert WeightsError("It is so ({fact}).", fact=fact).worded(REQUEST) == f"It is so ({told})."

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from sadtalker_ext.api.jobs import Jobs
-from sadtalker_ext.errors import AudioError, Cancelled
+from sadtalker_ext.errors import AudioError, Cancelled, Named
 from sadtalker_ext.tracks.files import load_track
 
 JOBS = "/sadtalker/v1/jobs"
@@ -188,7 +188,11 @@ def test_cancelling_a_waiting_job(client, encoded, wait, maker, temp):
     ("error", "state", "told"),
     [
         (
-            AudioError("The end must come after --start; use --head-motion."),
+            AudioError(
+                "The end must come after {start}; use {head_motion}.",
+                start=Named("start"),
+                head_motion=Named("head_motion"),
+            ),
             "failed",
             "start; use head_motion",
         ),
@@ -221,7 +225,7 @@ def test_errors_name_no_folder(client, encoded, wait, maker):
     job = submit(client, encoded)
     maker.wait_begun()
     folder = maker.orders[0].folder
-    maker.error = AudioError(f"The audio file {str(folder / 'speech.wav')!r} is an empty file.")
+    maker.error = AudioError("The audio file {path!r} is an empty file.", path=folder / "speech.wav")
     maker.held.set()
     assert wait(client, job)["error"] == "The audio file 'speech.wav' is an empty file."
 

@@ -78,10 +78,10 @@ def test_meshes_follow_the_picture(photo: np.ndarray, face: Face) -> None:
 
 
 def test_mirror_images_have_mirrored_meshes(photo: np.ndarray, face: Face) -> None:
-    from sadtalker_ext.face import template
+    from sadtalker_ext.face import mean_face
 
     found = find_faces(np.ascontiguousarray(photo[:, ::-1]))[0]
-    back = found.landmarks[template().mirror].copy()
+    back = found.landmarks[mean_face().mirror].copy()
     back[:, 0] = photo.shape[1] - back[:, 0]
     assert apart(back, face.landmarks, face) < 0.004
 

@@ -76,7 +76,7 @@ def test_without_downloads_there_is_no_button_but_a_sentence(shell: Any):
     row = models_panel.view(shell, THING, models_panel.DOWNLOADS)
     assert row.download is None
     assert "<details open" in row.html
-    assert "--sadtalker-no-download" in models_panel.introduction(shell)
+    assert "Downloads are switched off here" in models_panel.introduction(shell)
 
 
 def test_a_present_file_has_no_button(shell: Any):
@@ -155,7 +155,7 @@ def test_building_and_looking_fetch_nothing_and_a_click_does(shell: Any, monkeyp
         asked.append(checkpoint.id)
         raise WeightsError("No server here; try again.") if allowed else Cancelled
 
-    monkeypatch.setattr("sadtalker_ext.checkpoints.background.download", fetch)
+    monkeypatch.setattr("sadtalker_ext.checkpoints.downloads.download", fetch)
     functions = {f.fn.__name__: f.fn for f in listeners(built(shell)) if f.fn is not None}
     functions["refresh"]()
     assert asked == []

@@ -16,11 +16,13 @@ import pytest
 pytest.importorskip("gradio")
 
 import gradio as gr
+from sadtalker_ext.shell.runs import Request
 
 from sadtalker_ext.errors import (
     AudioError,
     Cancelled,
     FaceNotFoundError,
+    Named,
     OptionsError,
     PictureError,
     SadTalkerError,
@@ -29,7 +31,6 @@ from sadtalker_ext.options import Options, knobs
 from sadtalker_ext.page import generate, knob_panel, portrait_panel, speech_panel
 from sadtalker_ext.page.result_panel import Finished
 from sadtalker_ext.pipeline import Result
-from sadtalker_ext.shell.runs import Request
 from sadtalker_ext.tracks import MotionTrack
 from sadtalker_ext.tracks.files import save_track
 
@@ -118,10 +119,13 @@ def test_a_motion_needs_no_speech_and_keeps_only_what_it_leaves_open(
 ERRORS: list[tuple[BaseException, str]] = [
     (FaceNotFoundError("No face was found; point it out."), "No face was found; point it out."),
     (
-        OptionsError("--end (1 s) must be later than --start (2 s)."),
+        OptionsError("{end} (1 s) must be later than {start} (2 s).", end=Named("end"), start=Named("start")),
         "“Stop at second” (1 s) must be later than “Start at second” (2 s).",
     ),
-    (AudioError("No speech was given, or --idle SECONDS."), "No speech was given, or “Idle seconds”."),
+    (
+        AudioError("No speech was given, or {idle}.", idle=Named("idle", "SECONDS")),
+        "No speech was given, or “Idle seconds”.",
+    ),
     (Cancelled(), "Interrupted; nothing was written."),
     (MemoryError(), "Out of memory; use a smaller picture or close other programs."),
     (OSError(errno.ENOSPC, "No space left on device"), "The disk is full; free some space and try again."),

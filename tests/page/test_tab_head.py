@@ -85,7 +85,10 @@ def test_persons_of_a_collection(shell: Any, models: Path, tmp_path: Path) -> No
     ("content", "words"),
     [(b"", "is empty"), (b"<html>", "no vertices"), (b"v 0 0 0\nv 1 0 0\nv 0 1 0\nf 1 2 3", "3 vertices")],
 )
-def test_a_mesh_that_does_not(shell: Any, models: Path, tmp_path: Path, content: bytes, words: str) -> None:
+def test_a_mesh_that_does_not(
+    shell: Any, models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes, words: str
+) -> None:
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
     path = tmp_path / "bad.obj"
     path.write_bytes(content)
     people, told = look(shell, path)
@@ -168,11 +171,13 @@ def test_a_video_of_an_engine_that_is_not_here_sets_everything_else() -> None:
 def test_sentences_name_uploads_without_their_folders(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from sadtalker_ext.errors import MeshError
+    from sadtalker_ext.errors import MeshError, Named
 
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
     kept = tmp_path / "0a1b2c3d" / "head.ply"
-    told = generate.explain(MeshError(f"{kept} is empty; give your own with --template."))
+    told = generate.explain(
+        MeshError("{kept} is empty; give your own with {knob}.", kept=kept, knob=Named("template"))
+    )
     assert "head.ply is empty; give your own with “Head mesh”." in told
     assert str(tmp_path) not in told
 

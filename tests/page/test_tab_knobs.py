@@ -13,10 +13,11 @@ import gradio as gr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sadtalker_ext.errors import OptionsError
+from sadtalker_ext.errors import Named, OptionsError, Sentence
 from sadtalker_ext.options import Options, knobs
 from sadtalker_ext.options.presets import PRESETS
 from sadtalker_ext.page import knob_panel
+from sadtalker_ext.page.words import PAGE, title
 
 TABLE = {knob.name: knob for knob in knobs()}
 SHOWN = [knob for knob in knobs() if knob.name not in knob_panel.SHOWN_ELSEWHERE]
@@ -55,7 +56,7 @@ def test_components_look_like_their_knobs(panel: knob_panel.KnobPanel) -> None:
 def test_help_is_shown(panel: knob_panel.KnobPanel) -> None:
     for knob in SHOWN:
         info = getattr(panel.components[knob.name], "info", None)
-        if knob.kind == "path" or knob_panel.title(knob).lower() == knob.help:
+        if knob.kind == "path" or title(knob.name).lower() == knob.help:
             continue
         assert info
         assert info[1:20] in knob.help
@@ -67,11 +68,10 @@ def test_untouched_components_are_the_defaults(panel: knob_panel.KnobPanel) -> N
 
 
 def test_weights_are_fetched_on_the_page() -> None:
-    told = knob_panel.in_words("missing a, b in DIR: sadtalker models download sadtalker-256 mapping-109.")
+    asked = Named("download", "sadtalker-256 mapping-109")
+    told = Sentence("missing a, b in DIR: {asked}.", asked=asked).worded(PAGE)
     assert told == "missing a, b in DIR: fetch what is missing under “Models” on this page."
-    told = knob_panel.in_words(
-        "It needs a; fetch it with: sadtalker models download sadtalker-512, or from x."
-    )
+    told = Sentence("It needs a; {asked}, or from x.", asked=Named("fetch", "sadtalker-512")).worded(PAGE)
     assert told == "It needs a; fetch what is missing under “Models” on this page, or from x."
 
 
@@ -106,11 +106,11 @@ def test_any_value_is_an_option_or_a_sentence(name: str, value: Any) -> None:
     try:
         read = knob_panel.from_widget(knob, value)
     except OptionsError as error:
-        said = str(error)
+        said = error.worded(PAGE)
     else:
         assert knob.check(read) == read
         return
-    assert said.startswith(f"“{knob_panel.title(knob)}” must be ")
+    assert said.startswith(f"“{title(knob.name)}” must be ")
     assert "--" not in said.split(", not ")[0]
 
 
@@ -141,16 +141,14 @@ def test_minus_one_is_another_seed_every_time() -> None:
 
 
 def test_sentences_name_what_the_page_shows() -> None:
-    sentence = "--end (2 s) must be later than --start (3 s)."
-    assert (
-        knob_panel.in_words(sentence) == "“Stop at second” (2 s) must be later than “Start at second” (3 s)."
-    )
-    assert knob_panel.in_words("Give speech, or --idle SECONDS.") == "Give speech, or “Idle seconds”."
-    assert knob_panel.in_words("Use --unknown.") == "Use --unknown."
+    with pytest.raises(OptionsError) as caught:
+        Options(start=3, end=2)
+    assert caught.value.worded(PAGE) == "“Stop at second” (2 s) must be later than “Start at second” (3 s)."
+    assert caught.value.knobs == ("end", "start")
 
 
 def test_labels_are_unique() -> None:
-    titles = [knob_panel.title(knob) for knob in knobs()]
+    titles = [title(knob.name) for knob in knobs()]
     assert len(titles) == len(set(titles))
 
 

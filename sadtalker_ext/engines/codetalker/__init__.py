@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from ...errors import OptionsError, SadTalkerError
+from ...errors import OptionsError, Place, SadTalkerError, Sentence, joined
 from ...host import Run
 from ...options import Options
 from ..base import Actor, Engine, Look, Need, Subject, has_module, packages
@@ -18,9 +18,10 @@ def needs(models_dir: Path) -> tuple[Need, ...]:
 
     pairs = available(models_dir)
     files = "vocaset_stage1.pth.tar and vocaset_stage2.pth.tar (or biwi_…)"
-    remedy = f"put {files} from {PAGE} into the folder for models"
+    folder = Place(models_dir, "the folder for models")
+    remedy = Sentence("put {files} from {page} into {folder}", files=files, page=PAGE, folder=folder)
     if not pairs:
-        remedy = " ".join(problems(models_dir)).rstrip(".") or remedy
+        remedy = joined(problems(models_dir), ". ") or remedy
     return (
         *packages(),
         Need("transformers", has_module("transformers"), "pip install transformers"),
@@ -44,7 +45,9 @@ def refusal(source: Any, options: Options) -> SadTalkerError | None:
         return None
     return OptionsError(
         "The engine codetalker animates meshes: give a .ply, .obj or templates.pkl file in place of the "
-        "picture, or none for a neutral head; for a portrait choose --engine instant --lips codes."
+        "picture, or none for a neutral head; for a portrait choose {engine} instant {lips} codes.",
+        "engine",
+        "lips",
     )
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...errors import MeshError, OptionsError, SadTalkerError
+from ...errors import MeshError, OptionsError, Place, SadTalkerError, Sentence
 from ...host import Host, Run
 from ...tracks import MotionSpace, MotionTrack, vertex_space
 from ...tracks.rows import gathered
@@ -48,8 +48,11 @@ class Head:
         if self.template is not None:
             return ()
         return (
-            "No mesh was given, so the motion is shown on a neutral head, which fits it roughly; "
-            "give your own with --template.",
+            Sentence(
+                "No mesh was given, so the motion is shown on a neutral head, which fits it roughly; "
+                "give your own with {template}.",
+                "template",
+            ),
         )
 
 
@@ -59,7 +62,9 @@ def load_head(source: Any, options: Options, run: Run) -> Head:
 
     run.check()
     if source is not None and options.template is not None:
-        raise OptionsError("Give the head's mesh once: in place of the picture, or as --template.")
+        raise OptionsError(
+            "Give the head's mesh once: in place of the picture, or as {template}.", "template"
+        )
     path = source or options.template
     return Head(None if path is None else load_template(path, options.person))
 
@@ -125,8 +130,9 @@ def with_faces(template: Template, models_dir: Path) -> Template:
     faces = next((faces for faces in found if faces is not None), None)
     if faces is None:
         raise MeshError(
-            f"{template.source} has points, but no triangles to draw; put the .ply or .obj mesh of its "
-            "topology, such as FLAME_sample.ply, beside it or into the folder for models."
+            "{source} has points, but no triangles to draw; put the .ply or .obj mesh of its topology, such "
+            "as FLAME_sample.ply, beside it or into the folder for models.",
+            source=Place(template.source),
         )
     return replace(template, faces=faces)
 

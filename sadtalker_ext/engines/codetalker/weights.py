@@ -16,7 +16,7 @@ from ...checkpoints.contents import DAMAGED, WRONG, Fault
 from ...checkpoints.places import bases
 from ...checkpoints.state import LOOKED_AT, SUFFIXES, contents_of
 from ...checkpoints.tensors import read_tensors
-from ...errors import WeightsError
+from ...errors import Place, Sentence, WeightsError
 from .catalog import PAGE
 
 if TYPE_CHECKING:
@@ -112,13 +112,9 @@ def stages(models_dir: Path) -> dict[str, tuple[Stage, Stage]]:
 
 
 def problems(models_dir: Path) -> tuple[str, ...]:
-    """A sentence for each face model of which something is there, but not what it needs.
-
-    Folders are not named, because the sentences are shown to whoever uses a server.
-    """
-    return tuple(
-        trouble for name, found in sorted(_search(models_dir).items()) if (trouble := _trouble(name, found))
-    )
+    """A sentence for each face model of which something is there, but not what it needs."""
+    found = sorted(_search(models_dir).items())
+    return tuple(trouble for name, files in found if (trouble := _trouble(name, files, models_dir)))
 
 
 def load_pair(models_dir: Path, name: str) -> Pair:
@@ -128,8 +124,12 @@ def load_pair(models_dir: Path, name: str) -> Pair:
     if found is None:
         there = ", ".join(available(models_dir)) or "none"
         raise WeightsError(
-            f"There is no face model {name!r} (there is: {there}); fetch vocaset_stage1.pth.tar and "
-            f"vocaset_stage2.pth.tar, or those of biwi, from {PAGE} into {models_dir}."
+            "There is no face model {name!r} (there is: {there}); fetch vocaset_stage1.pth.tar and "
+            "vocaset_stage2.pth.tar, or those of biwi, from {page} into {folder}.",
+            name=name,
+            there=there,
+            page=PAGE,
+            folder=Place(models_dir, "the folder for models"),
         )
     trouble = _trouble(name, found, models_dir)
     best = found.best
@@ -261,37 +261,50 @@ def _label(path: Path, shared: bool) -> tuple[str, int]:
     return label.lower(), int(named["number"]) if named else 0
 
 
-def _trouble(name: str, found: _Found, models_dir: Path | None = None) -> str:
-    """Why this face model cannot be used, in a sentence; "" when it can. Without a folder, none is named."""
+def _trouble(name: str, found: _Found, models_dir: Path) -> str:
+    """Why this face model cannot be used, in a sentence; "" when it can."""
     best = found.best
     if best is not None:
-        misfit = _misfit(*best, folders=models_dir is not None)
-        return misfit and f"{misfit}; use both files of one training."
+        misfit = _misfit(*best)
+        return misfit and Sentence("{misfit}; use both files of one training.", misfit=misfit)
     if found.faults:
         path, fault = found.faults[0]
-        told = path if models_dir else path.name
-        return f"{told} {fault.reason}; fetch it anew from {PAGE}, or from who trained it."
+        return Sentence(
+            "{path} {fault.reason}; fetch it anew from {page}, or from who trained it.",
+            path=path,
+            fault=fault,
+            page=PAGE,
+        )
     there = next(iter(found))
     lacking = 3 - there.number
     try:
         file = by_name(f"{name}-stage{lacking}").file
-        remedy = f"fetch {file} from {PAGE} into {models_dir or 'the folder for models'}"
+        folder = Place(models_dir, "the folder for models")
+        remedy = Sentence("fetch {file} from {page} into {folder}", file=file, page=PAGE, folder=folder)
     except WeightsError:
-        remedy = f"put it beside, as {name}_stage{lacking} with the same ending"
-    told = there.path if models_dir else there.path.name
-    return f"The face model {name} lacks its stage {lacking} (stage {there.number} is {told}); {remedy}."
+        remedy = Sentence(f"put it beside, as {name}_stage{lacking} with the same ending")
+    return Sentence(
+        "The face model {name} lacks its stage {lacking} (stage {there.number} is {path}); {remedy}.",
+        name=name,
+        lacking=lacking,
+        there=there,
+        path=there.path,
+        remedy=remedy,
+    )
 
 
-def _misfit(first: Stage, second: Stage, *, folders: bool = True) -> str:
+def _misfit(first: Stage, second: Stage) -> str:
     """Why two stages are not of one training, as far as their sizes tell; "" when they fit."""
-    names = [stage.path if folders else stage.path.name for stage in (first, second)]
-    apart = f"{names[0]} and {names[1]} do not belong together"
     if first.vertices != second.vertices:
-        return f"{apart}: the one moves {first.vertices:,} vertices, the other {second.vertices:,}"
-    if first.width != second.width:
+        why = f"the one moves {first.vertices:,} vertices, the other {second.vertices:,}"
+    elif first.width != second.width:
         slots = f"{first.width // first.code} codes of {first.code} numbers a frame"
-        return f"{apart}: the one has {slots}, the other makes {second.width:,} numbers"
-    return ""
+        why = f"the one has {slots}, the other makes {second.width:,} numbers"
+    else:
+        return ""
+    return Sentence(
+        "{one} and {other} do not belong together: {why}", one=first.path, other=second.path, why=why
+    )
 
 
 def _state(stage: Stage) -> dict[str, torch.Tensor]:

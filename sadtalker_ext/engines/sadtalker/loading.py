@@ -137,9 +137,11 @@ def dtype_for(precision: str, device: str, turbo: bool = False) -> torch.dtype:
         quick = torch.bfloat16 if has_bfloat16() else torch.float32
         return (quick if turbo else torch.float32) if on_cpu else torch.float16
     if on_cpu and precision == "float16":
-        raise OptionsError("On a CPU float16 is no quicker; use --precision bfloat16 or float32.")
+        raise OptionsError(
+            "On a CPU float16 is no quicker; use {precision} bfloat16 or float32.", "precision"
+        )
     if on_cpu and precision == "bfloat16" and not has_bfloat16():
-        raise OptionsError("This CPU has no bfloat16 arithmetic; use --precision float32.")
+        raise OptionsError("This CPU has no bfloat16 arithmetic; use {precision} float32.", "precision")
     kinds = {kind: getattr(torch, kind) for kind in PRECISIONS}
     return kinds[precision]
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 from ...checkpoints.catalog import Checkpoint, by_name
 from ...checkpoints.state import find, require
 from ...checkpoints.tensors import read_tensors
-from ...errors import WeightsError
+from ...errors import Foreign, WeightsError
 
 if TYPE_CHECKING:
     import torch
@@ -52,7 +52,9 @@ class Sources:
                 other = next((other for other in SIZES if complete(models_dir, other)), None)
                 if other is None:
                     raise
-                raise WeightsError(f"{str(error).rstrip('.')}; or choose --size {other}.") from None
+                raise WeightsError(
+                    "{error}; or choose {size} {other}.", "size", error=error, other=other
+                ) from None
         return cls(size, package, models_dir)
 
     def state(self, component: str) -> dict[str, torch.Tensor]:
@@ -96,6 +98,7 @@ def loaded(shaped_like: Callable[[Mapping[str, torch.Tensor]], N], state: dict[s
     except (KeyError, IndexError, RuntimeError, ValueError, AttributeError) as error:
         reason = str(error).strip().splitlines()[-1].strip()
         raise WeightsError(
-            f"The weights do not fit the network they are named after ({reason}); fetch the file anew."
+            "The weights do not fit the network they are named after ({reason}); fetch the file anew.",
+            reason=Foreign(reason),
         ) from error
     return network.eval().requires_grad_(False)

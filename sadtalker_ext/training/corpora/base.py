@@ -61,10 +61,19 @@ class Corpus(Protocol):
 def require_files(root: Path, names: tuple[str, ...], corpus: str) -> None:
     """Raises `TrainingError` that names what a corpus's folder lacks."""
     if not root.is_dir():
-        raise TrainingError(f"There is no folder {root}; name the one that {corpus} was unpacked into.")
+        raise TrainingError(
+            "There is no folder {root}; name the one that {corpus} was unpacked into.",
+            root=root,
+            corpus=corpus,
+        )
     lacking = [name for name in names if not (root / name).exists()]
     if lacking:
-        raise TrainingError(f"{root} is not {corpus}: it has no {' and no '.join(lacking)}.")
+        raise TrainingError(
+            "{root} is not {corpus}: it has no {lacking}.",
+            root=root,
+            corpus=corpus,
+            lacking=" and no ".join(lacking),
+        )
 
 
 def read_numbers(path: Path, limit: int = 4 << 30) -> object:
@@ -89,11 +98,13 @@ def read_templates(path: Path) -> dict[str, np.ndarray]:
         assert templates
     except (AssertionError, TypeError, ValueError) as error:
         raise TrainingError(
-            f"{path} is no collection of templates, a (V, 3) array for each subject."
+            "{path} is no collection of templates, a (V, 3) array for each subject.", path=path
         ) from error
     for name, vertices in templates.items():
         if not np.isfinite(vertices).all():
-            raise TrainingError(f"The template of {name} in {path} has vertices that are no numbers.")
+            raise TrainingError(
+                "The template of {name} in {path} has vertices that are no numbers.", name=name, path=path
+            )
     return templates
 
 

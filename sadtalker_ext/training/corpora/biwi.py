@@ -41,7 +41,9 @@ class Biwi:
             if path.exists():
                 self._scans[subject] = _scan(path)
         if not self._scans:
-            raise TrainingError(f"{self.root / SCANS} has no neutral face (such as F2.obj) of any subject.")
+            raise TrainingError(
+                "{path} has no neutral face (such as F2.obj) of any subject.", path=self.root / SCANS
+            )
 
     def templates(self) -> dict[str, np.ndarray]:
         return {name: normalised(scan, faces) for name, (scan, faces) in self._scans.items()}
@@ -81,13 +83,17 @@ class Biwi:
         neutral = normalised(scan, faces)
         files = sorted(folder.glob("*.vl"))
         if not files:
-            raise TrainingError(f"{folder} holds no frames (.vl).")
+            raise TrainingError("{folder} holds no frames (.vl).", folder=folder)
         motion = np.empty((len(files), neutral.size), np.float32)
         for row, file in zip(motion, files, strict=True):
             frame = read_frame(file)
             if frame.shape != scan.shape:
                 raise TrainingError(
-                    f"{file} has {len(frame):,} vertices, but the neutral face of {subject} {len(scan):,}."
+                    "{file} has {there:,} vertices, but the neutral face of {subject} {wanted:,}.",
+                    file=file,
+                    there=len(frame),
+                    subject=subject,
+                    wanted=len(scan),
                 )
             by = None if self.norm == "frame" else scan
             row[:] = (normalised(frame, faces, by) - neutral).reshape(-1)
@@ -102,7 +108,9 @@ def read_frame(path: Path) -> np.ndarray:
         if len(data) != 4 + 12 * count:
             raise ValueError(f"{len(data):,} bytes for {count:,} vertices")
     except (OSError, struct.error, ValueError) as error:
-        raise TrainingError(f"{path} is damaged or no frame of BIWI ({error}).") from error
+        raise TrainingError(
+            "{path} is damaged or no frame of BIWI ({error}).", path=path, error=error
+        ) from error
     return np.frombuffer(data, "<f4", offset=4).reshape(-1, 3).astype(np.float32)
 
 
@@ -131,5 +139,5 @@ def _scan(path: Path) -> tuple[np.ndarray, np.ndarray]:
     except MeshError as error:
         raise TrainingError(str(error)) from error
     if template.faces is None:
-        raise TrainingError(f"{path} has no faces; the area that BIWI is scaled by needs them.")
+        raise TrainingError("{path} has no faces; the area that BIWI is scaled by needs them.", path=path)
     return template.vertices, template.faces

@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ..errors import Cancelled, SadTalkerError
+from ..errors import Cancelled, SadTalkerError, Sentence
 from ..host import CancelToken
 from .catalog import Checkpoint
 from .transfer import Transfer, download
@@ -82,9 +82,9 @@ class Downloads:
         except Cancelled:
             ended = replace(ended, cancelled=True)
         except SadTalkerError as error:
-            ended = replace(ended, error=str(error))
+            ended = replace(ended, error=error.sentence)
         except Exception as error:  # a thread of the host must not die with a traceback nobody sees
-            ended = replace(ended, error=f"The download failed ({error or type(error).__name__}); try again.")
+            ended = replace(ended, error=Sentence("The download failed ({error}); try again.", error=error))
         with self._lock:
             self._jobs[checkpoint.id] = ended
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import DependencyError, WeightsError
+from ..errors import DependencyError, Place, WeightsError
 from ..system.caches import kept
 from . import topology
 from .faces import Face, face_from_landmarks, is_plausible
@@ -75,7 +75,7 @@ def _network(allow_download: bool) -> Any:
         from face_alignment import api
         from face_alignment.detection.sfd import sfd_detector
     except ImportError as error:
-        raise DependencyError(f"{INSTALL} ({error}).") from error
+        raise DependencyError("{install} ({error}).", install=INSTALL, error=error) from error
     kinds: Any = face_alignment.LandmarksType  # releases up to 1.3 name it _2D
     kind = kinds.TWO_D if hasattr(kinds, "TWO_D") else kinds._2D
     files = _weight_files([sfd_detector.models_urls["s3fd"], api.models_urls["2DFAN-4"]], allow_download)
@@ -90,8 +90,12 @@ def _network(allow_download: bool) -> Any:
         return face_alignment.FaceAlignment(kind, **options)
     except (OSError, RuntimeError, ValueError, KeyError) as error:
         raise WeightsError(
-            f"The weights of face-alignment cannot be loaded ({error}); delete {files[0].name} and "
-            f"{files[1].name} in {files[0].parent} to have them fetched anew."
+            "The weights of face-alignment cannot be loaded ({error}); delete {first} and {second} in "
+            "{folder} to have them fetched anew.",
+            error=error,
+            first=files[0].name,
+            second=files[1].name,
+            folder=Place(files[0].parent, "torch's cache"),
         ) from error
 
 
@@ -100,6 +104,7 @@ def _weight_files(urls: list[str], allow_download: bool) -> list[Path]:
     import torch
 
     folder = Path(torch.hub.get_dir()) / "checkpoints"
+    place = Place(folder, "torch's cache")
     files = [folder / url.rsplit("/", 1)[-1] for url in urls]
     wanted = " and ".join(file.name for file in files)
     for url, file in zip(urls, files, strict=True):
@@ -107,8 +112,11 @@ def _weight_files(urls: list[str], allow_download: bool) -> list[Path]:
             continue
         if not allow_download:
             raise WeightsError(
-                f"face-alignment needs {wanted} in {folder}; put them there, or ask for "
-                "--detector face-alignment once while online."
+                "face-alignment needs {wanted} in {folder}; put them there, or ask for {detector} "
+                "face-alignment once while online.",
+                "detector",
+                wanted=wanted,
+                folder=place,
             )
         found = re.search(r"-([0-9a-f]{8,})\.", file.name)
         try:
@@ -116,7 +124,11 @@ def _weight_files(urls: list[str], allow_download: bool) -> list[Path]:
             torch.hub.download_url_to_file(url, str(file), found and found.group(1), progress=False)
         except (OSError, RuntimeError) as error:  # no network, a full disk, or another hash
             raise WeightsError(
-                f"face-alignment could not fetch its weights ({error}); download {wanted} from "
-                f"{url.rsplit('/', 1)[0]}/ and put them into {folder}."
+                "face-alignment could not fetch its weights ({error}); download {wanted} from {page}/ and "
+                "put them into {folder}.",
+                error=error,
+                wanted=wanted,
+                page=url.rsplit("/", 1)[0],
+                folder=place,
             ) from error
     return files
