@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import math
-import sys
 import time
-from collections import OrderedDict
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
@@ -16,6 +14,8 @@ from .engines import Engine, Subject, choose_engine
 from .errors import AudioError, OptionsError, TrackError
 from .host import CancelToken, Host, Progress, ProgressCallback, StandaloneHost
 from .options import FILE_KNOBS, Options, knobs
+from .system.caches import Kept
+from .system.caches import release as release
 from .system.outputs import free_name
 from .system.paths import would_replace
 from .tracks import MotionSpace, MotionTrack
@@ -153,20 +153,8 @@ def playable_fps(track: MotionTrack) -> float:
     return min(knob.high, max(knob.low, track.fps))
 
 
-def release() -> None:
-    """Forget prepared portraits, networks and recognised speech, so that the host gets their memory back."""
-    from .motion import forget
-
-    _renderers.clear()
-    forget()
-    for room in ("render.face3d.networks", "enhance.choice", "motion.code_networks", "motion.code_lips"):
-        loaded = sys.modules.get(f"{__package__}.{room}")
-        if loaded is not None:
-            loaded.release()
-
-
-# Prepared portraits, most recently used last; the key holds everything that shaped them.
-_renderers: OrderedDict[tuple[object, ...], Renderer] = OrderedDict()
+# Prepared portraits; the key holds everything that shaped them.
+_renderers: Kept[Renderer] = Kept(RENDERERS_KEPT)
 
 
 class _Run:
@@ -274,11 +262,7 @@ class _Run:
             str(self.host.models_dir()),
             subject.fingerprint,
         )
-        renderer = _renderers.pop(key, None) or self.engine.renderer(subject, self.options, self.host)
-        _renderers[key] = renderer
-        while len(_renderers) > RENDERERS_KEPT:
-            _renderers.popitem(last=False)
-        return renderer
+        return _renderers.get(key, lambda: self.engine.renderer(subject, self.options, self.host))
 
     def enhanced(self, renderer: Renderer, subject: Subject) -> Renderer:
         """The renderer with the enhancers around it that were asked for."""

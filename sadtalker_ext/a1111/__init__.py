@@ -7,15 +7,14 @@ from __future__ import annotations
 
 import inspect
 import logging
-import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from ..system import installation
-from ..system.paths import PACKAGE, ROOT
+from ..system import caches, installation
+from ..system.paths import ROOT
 
 LOGGER = logging.getLogger(__name__)
 TITLE, TAB_ID = "SadTalker", "sadtalker"
@@ -29,10 +28,8 @@ def is_outdated(root: str) -> bool:
     """
     outdated = installation.changed_on_disk() if Path(root) == ROOT else ROOT not in _active_extensions()
     if outdated:
-        pipeline = sys.modules.get(f"{PACKAGE.name}.pipeline")
-        if pipeline is not None:
-            with suppress(Exception):  # it goes in any case
-                pipeline.release()
+        with suppress(Exception):  # it goes in any case
+            caches.release()
     return outdated
 
 

@@ -9,7 +9,6 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -256,10 +255,15 @@ class WebUIShell:
             tokens.remove(token)
 
 
-@lru_cache(maxsize=1)
+_shell: WebUIShell | None = None
+
+
 def the_shell() -> WebUIShell:
     """The surroundings of every run inside this host, made on first use and kept over Reload UI."""
-    return WebUIShell()
+    global _shell
+    if _shell is None:
+        _shell = WebUIShell()
+    return _shell
 
 
 def _host_name() -> str:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..errors import OptionsError, WeightsError
+from ..system.caches import Kept, kept
 from . import weights as files
 from .enlarge import by_network
 from .renderer import EnhancedRenderer
@@ -119,7 +119,7 @@ def look_up(name: str, models_dir: Path, hosted: bool) -> files.Weights | None:
     )
 
 
-@lru_cache(maxsize=3)
+@kept(3)
 def _loaded(file: files.Weights, device: str) -> Any:
     return files.load(file, device)
 
@@ -128,17 +128,7 @@ def _enlarged(
     picture: np.ndarray, scale: int, file: files.Weights, device: str, check: Callable[[], None] | None
 ) -> np.ndarray:
     key = (picture.shape, hash(picture.tobytes()), scale, file, device)
-    if key not in _pictures:
-        made = by_network(picture, scale, _loaded(file, device), device, check)
-        _pictures.clear()
-        _pictures[key] = made
-    return _pictures[key]
+    return _pictures.get(key, lambda: by_network(picture, scale, _loaded(file, device), device, check))
 
 
-def release() -> None:
-    """Forget the networks and the enlarged picture."""
-    _loaded.cache_clear()
-    _pictures.clear()
-
-
-_pictures: dict[tuple[object, ...], np.ndarray] = {}  # the latest that was enlarged by a network
+_pictures: Kept[np.ndarray] = Kept(1)  # the latest that was enlarged by a network

@@ -10,12 +10,12 @@ from __future__ import annotations
 import contextlib
 import threading
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
 from ..errors import DependencyError, EngineError
+from ..system.caches import kept
 from ..system.native_logs import quiet_imports, quiet_stderr
 from ..system.requirements import advice
 from . import topology
@@ -188,7 +188,7 @@ class MediapipeDetector:
                 ) from error
 
 
-@lru_cache(maxsize=1)
+@kept(1)
 def mediapipe_detector() -> MediapipeDetector:
     """The shared detector; raises `DependencyError` where mediapipe is missing or carries no models."""
     return MediapipeDetector()

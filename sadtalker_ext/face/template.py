@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import zipfile
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 
 from ..errors import WeightsError
+from ..system.caches import kept
 from ..system.paths import ASSETS
 
 TEMPLATE_FILE = ASSETS / "face_template.npz"
@@ -29,7 +29,7 @@ class Template:
     triangles: np.ndarray
 
 
-@lru_cache(maxsize=1)
+@kept(1)
 def template() -> Template:
     """The mean face of the package's assets; raises `WeightsError` when the file is missing or damaged."""
     try:

@@ -10,7 +10,6 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +17,7 @@ import numpy as np
 
 from ..audio import features
 from ..errors import OptionsError, WeightsError
+from ..system.caches import kept
 from ..system.paths import ASSETS
 from ..tracks import ARKIT, BFM, MotionTrack
 from .code_layout import FACE, MOUTH, ROWS_A_SECOND, joined
@@ -79,11 +79,6 @@ def load_code_prior(path: str | Path | None = None, space: str = "arkit") -> Cod
             "train one for it with recipes.code_prior.train."
         )
     return prior
-
-
-def release() -> None:
-    """Let go of the networks."""
-    _load.cache_clear()
 
 
 def bfm_weights(models_dir: Path) -> Path | None:
@@ -261,7 +256,7 @@ def decoded(codec: Codec, vectors: np.ndarray) -> np.ndarray:
         return codec.decode(torch.from_numpy(vectors).permute(1, 2, 0)[None])[0].T.numpy()
 
 
-@lru_cache(maxsize=2)
+@kept(2)
 def _load(path: str) -> CodePrior:
     from safetensors import SafetensorError, safe_open
 

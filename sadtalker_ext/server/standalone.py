@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..errors import Cancelled, OutputError
 from ..host import CancelToken, Host, Progress, StandaloneHost
-from ..pipeline import Result, release
+from ..pipeline import Result
 from ..shell import PREVIEW_SECONDS, Meter, Settings, Work, preview
 from ..shell.folders import numbered, show_folder
 from ..shell.turn import call
+from ..system.caches import release
 from ..system.paths import user_path
 
 if TYPE_CHECKING:

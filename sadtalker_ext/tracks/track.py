@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from ..errors import TrackError
+from ..system.caches import kept
 from .rows import gathered, slices
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ _MESHES: Mapping[int, str] = MappingProxyType({FLAME_VERTICES: "flame", BIWI_VER
 MOST_VERTICES = 200_000  # of a mesh that can be moved
 
 
-@lru_cache(maxsize=4)
+@kept(4)
 def vertex_space(vertices: int) -> MotionSpace:
     """Offsets of a mesh's vertices from its template, x, y, z of each in turn, in the template's units.
 

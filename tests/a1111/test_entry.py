@@ -255,13 +255,12 @@ def test_updated_extension_is_loaded_anew(host, copy):
     root = with_parts(copy("updated"), "before")
     host.load(root)
     assert shown(host.tabs()) == "before"
-    write(root / "sadtalker_ext/pipeline.py", "released = []\nrelease = lambda: released.append(1)\n")
-    __import__("sadtalker_ext.pipeline")
-    pipeline = sys.modules["sadtalker_ext.pipeline"]
+    released = []
+    sys.modules["sadtalker_ext.system.caches"].on_release(lambda: released.append(1))
     write(root / "sadtalker_ext/page/tab.py", tab_builder("after"))
     host.load(root)
     assert shown(host.tabs()) == "after"
-    assert pipeline.released == [1]
+    assert released == [1]
 
 
 def test_of_two_copies_one_is_used(host, copy):

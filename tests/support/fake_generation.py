@@ -25,14 +25,14 @@ def prepared(host, tmp_path, monkeypatch):
     names = ("after_generation", "animate_batch")
     for name in names:  # its class is made of the host's
         monkeypatch.delitem(sys.modules, f"sadtalker_ext.a1111.{name}", raising=False)
-    webui_shell.the_shell.cache_clear()
+    webui_shell._shell = None
     fake.module = importlib.import_module("sadtalker_ext.a1111.after_generation")
     fake.batch = importlib.import_module("sadtalker_ext.a1111.animate_batch")
     fake.script = fake.module.AfterGeneration()
     fake.requests = []
     monkeypatch.setattr(fake.batch, "perform", pretender(fake))
     yield fake
-    webui_shell.the_shell.cache_clear()
+    webui_shell._shell = None
 
 
 def pretender(fake):
