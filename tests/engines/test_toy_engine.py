@@ -111,7 +111,9 @@ def test_the_command_line_knows_it(toyland: Path) -> None:
     assert "toy: ready" in run(toyland, "-m", "sadtalker_ext", "engines")
 
 
-def test_its_motion_is_written_read_and_rendered(toyland: Path, demo_portrait: Path, demo_speech: Path) -> None:
+def test_its_motion_is_written_read_and_rendered(
+    toyland: Path, demo_portrait: Path, demo_speech: Path
+) -> None:
     start = ("-m", "sadtalker_ext")
     picture, speech = str(demo_portrait), str(demo_speech)
     short = ("--engine", "toy", "--end", "0.4")
