@@ -6,7 +6,7 @@ import errno
 from dataclasses import dataclass
 from pathlib import Path
 
-from .wording import COMMAND_LINE, Sentence, Words
+from .wording import COMMAND_LINE, Fact, Sentence, Words
 
 # Kinds of failures, for whoever shows them.
 MISTAKE, CANCELLED, GONE, FAULT = "mistake", "cancelled", "gone", "fault"
@@ -17,11 +17,11 @@ NO_SPACE = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
 class SadTalkerError(Exception):
     """Base of every error a user can act on; `str(error)` is the sentence to show on a command line.
 
-    text, named, facts: of a `wording.Sentence`, or that itself.
+    text, unnamed, facts: of a `wording.Sentence`, or that itself.
     """
 
-    def __init__(self, text: str = "", /, *named: str, **facts: object) -> None:
-        self.sentence = text if isinstance(text, Sentence) else Sentence(text, *named, **facts)
+    def __init__(self, text: str = "", /, *unnamed: Fact, **facts: object) -> None:
+        self.sentence = text if isinstance(text, Sentence) else Sentence(text, *unnamed, **facts)
         super().__init__(self.sentence)
 
     @property
@@ -85,9 +85,11 @@ class TrainingError(SadTalkerError):
 class Cancelled(SadTalkerError):
     """The run was cancelled; nothing was written."""
 
-    def __init__(self, text: str = "", /, *named: str, **facts: object) -> None:
+    def __init__(self, text: str = "", /, *unnamed: Fact, **facts: object) -> None:
         """text: "" says just that."""
-        super().__init__(text or Sentence("{cancelled}; nothing was written.", "cancelled"), *named, **facts)
+        super().__init__(
+            text or Sentence("{cancelled}; nothing was written.", "cancelled"), *unnamed, **facts
+        )
 
 
 @dataclass(frozen=True)

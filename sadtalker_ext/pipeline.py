@@ -237,7 +237,7 @@ class _Run:
             speech = silence(options.idle)
         elif source is None:
             raise AudioError(
-                "No speech was given; give an audio or video file, or {idle}.", idle=Named("idle", "SECONDS")
+                "No speech was given; give an audio or video file, or {idle}.", Named("idle", "SECONDS")
             )
         else:
             speech = load_speech(source, start=options.start, end=options.end, check=self.check)

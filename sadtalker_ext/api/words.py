@@ -19,6 +19,7 @@ class RequestWords(Words):
         "download": "whoever runs the server can fetch it with: sadtalker models download {}",
         "run": "whoever runs the server can install it",
         "five_points": "give five points with points",
+        "output_dir": "whoever runs the server can choose another one",
         "frame_rate": "send a recording with timecodes, or the motion as .npz",
     }
     failures: Mapping[str, str] = {

@@ -52,9 +52,8 @@ class Head:
             return ()
         return (
             Sentence(
-                "No mesh was given, so the motion is shown on a neutral head, which fits it roughly; give "
-                "your "
-                "own with {template}.",
+                "No mesh was given, so the motion is shown on a neutral head, which fits it roughly; "
+                "give your own with {template}.",
                 "template",
             ),
         )
@@ -66,7 +65,7 @@ def needs(models_dir: Path) -> tuple[Need, ...]:
     pairs = available(models_dir)
     files = "vocaset_stage1.pth.tar and vocaset_stage2.pth.tar (or biwi_…)"
     folder = Place(models_dir, "the folder for models")
-    remedy = Sentence("put {files} from {page} into {folder}", files=files, page=PAGE, folder=folder)
+    remedy = Sentence("put {files} from {page} into {path}", folder, files=files, page=PAGE)
     if not pairs:
         remedy = joined(problems(models_dir), ". ") or remedy
     return (
@@ -117,9 +116,9 @@ def with_faces(template: Template, models_dir: Path) -> Template:
     faces = next((faces for faces in found if faces is not None), None)
     if faces is None:
         raise MeshError(
-            "{source} has points, but no triangles to draw; put the .ply or .obj mesh of its topology, such "
-            "as FLAME_sample.ply, beside it or into the folder for models.",
-            source=Place(template.source),
+            "{path} has points, but no triangles to draw; put the .ply or .obj mesh of its topology, such as "
+            "FLAME_sample.ply, beside it or into the folder for models.",
+            Place(template.source),
         )
     return replace(template, faces=faces)
 
