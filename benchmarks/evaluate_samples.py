@@ -17,8 +17,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from sadtalker_ext import Options, SadTalkerError, animate
-from sadtalker_ext.cli.animate import DEMO
-from sadtalker_ext.cli.flags import add_arguments, from_namespace
+from sadtalker_ext.cli.demo import DEMO
+from sadtalker_ext.cli.flags import add_knobs, from_namespace
 from sadtalker_ext.evaluation import Report, contact_sheet, evaluate
 from sadtalker_ext.face import save_picture
 
@@ -77,7 +77,7 @@ def main() -> None:
     parser.add_argument("--brief", action="store_true", help="print one line a video only")
     given = parser.parse_args(own)
     knobs = argparse.ArgumentParser(prog="--")
-    add_arguments(knobs)
+    add_knobs(knobs)
     options = from_namespace(knobs.parse_args([*passed, "--overwrite"]))
     given.out.mkdir(parents=True, exist_ok=True)
     print(line("", [name for name, _ in COLUMNS]))

@@ -26,7 +26,7 @@ from PIL import Image
 
 from sadtalker_ext import Options, animate
 from sadtalker_ext.audio import load_speech
-from sadtalker_ext.cli.animate import DEMO
+from sadtalker_ext.cli.demo import DEMO
 from sadtalker_ext.pipeline import release
 from sadtalker_ext.video import VideoWriter
 

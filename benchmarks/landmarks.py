@@ -21,7 +21,7 @@ from sadtalker_ext.engines.sadtalker.face3d import INPUT, align_to_model, five_p
 from sadtalker_ext.engines.sadtalker.render.source import MODEL_POINTS, landmarks_68, reconstruct
 from sadtalker_ext.face import find_faces, load_picture
 from sadtalker_ext.face.faces import Face, face_from_landmarks
-from sadtalker_ext.face.template import template
+from sadtalker_ext.face.mean import mean_face
 
 SIZE = 256  # px of the square
 SHRINK = 0.6
@@ -46,7 +46,7 @@ def moved(image: np.ndarray, face: Face) -> Iterator[tuple[str, np.ndarray]]:
     own = landmarks_68(face)
     mirrored = largest(np.ascontiguousarray(image[:, ::-1]))
     if mirrored is not None:
-        mesh = mirrored.landmarks[template().mirror].copy()
+        mesh = mirrored.landmarks[mean_face().mirror].copy()
         mesh[:, 0] = image.shape[1] - 1 - mesh[:, 0]
         yield "the picture mirrored", landmarks_68(face_from_landmarks(mesh, 1, "mediapipe"))
     small = largest(cv2.resize(image, None, fx=SHRINK, fy=SHRINK, interpolation=cv2.INTER_AREA))

@@ -20,10 +20,11 @@ from timed_speech import Clip, espeak_clips, flite_clips
 
 from sadtalker_ext.audio import Speech, load_speech
 from sadtalker_ext.audio.features import loudness
-from sadtalker_ext.evaluation.articulation import BILABIALS, OPEN_FROM, OPEN_VOWELS, Share, share
+from sadtalker_ext.evaluation.lips_at_phones import BILABIALS, OPEN_FROM, OPEN_VOWELS, Share, share
 from sadtalker_ext.evaluation.sound import listen, within
-from sadtalker_ext.motion import lipsync, phones, recognition
+from sadtalker_ext.motion import lipsync, phones
 from sadtalker_ext.motion.articulation import articulate
+from sadtalker_ext.system import caches
 from sadtalker_ext.tracks import ARKIT, MotionTrack, lips
 
 CLOSED_BELOW = 0.012  # face widths
@@ -108,7 +109,7 @@ def row(clips: list[Clip], fps: float, make: Maker) -> str:
     closures, spoken, used, total = 0, 0.0, 0.0, 0.0
     for clip in clips:
         seconds = len(clip.samples) / phones.SAMPLE_RATE
-        recognition.forget()
+        caches.release()
         started = cpu_seconds()
         track = make(clip, fps, round(seconds * fps))
         used, total = used + cpu_seconds() - started, total + seconds

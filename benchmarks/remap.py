@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from sadtalker_ext.cli.animate import DEMO
+from sadtalker_ext.cli.demo import DEMO
 from sadtalker_ext.engines.instant.warp.device_warp import DeviceWarp, PictureWarp, Piece
 from sadtalker_ext.engines.instant.warp.grid import Box, Grid
 from sadtalker_ext.host import StandaloneHost

@@ -1,6 +1,7 @@
 """Talking-head videos from one portrait and speech: `animate(picture, audio, "out.mp4")`.
 
-Importing this package is cheap; torch, OpenCV and the rest load when something is animated.
+Portraits, speech and motion tracks can be loaded, looked at and handed on one by one; `engines.ENGINES` is
+the table of engines. Importing this package is cheap; torch, OpenCV and the rest load when they are used.
 """
 
 from __future__ import annotations
@@ -8,14 +9,19 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from . import engines  # they hand in their options, weights and motion spaces
 from .version import __version__
 
 if TYPE_CHECKING:
+    from .audio import load_speech
+    from .audio.say import speak
     from .errors import Cancelled, SadTalkerError
+    from .face import load_portrait
     from .host import CancelToken, Progress
     from .options import Options
-    from .pipeline import Result, animate, make_motion, render_track
-    from .tracks import ARKIT, MotionSpace, MotionTrack
+    from .pipeline import animate, make_motion, perform, render_track
+    from .request import Request, Result
+    from .tracks import ARKIT, MotionSpace, MotionTrack, load_track, save_track
 
 _HOMES = {
     "Cancelled": "errors",
@@ -23,13 +29,20 @@ _HOMES = {
     "CancelToken": "host",
     "Progress": "host",
     "Options": "options",
-    "Result": "pipeline",
+    "Request": "request",
+    "Result": "request",
     "animate": "pipeline",
     "make_motion": "pipeline",
+    "perform": "pipeline",
     "render_track": "pipeline",
     "ARKIT": "tracks",
     "MotionSpace": "tracks",
     "MotionTrack": "tracks",
+    "load_portrait": "face",
+    "load_speech": "audio",
+    "load_track": "tracks",
+    "save_track": "tracks",
+    "speak": "audio.say",
 }
 
 __all__ = [
@@ -40,12 +53,20 @@ __all__ = [
     "MotionTrack",
     "Options",
     "Progress",
+    "Request",
     "Result",
     "SadTalkerError",
     "__version__",
     "animate",
+    "engines",
+    "load_portrait",
+    "load_speech",
+    "load_track",
     "make_motion",
+    "perform",
     "render_track",
+    "save_track",
+    "speak",
 ]
 
 

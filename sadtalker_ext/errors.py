@@ -1,12 +1,13 @@
-"""What a user can do wrong, in one sentence each that says what to do about it, whoever shows it."""
+"""What a user can do wrong, in one sentence each that says what to do, in the words of whoever shows it."""
 
 from __future__ import annotations
 
 import errno
+import os
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
-
-from .wording import COMMAND_LINE, Fact, Sentence, Words
+from pathlib import Path, PurePath
+from typing import TypeAlias
 
 # Kinds of failures, for whoever shows them.
 MISTAKE, CANCELLED, GONE, FAULT = "mistake", "cancelled", "gone", "fault"
@@ -14,10 +15,164 @@ MEMORY, DEVICE_MEMORY, DISK_FULL, SYSTEM = "memory", "device_memory", "disk_full
 NO_SPACE = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
 
 
+@dataclass(frozen=True)
+class Named:
+    """What every medium calls otherwise: a knob, or a phrase for something to do (`Words.phrases`).
+
+    about: what the phrase is about; of a knob, what the command line shows behind its flag.
+    """
+
+    name: str
+    about: str = ""
+
+
+@dataclass(frozen=True)
+class Place:
+    """A path as it was given. called: what a folder is called where its place is not told."""
+
+    path: str | os.PathLike[str]
+    called: str = ""
+
+
+class Foreign(str):
+    """What another program or library says, which may hold names of folders."""
+
+
+Fact: TypeAlias = "str | Named | PurePath | Place | BaseException"
+
+
+class Words:
+    """What a medium calls things; here as the command line and the library do, and others override it.
+
+    phrases: by `Named.name`, `{}` stands for what they are about. failures: by the kind of a failure (see
+    `errors.tell`), instead of what the error itself says; with {type}, {reason}, {error} and {file}.
+    """
+
+    phrases: Mapping[str, str] = {
+        "cancelled": "Cancelled",
+        "another_name": "choose another name or allow overwriting it (--overwrite)",
+        "as_drawn": "as drawn by --preview-face",
+        "fetch": "fetch it with: sadtalker models download {}",
+        "download": "sadtalker models download {}",
+        "run": "run: {}",
+        "five_points": "give five points with --points",
+        "output_dir": "start again with another --output-dir",
+        "frame_rate": "say how many frames a second it has (--track-fps)",
+    }
+    failures: Mapping[str, str] = {
+        "memory": "Out of memory; use a smaller picture or close other programs.",
+        "device_memory": "The graphics card is out of memory; use a smaller picture or close other programs.",
+        "disk_full": "The system refused ({error}); free some space or use another place.",
+        "system": "The system refused ({error}); free some space or use another place.",
+        "gone": "",
+        "fault": "Something went wrong that should not ({type}: {error}).",
+    }
+
+    def __init__(self, fault: str = "") -> None:
+        """fault: what a failure that nobody foresaw is called, in place of `failures["fault"]`."""
+        if fault:
+            self.failures = {**self.failures, "fault": fault}
+
+    def knob(self, knob: Named) -> str:
+        return f"--{knob.name.replace('_', '-')} {knob.about}".rstrip()
+
+    def place(self, place: Place) -> str:
+        return os.fspath(place.path)
+
+    def foreign(self, said: str) -> str:
+        return said
+
+    def reason(self, error: BaseException) -> str:
+        """Why something failed, in a phrase without a full stop; the system's reasons without the file."""
+        if isinstance(error, SadTalkerError):
+            return error.worded(self).rstrip(".")
+        return getattr(error, "strerror", None) or self.foreign(str(error) or type(error).__name__)
+
+    def fact(self, value: object) -> object:
+        """What stands in a sentence for something it is about; numbers and texts as they are."""
+        if isinstance(value, Named):
+            phrase = self.phrases.get(value.name)
+            return self.knob(value) if phrase is None else phrase.format(value.about)
+        if isinstance(value, Sentence):
+            return value.worded(self).rstrip(".")
+        if isinstance(value, Foreign):
+            return self.foreign(value)
+        if isinstance(value, PurePath):
+            return self.place(Place(value))
+        if isinstance(value, Place):
+            return self.place(value)
+        return self.reason(value) if isinstance(value, BaseException) else value
+
+
+COMMAND_LINE = Words()
+
+
+class Sentence(str):
+    """A sentence with facts in it; as text it is the command line's, `worded` gives it to other media.
+
+    text: with facts a template of `str.format`, which names them; without, it is taken literally. facts: a
+    `Named`, a path or `Place`, an exception, what is `Foreign`, another sentence (which is put in without its
+    full stop), or a value. Of those without a name, a text is a `Named` of that name and stands there; the
+    others stand at {path}, {error} and {reason}.
+    """
+
+    template: str
+    facts: Mapping[str, object]
+
+    def __new__(cls, text: str, /, *unnamed: Fact, **facts: object) -> Sentence:
+        facts |= map(_with_name, unnamed)
+        made = super().__new__(cls, _filled(text, facts, COMMAND_LINE))
+        made.template, made.facts = text, facts
+        return made
+
+    def __reduce__(self) -> tuple[type[Sentence], tuple[str]]:
+        return Sentence, (str(self),)  # for another process the text suffices: facts can be anything
+
+    def worded(self, words: Words) -> str:
+        return _filled(self.template, self.facts, words)
+
+    @property
+    def knobs(self) -> tuple[str, ...]:
+        """Names of the knobs it is about."""
+        found: list[str] = []
+        for fact in self.facts.values():
+            if isinstance(fact, (Sentence, SadTalkerError)):
+                found += fact.knobs
+            elif isinstance(fact, Named) and fact.name not in Words.phrases:
+                found.append(fact.name)
+        return tuple(dict.fromkeys(found))
+
+
+def _with_name(fact: Fact) -> tuple[str, object]:
+    if isinstance(fact, BaseException):
+        return "error", fact
+    if isinstance(fact, Foreign):
+        return "reason", fact
+    named = Named(fact) if isinstance(fact, str) else fact
+    return (named.name, named) if isinstance(named, Named) else ("path", named)
+
+
+def _filled(template: str, facts: Mapping[str, object], words: Words) -> str:
+    if not facts:
+        return str(template)
+    return template.format_map({name: words.fact(value) for name, value in facts.items()})
+
+
+def joined(parts: Iterable[object], by: str) -> Sentence:
+    """Sentences and phrases in one; as a part of another sentence its last has no full stop."""
+    facts: dict[str, object] = {f"part{number}": part for number, part in enumerate(parts)}
+    return Sentence(by.join(f"{{{name}}}" for name in facts), **facts)
+
+
+def worded(text: str, words: Words) -> str:
+    """A sentence, or a text that is the same everywhere, in a medium's words."""
+    return text.worded(words) if isinstance(text, Sentence) else text
+
+
 class SadTalkerError(Exception):
     """Base of every error a user can act on; `str(error)` is the sentence to show on a command line.
 
-    text, unnamed, facts: of a `wording.Sentence`, or that itself.
+    text, unnamed, facts: of a `Sentence`, or that itself.
     """
 
     def __init__(self, text: str = "", /, *unnamed: Fact, **facts: object) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -22,13 +22,14 @@ STAGES: tuple[str, ...] = ("speech", "portrait", "motion", "render")
 class Progress:
     """One step of a run: `done` of `total` units of `stage`; while rendering, the frame just made.
 
-    stage: one of `STAGES`. total: 0 when unknown. frame: uint8 (H, W, 3 or 4), not to be kept or changed.
+    stage: one of `STAGES`. total: 0 when unknown. frame: uint8 (H, W, 3 or 4), not to be kept or changed; it
+    does not count when two steps are compared.
     """
 
     stage: str
     done: int
     total: int
-    frame: np.ndarray | None = None
+    frame: np.ndarray | None = field(default=None, compare=False, repr=False)
 
 
 ProgressCallback = Callable[[Progress], None]
@@ -51,6 +52,32 @@ class CancelToken:
         """Raise `Cancelled` if `cancel` was called."""
         if self.cancelled:
             raise Cancelled
+
+
+def _nothing(*_: object) -> None:
+    """Nobody listens, and nobody cancels."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """What long work asks of, and tells to, whoever started it.
+
+    check: called often; raises `Cancelled` where the run is to end. report: hears of every step. notices:
+    sentences worth showing with the result, each once.
+    """
+
+    host: Host = field(default_factory=lambda: StandaloneHost())
+    check: Callable[[], None] = _nothing
+    report: ProgressCallback = _nothing
+    notices: list[str] = field(default_factory=list)
+
+    def notice(self, *sentences: str) -> None:
+        """Keep sentences for the result."""
+        self.notices.extend(sentence for sentence in sentences if sentence not in self.notices)
+
+    def stage(self, name: str) -> Callable[[int, int], None]:
+        """What is called with done and total while a stage (of `STAGES`) goes on."""
+        return lambda done, total: self.report(Progress(name, done, total))
 
 
 class Host(Protocol):

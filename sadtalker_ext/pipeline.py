@@ -2,59 +2,32 @@
 
 from __future__ import annotations
 
-import math
-import sys
+import tempfile
 import time
-from collections import OrderedDict
-from collections.abc import Mapping
-from contextlib import closing
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .engines import Engine, Subject, choose_engine
-from .errors import AudioError, OptionsError, TrackError
-from .host import CancelToken, Host, Progress, ProgressCallback, StandaloneHost
-from .options import FILE_KNOBS, Options, knobs
+from .engines import Actor, Engine, choose_engine
+from .errors import AudioError, Named, OptionsError, TrackError
+from .host import CancelToken, Host, Progress, ProgressCallback, Run, StandaloneHost
+from .options import Options, knob_named, names
+from .request import Request, Result
+from .system.caches import release as release
 from .system.outputs import free_name
 from .system.paths import would_replace
-from .tracks import MotionSpace, MotionTrack
+from .tracks import MotionTrack
 from .version import __version__
-from .wording import Named
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     import numpy as np
-    from PIL import Image
 
     from .audio import Speech
-    from .engines.base import Renderer
+    from .request import PictureSource, SpeechSource
 
-    PictureSource = str | Path | Image.Image | np.ndarray
-    SpeechSource = str | Path | tuple[np.ndarray, int] | tuple[int, np.ndarray]
-
-RENDERERS_KEPT = 2  # prepared portraits that stay in memory between runs
 SOFTWARE = "sadtalker-ext"
-
-
-@dataclass(frozen=True)
-class Result:
-    """A finished video: where it is, what made it and how long that took.
-
-    duration: seconds of video. elapsed: seconds of work. notices: sentences worth showing.
-    """
-
-    path: Path
-    frames: int
-    fps: float
-    duration: float
-    elapsed: float
-    engine: str
-    options: Options
-    track: MotionTrack
-    metadata: Mapping[str, Any]
-    notices: tuple[str, ...]
 
 
 def animate(
@@ -67,41 +40,12 @@ def animate(
     cancel: CancelToken | None = None,
     host: Host | None = None,
 ) -> Result:
-    """Turn one portrait and speech into a talking-head video.
+    """Turn one portrait and speech into a talking-head video; arguments as those of `Request`.
 
-    picture: a file, a PIL image or uint8 (H, W, 3 or 4); for the engine codetalker a mesh file, or None for a
-    neutral head. speech: an audio or video file, or
-    (samples (N,) or (N, channels), rate); None with `options.idle`. output: .mp4, .webm, .gif or a
-    folder for PNG frames; None names a new .mp4 in the host's output folder.
     Raises a `SadTalkerError` whose text says what to do; nothing half-written stays.
     """
-    run = _Run(options, progress, cancel, host, mesh=wants_mesh(picture, options))
-    path = run.check_output(output, picture, speech)
-    run.check_enhancer()
-    heard = run.load_speech(speech)
-    subject = run.load_subject(picture)
-    track = run.make_motion(heard, subject)
-    heard = heard.as_soundtrack()  # rendering takes long, and needs the memory more
-    return run.render(subject, track, heard, path, picture, speech)
-
-
-def make_motion(
-    speech: SpeechSource | None,
-    options: Options | None = None,
-    *,
-    picture: PictureSource | None = None,
-    progress: ProgressCallback | None = None,
-    cancel: CancelToken | None = None,
-    host: Host | None = None,
-) -> MotionTrack:
-    """The motion alone, to be saved, edited and rendered later; arguments as for `animate`.
-
-    picture: needed by engines whose motion depends on the face, such as sadtalker.
-    """
-    run = _Run(options, progress, cancel, host, mesh=wants_mesh(picture, options))
-    heard = run.load_speech(speech)
-    wanted = picture is not None or run.engine.animates_meshes
-    return run.make_motion(heard, run.load_subject(picture) if wanted else None)
+    request = Request(picture, speech, options=options or Options(), output=output)
+    return perform(request, progress=progress, cancel=cancel, host=host)
 
 
 def render_track(
@@ -119,284 +63,292 @@ def render_track(
 
     The track is resampled to `options.fps`; without options it keeps its own rate where that can be shown.
     """
-    run = _Run(options or Options(fps=playable_fps(track)), progress, cancel, host, track.space)
-    if not run.engine.plays(track.space):
-        known = "tracks of vertices" if run.engine.space is None else f"{run.engine.space.name} tracks"
-        raise TrackError(f"The engine {run.engine.name} renders {known}, not {track.space.name}.")
-    path = run.check_output(output, picture, speech)
-    run.check_enhancer()
-    heard = None if speech is None else run.load_speech(speech)
-    subject = run.load_subject(picture)
-    track = track.resampled(run.options.fps)
-    if heard is not None:
-        track = track.fitted(run.frames(heard))
-        heard = heard.as_soundtrack()
-    return run.render(subject, track, heard, path, picture, speech)
+    request = Request(picture, speech, track=track, options=options, output=output)
+    return perform(request, progress=progress, cancel=cancel, host=host)
 
 
-def is_mesh(source: PictureSource | None) -> bool:
-    """Whether what is to be animated is the file of a mesh."""
-    from .mesh import is_mesh_file
+def make_motion(
+    speech: SpeechSource | None,
+    options: Options | None = None,
+    *,
+    picture: PictureSource | None = None,
+    text: str | None = None,
+    voice: str | None = None,
+    progress: ProgressCallback | None = None,
+    cancel: CancelToken | None = None,
+    host: Host | None = None,
+) -> MotionTrack:
+    """The motion alone, to be saved, edited and rendered later; arguments as those of `Request`.
 
-    return isinstance(source, (str, Path)) and is_mesh_file(source)
+    picture: needed by engines whose motion depends on the face, such as sadtalker.
+    """
+    request = Request(picture, speech, text, voice, options=options or Options())
+    return motion_of(request, _run(progress, cancel, host))
 
 
-def wants_mesh(source: PictureSource | None, options: Options | None) -> bool:
-    """Whether a mesh is to be animated: that was given in place of the picture, or alone, as `template`."""
-    return is_mesh(source) or (source is None and options is not None and options.template is not None)
+def motion_of(request: Request, run: Run) -> MotionTrack:
+    """As `make_motion`, for a request; what there is to say goes into the notices of the run."""
+    options = request.options or Options()
+    run.notice(*options.notices)
+    engine = choose_engine(options, run.host.models_dir(), source=request.picture)
+    with speech_file(request, run) as request:
+        speech = _listen(request, run)
+        if request.picture is None and engine.animates == "pictures":
+            actor = engine.open(None, options, run)  # the motion of some engines is anybody's
+        else:
+            actor = _open(engine, request, run)
+        with closing(actor):
+            return _move(actor, speech, run)
+
+
+def perform(
+    request: Request,
+    *,
+    progress: ProgressCallback | None = None,
+    cancel: CancelToken | None = None,
+    host: Host | None = None,
+) -> Result:
+    """Make the video that is asked for.
+
+    Raises a `SadTalkerError` whose text says what to do; nothing half-written stays.
+    """
+    started, run = time.perf_counter(), _run(progress, cancel, host)
+    request, track = _with_track(request)
+    options = request.options
+    assert options is not None
+    run.notice(*options.notices)
+    space = None if track is None else track.space
+    engine = choose_engine(options, run.host.models_dir(), source=request.picture, space=space)
+    if track is not None and not engine.plays(track.space):
+        known = "tracks of vertices" if engine.space is None else f"{engine.space.name} tracks"
+        raise TrackError(f"The engine {engine.name} renders {known}, not {track.space.name}.")
+    path = _output(request, run)
+    _check_enhancer(engine, options, run)
+    with speech_file(request, run) as request:
+        silent = track is not None and request.speech is None
+        speech = None if silent else _listen(request, run)
+        with closing(_open(engine, request, run)) as actor:
+            if track is None:
+                assert speech is not None
+                track = _move(actor, speech, run)
+            else:
+                track = _fitted(track, speech, actor, run)
+            if speech is not None:
+                speech = speech.as_soundtrack()  # rendering takes long, and needs the memory more
+            return _render(actor, track, speech, path, request, run, started)
 
 
 def playable_fps(track: MotionTrack) -> float:
     """The track's own frame rate, or the nearest that a video can have."""
-    knob = next(knob for knob in knobs() if knob.name == "fps")
+    knob = knob_named("fps")
     assert knob.low is not None
     assert knob.high is not None
     return min(knob.high, max(knob.low, track.fps))
 
 
-def release() -> None:
-    """Forget prepared portraits, networks and recognised speech, so that the host gets their memory back."""
-    from .motion import forget
+@contextmanager
+def speech_file(request: Request, run: Run) -> Iterator[Request]:
+    """The request with its text spoken into a file, which lives meanwhile."""
+    if request.text is None:
+        if request.voice is not None:
+            raise OptionsError("{voice} says who speaks {text}; give a text too.", "voice", "text")
+        yield request
+        return
+    if request.speech is not None:
+        raise OptionsError("Give either a recording or {text}, not both.", "text")
+    from .audio.say import speak
 
-    _renderers.clear()
-    forget()
-    for room in ("render.face3d.networks", "enhance.choice", "motion.code_networks", "motion.code_lips"):
-        loaded = sys.modules.get(f"{__package__}.{room}")
-        if loaded is not None:
-            loaded.release()
-
-
-# Prepared portraits, most recently used last; the key holds everything that shaped them.
-_renderers: OrderedDict[tuple[object, ...], Renderer] = OrderedDict()
-
-
-class _Run:
-    """One run's options, engine and callbacks, and the stages in terms of them."""
-
-    def __init__(
-        self,
-        options: Options | None,
-        progress: ProgressCallback | None,
-        cancel: CancelToken | None,
-        host: Host | None,
-        space: MotionSpace | None = None,
-        *,
-        mesh: bool = False,
-    ) -> None:
-        """space: of the motion where that is given. mesh: whether a mesh is animated."""
-        self.options = options or Options()
-        self.report = progress or (lambda _: None)
-        self.check = (cancel or CancelToken()).check
-        self.host = host or StandaloneHost()
-        self.engine: Engine = choose_engine(self.options.engine, self.host.models_dir(), space, mesh=mesh)
-        self.started = time.perf_counter()
-
-    def check_output(
-        self, output: str | Path | None, picture: PictureSource | None, speech: SpeechSource | None
-    ) -> Path:
-        from .video import check_output
-
-        self.check()
-        if output is None:
-            output = self.host.output_dir() / free_name(self.host.output_dir(), _name(picture), _name(speech))
-        path = check_output(output, self.options.overwrite)
-        for given in (picture, speech, *self.options.files()):
-            if isinstance(given, (str, Path)) and would_replace(path, Path(given)):
-                raise OptionsError(f"The output {path.name} is one of the inputs; choose another name.")
-        return path
-
-    def check_enhancer(self) -> None:
-        """Refuse an enhancer that is not there, or not for a mesh, before the long work."""
-        from .enhance import wanted
-
-        if self.engine.animates_meshes and wanted(self.options):
-            raise OptionsError(
-                "{enhancer} and {upscale} are for portraits; for a mesh set {canvas}.",
-                "enhancer",
-                "upscale",
-                "canvas",
-            )
-        if self.options.enhancer != "none":
-            from .enhance import look_up
-
-            look_up(self.options.enhancer, self.host.models_dir(), self.restoration() is not None)
-
-    def restoration(self) -> Callable[[np.ndarray], np.ndarray] | None:
-        """The host's own face restoration, which only some have."""
-        asked = getattr(self.host, "face_restoration", None)
-        return None if asked is None else asked()
-
-    def load_speech(self, source: SpeechSource | None) -> Speech:
-        from .audio import load_speech, silence
-
-        options = self.options
-        self.report(Progress("speech", 0, 1))
-        if options.idle is not None:
-            if source is not None:
-                raise OptionsError("Give either speech or {idle}, not both.", "idle")
-            speech = silence(options.idle)
-        elif source is None:
-            raise AudioError(
-                "No speech was given; give an audio or video file, or {idle}.", Named("idle", "SECONDS")
-            )
-        else:
-            speech = load_speech(source, start=options.start, end=options.end, check=self.check)
-        self.report(Progress("speech", 1, 1))
-        return speech
-
-    def load_subject(self, source: PictureSource | None) -> Subject:
-        self.report(Progress("portrait", 0, 1))
-        subject = self.engine.subject(source, self.options, self.check)
-        self.report(Progress("portrait", 1, 1))
-        return subject
-
-    def frames(self, speech: Speech) -> int:
-        return max(1, math.ceil(speech.duration * self.options.fps - 1e-6))
-
-    def make_motion(self, speech: Speech, subject: Subject | None) -> MotionTrack:
-        self.report(Progress("motion", 0, 1))
-        renderer = None
-        if self.engine.needs_portrait:
-            if subject is None:
-                raise OptionsError(
-                    f"The motion of the engine {self.engine.name} depends on the face; give a picture."
-                )
-            renderer = self.prepare(subject)
-            self.check()
-        track = self.engine.motion(
-            speech,
-            self.frames(speech),
-            self.options,
-            renderer,
-            self.check,
-            lambda done, total: self.report(Progress("motion", done, total)),
+    with tempfile.TemporaryDirectory(prefix="sadtalker-", ignore_cleanup_errors=True) as folder:
+        name = request.speech_name
+        assert name is not None
+        models_dir = run.host.models_dir()
+        spoken = speak(
+            request.text, Path(folder) / name, voice=request.voice, models_dir=models_dir, check=run.check
         )
-        self.report(Progress("motion", 1, 1))
+        yield replace(request, speech=spoken, text=None, voice=None)
+
+
+def _run(progress: ProgressCallback | None, cancel: CancelToken | None, host: Host | None) -> Run:
+    return Run(host or StandaloneHost(), (cancel or CancelToken()).check, progress or (lambda _: None))
+
+
+def _with_track(request: Request) -> tuple[Request, MotionTrack | None]:
+    """The motion that is to be rendered again, and the request with options that suit it."""
+    track = request.track
+    if isinstance(track, (str, Path)):
+        from .tracks import load_track
+
+        track = load_track(track)
+    options = request.options or (Options() if track is None else Options(fps=playable_fps(track)))
+    return replace(request, options=options), track
+
+
+def _output(request: Request, run: Run) -> Path:
+    from .video import check_output
+
+    run.check()
+    options = request.options or Options()
+    output, folder = request.output, run.host.output_dir()
+    if output is None:
+        output = folder / free_name(folder, request.picture_name, request.speech_name, suffix=request.suffix)
+    path = check_output(output, options.overwrite)
+    if any(would_replace(path, given) for given in request.files()):
+        raise OptionsError(f"The output {path.name} is one of the inputs; choose another name.")
+    return path
+
+
+def _check_enhancer(engine: Engine, options: Options, run: Run) -> None:
+    """Refuse an enhancer that is not there, or not for what is animated, before the long work."""
+    from .enhance import look_up, wanted
+
+    if wanted(options) and not engine.uses(knob_named("enhancer")):
+        raise OptionsError(
+            "{enhancer} and {upscale} are for portraits; for a mesh set {canvas}.",
+            "enhancer",
+            "upscale",
+            "canvas",
+        )
+    if options.enhancer != "none":
+        look_up(options.enhancer, run.host.models_dir(), _restoration(run.host) is not None)
+
+
+def _restoration(host: Host) -> Callable[[np.ndarray], np.ndarray] | None:
+    """The host's own face restoration, which only some have."""
+    asked = getattr(host, "face_restoration", None)
+    return None if asked is None else asked()
+
+
+def _listen(request: Request, run: Run) -> Speech:
+    from .audio import load_speech, silence
+
+    options = request.options or Options()
+    run.report(Progress("speech", 0, 1))
+    if options.idle is not None:
+        if request.speech is not None:
+            raise OptionsError("Give either speech or {idle}, not both.", "idle")
+        speech = silence(options.idle)
+    elif request.speech is None:
+        raise AudioError(
+            "No speech was given; give an audio or video file, or {idle}.", Named("idle", "SECONDS")
+        )
+    else:
+        speech = load_speech(request.speech, start=options.start, end=options.end, check=run.check)
+        run.notice(*speech.notices)
+    run.report(Progress("speech", 1, 1))
+    return speech
+
+
+def _open(engine: Engine, request: Request, run: Run) -> Actor:
+    """The actor for what is to be animated."""
+    options = request.options or Options()
+    run.report(Progress("portrait", 0, 1))
+    subject = engine.subject(request.picture, options, run)
+    run.notice(*subject.notices)
+    run.report(Progress("portrait", 1, 1))
+    return engine.open(subject, options, run)
+
+
+def _move(actor: Actor, speech: Speech, run: Run) -> MotionTrack:
+    run.report(Progress("motion", 0, 1))
+    track = actor.motion(speech)
+    run.report(Progress("motion", 1, 1))
+    return track
+
+
+def _fitted(track: MotionTrack, speech: Speech | None, actor: Actor, run: Run) -> MotionTrack:
+    """The track at the video's rate, as long as its soundtrack."""
+    track = track.resampled(actor.options.fps)
+    if speech is None:
         return track
-
-    def prepare(self, subject: Subject) -> Renderer:
-        key = (
-            self.engine.name,
-            self.engine.renderer_key(self.options),
-            self.host.device(),
-            str(self.host.models_dir()),
-            subject.fingerprint,
-        )
-        renderer = _renderers.pop(key, None) or self.engine.renderer(subject, self.options, self.host)
-        _renderers[key] = renderer
-        while len(_renderers) > RENDERERS_KEPT:
-            _renderers.popitem(last=False)
-        return renderer
-
-    def enhanced(self, renderer: Renderer, subject: Subject) -> Renderer:
-        """The renderer with the enhancers around it that were asked for."""
-        from .enhance import build, wanted
-        from .face import Portrait
-
-        if not wanted(self.options):
-            return renderer
-        assert isinstance(subject, Portrait)  # see check_enhancer
-        return build(
-            renderer,
-            subject,
-            self.options,
-            self.host.models_dir(),
-            self.host.device(),
-            self.restoration(),
-            self.check,
-        )
-
-    def render(
-        self,
-        subject: Subject,
-        track: MotionTrack,
-        speech: Speech | None,
-        path: Path,
-        picture: PictureSource | None,
-        sound: SpeechSource | None,
-    ) -> Result:
-        from .video import VideoWriter
-
-        self.report(Progress("render", 0, len(track)))
-        renderer = self.enhanced(self.prepare(subject), subject)
-        self.check()
-        metadata = self.describe(subject, track, renderer, picture, sound)
-        writer = VideoWriter(
-            path,
-            width=renderer.size[0],
-            height=renderer.size[1],
-            fps=track.fps,
-            frames=len(track),
-            soundtrack=speech,
-            metadata=metadata,
-            crf=self.options.crf,
-            preset=self.options.preset,
-            overwrite=self.options.overwrite,
-            alpha=renderer.has_alpha,
-            check=self.check,
-        )
-        with writer, closing(renderer.render(track, check=self.check)) as frames:
-            for number, frame in enumerate(frames, start=1):
-                writer.write(frame)
-                self.report(Progress("render", number, len(track), frame))
-                self.check()
-        return Result(
-            path=writer.path,
-            frames=len(track),
-            fps=track.fps,
-            duration=track.duration,
-            elapsed=time.perf_counter() - self.started,
-            engine=self.engine.name,
-            options=self.options,
-            track=track,
-            metadata=metadata,
-            notices=(*subject.notices, *getattr(renderer, "notices", ()), *writer.notices),
-        )
-
-    def describe(
-        self,
-        subject: Subject,
-        track: MotionTrack,
-        renderer: Renderer,
-        picture: PictureSource | None,
-        sound: SpeechSource | None,
-    ) -> dict[str, Any]:
-        """The metadata document: everything needed to make the same video again, no folder names."""
-        from .tracks.trace import encode_opening
-
-        opening = renderer.opening(track)
-        options = self.options.to_dict()
-        del options["overwrite"]
-        for name in FILE_KNOBS:
-            options[name] = options[name] and Path(options[name]).name
-        return {
-            "software": SOFTWARE,
-            "version": __version__,
-            "engine": self.engine.name,
-            "options": options,
-            "seed": self.options.seed,
-            "device": self.host.device(),
-            "picture": _name(picture),
-            "speech": _name(sound),
-            "face": _face_in_frame(subject, renderer),
-            "region": list(renderer.region),
-            "motion": dict(track.provenance),
-            "lips": None if opening is None else encode_opening(opening, track.fps),
-        }
+    frames = actor.frames(speech)
+    if abs(frames - len(track)) > 1:
+        kind = "ends with" if frames < len(track) else "is held until the end of"
+        run.notice(f"The motion lasts {track.duration:.1f} s; it {kind} the sound, {speech.duration:.1f} s.")
+    return track.fitted(frames)
 
 
-def _face_in_frame(subject: Subject, renderer: Renderer) -> list[int] | None:
+def _render(
+    actor: Actor,
+    track: MotionTrack,
+    speech: Speech | None,
+    path: Path,
+    request: Request,
+    run: Run,
+    started: float,
+) -> Result:
+    from .enhance import enhanced
+    from .video import VideoWriter
+
+    run.report(Progress("render", 0, len(track)))
+    options, host = actor.options, run.host
+    drawing = enhanced(actor, options, host.models_dir(), host.device(), _restoration(host), run.check)
+    run.check()
+    metadata = _described(actor, drawing, track, request, run)
+    writer = VideoWriter(
+        path,
+        width=drawing.size[0],
+        height=drawing.size[1],
+        fps=track.fps,
+        frames=len(track),
+        soundtrack=speech,
+        metadata=metadata,
+        crf=options.crf,
+        preset=options.preset,
+        overwrite=options.overwrite,
+        alpha=drawing.has_alpha,
+        check=run.check,
+    )
+    with writer, closing(drawing.draw(track)) as frames:
+        for number, frame in enumerate(frames, start=1):
+            writer.write(frame)
+            run.report(Progress("render", number, len(track), frame))
+            run.check()
+    run.notice(*actor.notices, *drawing.notices, *writer.notices)
+    return Result(
+        path=writer.path,
+        frames=len(track),
+        fps=track.fps,
+        duration=track.duration,
+        elapsed=time.perf_counter() - started,
+        engine=actor.engine,
+        options=options,
+        track=track,
+        metadata=metadata,
+        notices=tuple(run.notices),
+    )
+
+
+def _described(actor: Actor, drawing: Any, track: MotionTrack, request: Request, run: Run) -> dict[str, Any]:
+    """The metadata document: everything needed to make the same video again, no folder names."""
+    from .tracks.trace import encode_opening
+
+    opening = drawing.opening(track)
+    options = actor.options.to_dict()
+    del options["overwrite"]
+    for name in names(lambda knob: knob.kind == "path"):
+        options[name] = options[name] and Path(options[name]).name
+    return {
+        "software": SOFTWARE,
+        "version": __version__,
+        "engine": actor.engine,
+        "options": options,
+        "seed": actor.options.seed,
+        "device": run.host.device(),
+        "picture": request.picture_name,
+        "speech": request.speech_name,
+        "face": _face_in_frame(actor, drawing),
+        "region": list(drawing.region),
+        "motion": dict(track.provenance),
+        "lips": None if opening is None else encode_opening(opening, track.fps),
+    }
+
+
+def _face_in_frame(actor: Actor, drawing: Any) -> list[int] | None:
     """The box of a portrait's face as it lies in a frame, which may show a part, or be larger."""
-    from .face import Portrait
-
-    if not isinstance(subject, Portrait):
+    if actor.portrait is None:
         return None
-    view = getattr(renderer, "view", (0, 0, subject.width, subject.height))
+    view = drawing.view
     return [
-        round((float(edge) - view[axis]) * renderer.size[axis] / (view[axis + 2] - view[axis]))
-        for edge, axis in zip(subject.face.box, (0, 1, 0, 1), strict=True)
+        round((float(edge) - view[axis]) * drawing.size[axis] / (view[axis + 2] - view[axis]))
+        for edge, axis in zip(actor.portrait.face.box, (0, 1, 0, 1), strict=True)
     ]
-
-
-def _name(source: object) -> str | None:
-    return Path(source).name if isinstance(source, (str, Path)) else None

@@ -23,6 +23,15 @@ def no_weights(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="module", autouse=True)
+def nothing_kept() -> Iterator[None]:
+    """What one file of tests has loaded does not fill the memory of the next, nor decide what it finds."""
+    yield
+    from sadtalker_ext.system import caches
+
+    caches.release()
+
+
 @pytest.fixture(scope="session")
 def demo_portrait() -> Path:
     return DEMO / "portrait.png"

@@ -25,12 +25,27 @@ from sadtalker_ext.checkpoints.state import require, verify
 from sadtalker_ext.checkpoints.tensors import read_tensors
 from sadtalker_ext.checkpoints.transfer import download
 from sadtalker_ext.engines import ENGINES, choose_engine
-from sadtalker_ext.engines.codetalker import Head, subject
+from sadtalker_ext.engines.codetalker.actor import Head, load_head
 from sadtalker_ext.engines.codetalker.weights import load_pair
 from sadtalker_ext.enhance.choice import look_up
-from sadtalker_ext.errors import Cancelled, OptionsError, SadTalkerError, TrackError, WeightsError, tell
+from sadtalker_ext.errors import (
+    COMMAND_LINE,
+    Cancelled,
+    Foreign,
+    Named,
+    OptionsError,
+    Place,
+    SadTalkerError,
+    Sentence,
+    TrackError,
+    WeightsError,
+    joined,
+    tell,
+    worded,
+)
 from sadtalker_ext.face import load_picture, load_portrait
 from sadtalker_ext.face.portrait import choose_face
+from sadtalker_ext.host import Run
 from sadtalker_ext.mesh import load_template
 from sadtalker_ext.motion.code_lips import bfm_prior
 from sadtalker_ext.options import Options
@@ -41,7 +56,6 @@ from sadtalker_ext.system.requirements import REQUIREMENTS, advice
 from sadtalker_ext.tracks.files import load_track, save_track
 from sadtalker_ext.video import read_metadata
 from sadtalker_ext.video.target import check_output
-from sadtalker_ext.wording import COMMAND_LINE, Foreign, Named, Place, Sentence, joined, worded
 
 PACKAGE = Path(errors.__file__).parent
 KINDS = {
@@ -147,14 +161,14 @@ PROVOKED: dict[str, Callable[[Path], Any]] = {
     "tensors": lambda folder: read_tensors(written(folder / "weights.pth")),
     "no tensors": lambda folder: read_tensors(folder / "weights.pth"),
     "no downloads": lambda folder: download(CATALOG[0], folder, allowed=False),
-    "engine": lambda folder: choose_engine("sadtalker", folder),
-    "mesh engine": lambda folder: choose_engine("codetalker", folder),
+    "engine": lambda folder: choose_engine(Options(engine="sadtalker"), folder),
+    "mesh engine": lambda folder: choose_engine(Options(engine="codetalker"), folder),
     "face model": lambda folder: load_pair(folder, "vocaset"),
     "half a face model": lambda folder: load_pair(
         written(folder / "vocaset_stage1.pth.tar").parent, "vocaset"
     ),
-    "picture for a mesh": lambda _: subject("me.png", Options(engine="codetalker"), lambda: None),
-    "two heads": lambda _: subject("a.obj", Options(template="b.obj"), lambda: None),
+    "picture for a mesh": lambda folder: choose_engine(Options(engine="codetalker"), folder, source="me.png"),
+    "two heads": lambda _: load_head("a.obj", Options(template="b.obj"), Run()),
     "enhancer": lambda folder: look_up("gfpgan", folder, False),
     "host's enhancer": lambda folder: look_up("host", folder, False),
     "code prior": bfm_prior,

@@ -14,7 +14,7 @@ from scipy.spatial import Delaunay
 
 from recipes.neutral_head.subdivision import laplacian
 from sadtalker_ext.face import topology as points
-from sadtalker_ext.face.template import template
+from sadtalker_ext.face.mean import mean_face
 from sadtalker_ext.mesh.draw.surface import boundary_loops
 
 # Cross-sections of skull and neck, in face widths: height, half the width, front, back.
@@ -47,7 +47,7 @@ class Part:
 
 def face_points() -> np.ndarray:
     """The mean face (478, 3) in face widths: x to the picture's right, y up, z towards the viewer."""
-    return template().points.astype(np.float64) * [1, -1, -1]
+    return mean_face().points.astype(np.float64) * [1, -1, -1]
 
 
 def face_triangles() -> np.ndarray:
@@ -55,7 +55,7 @@ def face_triangles() -> np.ndarray:
 
     Those of the mean face sew the corners of the mouth up, where upper and lower lip lie in one place.
     """
-    given = template().triangles[:, ::-1]
+    given = mean_face().triangles[:, ::-1]
     lips = np.isin(given, points.LIPS).all(1) & ~np.isin(given, points.LIPS_OUTER).all(1)
     made = []
     for rings, flip in ((points.LIPS_UPPER_RINGS, False), (points.LIPS_LOWER_RINGS, True)):

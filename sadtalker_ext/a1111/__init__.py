@@ -7,50 +7,17 @@ from __future__ import annotations
 
 import inspect
 import logging
-import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from ..system.paths import PACKAGE, ROOT
-
-if TYPE_CHECKING:
-    from ..shell import Shell
+from ..system import caches, installation
+from ..system.paths import ROOT
 
 LOGGER = logging.getLogger(__name__)
 TITLE, TAB_ID = "SadTalker", "sadtalker"
-
-
-@dataclass(frozen=True)
-class Failure:
-    """A part of the extension that is not there, and why."""
-
-    part: str
-    error: Exception
-
-
-_failures: dict[str, Failure] = {}
-_other_copies: set[str] = set()
-
-
-def failures() -> tuple[Failure, ...]:
-    """Which parts could not be added to the host since the page was last built."""
-    return tuple(_failures.values())
-
-
-def other_copies() -> tuple[str, ...]:
-    """Folders of further copies of this extension that the host has switched on; they stay unused."""
-    active = _active_extensions() if _other_copies else set()
-    return tuple(sorted(root for root in _other_copies if Path(root) in active))
-
-
-def changed_on_disk() -> bool:
-    """Whether the extension was updated since this process loaded it."""
-    return _fingerprint() != _FINGERPRINT
 
 
 def is_outdated(root: str) -> bool:
@@ -59,12 +26,10 @@ def is_outdated(root: str) -> bool:
     So if its files have changed, or if what is loaded belongs to a copy that is no longer in use. The loaded
     code hands back its memory before it goes.
     """
-    outdated = changed_on_disk() if Path(root) == ROOT else ROOT not in _active_extensions()
+    outdated = installation.changed_on_disk() if Path(root) == ROOT else ROOT not in _active_extensions()
     if outdated:
-        pipeline = sys.modules.get(f"{PACKAGE.name}.pipeline")
-        if pipeline is not None:
-            with suppress(Exception):  # it goes in any case
-                pipeline.release()
+        with suppress(Exception):  # it goes in any case
+            caches.release()
     return outdated
 
 
@@ -74,9 +39,11 @@ def register(root: str) -> type | None:
     Returns the class of the always-visible script, or None where there is none.
     """
     if Path(root) != ROOT:
-        _other_copies.add(root)
+        installation.note_copy(root)
         return None
-    _failures.clear()
+    installation.forget_failures()
+    if installation.other_copies():
+        installation.keep_copies(_active_extensions())
     # To learn whose callback it is, hosts look for the source of every frame that called them, and for frames
     # of a script that is just being loaded search all modules in vain: 0.7 s. A thread has none of those.
     with ThreadPoolExecutor(max_workers=1) as pool:
@@ -121,6 +88,7 @@ def _tabs() -> list[tuple[Any, str, str]]:
     try:
         with _gradio_context_kept():
             from ..page.tab import build_tab
+            from .webui_shell import the_shell
 
             blocks = build_tab(the_shell())
     except Exception as error:  # the tab must appear whatever happens
@@ -134,7 +102,7 @@ def _problem_tab(error: Exception) -> Any:
     try:
         from ..page.health import problem_tab
 
-        return problem_tab(error)
+        return problem_tab(error, host=_host_name())
     except Exception as second:  # as above
         _note("The page about problems", second)
         import gradio as gr
@@ -142,6 +110,15 @@ def _problem_tab(error: Exception) -> Any:
         with gr.Blocks(analytics_enabled=False) as blocks:
             gr.Markdown(f"### SadTalker could not be loaded\n`{error!r}`\n\n`{second!r}`")
         return blocks
+
+
+def _host_name() -> str:
+    try:
+        from .webui_shell import the_shell
+
+        return the_shell().name
+    except Exception:  # what builds the shell may be what is broken
+        return ""
 
 
 def _connect(blocks: Any) -> None:
@@ -157,6 +134,7 @@ def _mount_api(demo: Any, app: Any) -> None:
     if not (getattr(flags, "api", False) or getattr(flags, "nowebui", False)):
         return
     from ..api import credentials, mount
+    from .webui_shell import the_shell
 
     mount(app, the_shell(), credentials(_passwords(flags)))
 
@@ -183,14 +161,6 @@ def _script_class() -> type | None:
     return None
 
 
-@lru_cache(maxsize=1)
-def the_shell() -> Shell:
-    """The surroundings of every run inside this host, made on first use and kept over Reload UI."""
-    from .webui_shell import WebUIShell
-
-    return WebUIShell()
-
-
 def _guarded(part: str, callback: Callable[..., Any]) -> Callable[..., Any]:
     def guarded(*args: Any, **kwargs: Any) -> Any:
         try:
@@ -203,8 +173,7 @@ def _guarded(part: str, callback: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _note(part: str, error: Exception) -> None:
-    if part not in _failures:  # some callbacks fire hundreds of times
-        _failures[part] = Failure(part, error)
+    if installation.note_failure(part, error):  # some callbacks fire hundreds of times
         LOGGER.error("SadTalker: %s could not be added.", part.lower(), exc_info=error)
 
 
@@ -226,15 +195,3 @@ def _active_extensions() -> set[Path]:
     from modules import extensions
 
     return {Path(extension.path).resolve() for extension in extensions.active()}
-
-
-def _fingerprint() -> tuple[tuple[str, int, int], ...]:
-    """Size and time of every source file of the package."""
-    files = []
-    for path in sorted(PACKAGE.rglob("*.py")):
-        stat = path.stat()
-        files.append((str(path), stat.st_size, stat.st_mtime_ns))
-    return tuple(files)
-
-
-_FINGERPRINT = _fingerprint()

@@ -1,9 +1,9 @@
 """“Animate after generation”: an always-visible script in txt2img and img2img, off by default.
 
-Through the host's API, with arguments in the order of `Wish` or by name:
+Through the host's API, with arguments in the order of `arguments.DEFAULTS` or by name:
 
     "alwayson_scripts": {"SadTalker": {"args": [true, "data:audio/wav;base64,Ukl…", "", 5, "auto", "Lively"]}}
-    "alwayson_scripts": {"SadTalker": {"args": [{"text": "Hello!", "preset": "Still portrait"}]}}
+    "alwayson_scripts": {"SadTalker": {"args": [{"text": "Hello!", "manner_preset": "Still portrait"}]}}
 
 The videos' paths are in the answer's `info`, under extra_generation_params, “SadTalker videos”; what there is
 to say, as why a picture was skipped, is under “SadTalker notes”.
@@ -14,63 +14,20 @@ Hosts load this with all scripts at their start: nothing heavy is imported befor
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
 from typing import Any
 
 from modules import scripts
 
-from ..errors import CANCELLED, MISTAKE, OptionsError, tell
-from ..options import Options
-from ..options.presets import PRESETS, with_preset
-from ..page.words import PageWords
+from ..errors import CANCELLED, MISTAKE, tell
+from ..options.presets import PRESETS
+from .arguments import COMMENT, DEFAULTS, HOOK, IDLE_SECONDS, read_arguments
 
 log = logging.getLogger(__name__)
 
-HOOK = PageWords("the pictures could not be animated ({type}: {error}).")
-IDLE_SECONDS = 5.0
 MAX_IDLE_SECONDS = 60.0  # on the page; the API takes what the options take
-COMMENT = "SadTalker: "
 NOTES_KEY = "SadTalker notes"  # comments are not in the answers of the host's API
-
-
-@dataclass(frozen=True)
-class Wish:
-    """What the page or a request asks for, in the order of the script's arguments.
-
-    speech: an uploaded file, or a recording in base64 (with or without “data:…;base64,”). text: spoken where
-    there is no speech. idle: seconds of quiet presence where there is neither. voice: see `audio.say`.
-    """
-
-    enabled: bool = False
-    speech: Any = None
-    text: str = ""
-    idle: float = IDLE_SECONDS
-    engine: str = "auto"
-    preset: str = "Presenter"
-    voice: str = ""
-
-    @classmethod
-    def of(cls, args: Sequence[Any]) -> Wish:
-        """Arguments by position, or by name in one dictionary, which also enables; None is the default.
-
-        Raises `OptionsError` for an unknown name.
-        """
-        names = [field.name for field in fields(cls)]
-        if args and isinstance(args[0], dict):
-            given = {"enabled": True, **args[0]}
-            unknown = sorted(set(map(str, given)) - set(names))
-            if unknown:
-                raise OptionsError(f"Unknown argument {unknown[0]!r}; known arguments: {', '.join(names)}.")
-        else:
-            given = dict(zip(names, args, strict=False))
-        return cls(**{name: value for name, value in given.items() if value is not None})
-
-    def options(self, *, spoken: bool) -> Options:
-        """The options of each video; raises `OptionsError`."""
-        idle = None if spoken else self.idle
-        return with_preset(Options(engine=self.engine, idle=idle), self.preset)
 
 
 class AfterGeneration(scripts.Script):
@@ -83,12 +40,12 @@ class AfterGeneration(scripts.Script):
         return scripts.AlwaysVisible
 
     def ui(self, is_img2img: bool) -> list[Any]:
-        """The controls, in the order of `Wish`."""
+        """The controls, in the order of `arguments.DEFAULTS`."""
         import gradio as gr
 
         from ..page import compat
-        from . import the_shell
         from .settings_page import picture_engines
+        from .webui_shell import the_shell
 
         page = getattr(self, "parent", None) or ("img2img" if is_img2img else "txt2img")
         name = f"sadtalker_after_{page}"
@@ -135,7 +92,7 @@ class AfterGeneration(scripts.Script):
                 preset = compat.component(
                     gr.Dropdown,
                     choices=list(PRESETS),
-                    value=Wish.preset,
+                    value=DEFAULTS["manner_preset"],
                     label="Manner",
                     elem_id=f"{name}_preset",
                 )
@@ -151,11 +108,11 @@ class AfterGeneration(scripts.Script):
                 notes.append(text.removeprefix(COMMENT))
 
         try:
-            wish = Wish.of(args)
-            if wish.enabled:
+            arguments = read_arguments(args)
+            if arguments["enabled"]:
                 from .animate_batch import animate_batch
 
-                animate_batch(wish, p, processed, comment)
+                animate_batch(arguments, p, processed, comment)
         except Exception as error:  # the pictures are made and must reach the user
             failure = tell(error, HOOK)
             if failure.kind not in (MISTAKE, CANCELLED):

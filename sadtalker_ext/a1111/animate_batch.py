@@ -8,20 +8,28 @@ import logging
 import os
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
-from ..errors import AudioError, Cancelled, FaceNotFoundError, OutputError, PictureError, tell
+from ..errors import AudioError, Cancelled, FaceNotFoundError, OutputError, PictureError, tell, worded
+from ..host import CancelToken, ProgressCallback, Run
 from ..page import compat
-from ..pipeline import Result
-from ..shell.runs import Request, perform
-from ..wording import worded
-from . import the_shell
-from .after_generation import COMMENT, HOOK, Wish
-from .webui_shell import HostProgress, HostToken, WebUIShell, host_module, interrupted, option
+from ..pipeline import perform, speech_file
+from ..request import Request, Result
+from ..shell import placed
+from .arguments import COMMENT, HOOK, options_of
+from .webui_shell import (
+    HostProgress,
+    HostToken,
+    WebUIShell,
+    host_module,
+    interrupted,
+    option,
+    the_shell,
+)
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -36,17 +44,19 @@ INFO_KEY = "SadTalker videos"
 PROGRESS_FIELDS = ("job_no", "job_count", "sampling_step", "sampling_steps", "textinfo", "time_start")
 
 
-def animate_batch(wish: Wish, p: Any, processed: Any, comment: Callable[[str], None]) -> None:
+def animate_batch(
+    arguments: Mapping[str, Any], p: Any, processed: Any, comment: Callable[[str], None]
+) -> None:
     """Make the videos; `comment` gets a line about each picture.
 
     Raises a `SadTalkerError` for what concerns all pictures: the speech, an option, an interruption.
     """
     with _progress_lent():
-        _animate_all(cast(WebUIShell, the_shell()), wish, p, processed, comment)
+        _animate_all(the_shell(), arguments, p, processed, comment)
 
 
 def _animate_all(
-    shell: WebUIShell, wish: Wish, p: Any, processed: Any, comment: Callable[[str], None]
+    shell: WebUIShell, arguments: Mapping[str, Any], p: Any, processed: Any, comment: Callable[[str], None]
 ) -> None:
     pictures = generated_pictures(p, processed)
     if not pictures:
@@ -62,12 +72,14 @@ def _animate_all(
         with (
             tempfile.TemporaryDirectory(prefix="sadtalker-", ignore_cleanup_errors=True) as folder,
             shell.prepared(token),
+            ExitStack() as spoken,
         ):
             HostProgress(0, len(pictures), COMMENT)
-            speech = _speech(wish, Path(folder), shell.host.models_dir(), token)
-            options = wish.options(spoken=speech is not None)
+            order = spoken.enter_context(
+                speech_file(_request(arguments, Path(folder)), Run(shell.host, token.check))
+            )
             for number, picture in enumerate(pictures, start=1):
-                request = Request(picture=picture, options=options, speech=speech)
+                request = replace(order, picture=picture)
                 progress = HostProgress(number - 1, len(pictures), f"SadTalker {number}/{len(pictures)}: ")
                 try:
                     result = _animate(shell, request, progress, HostToken(token))
@@ -102,10 +114,11 @@ def _animate(shell: WebUIShell, request: Request, progress: HostProgress, token:
     if output is not None:
         beside = replace(request, output=output)
         try:
-            return shell.call(lambda report, cancel: perform(shell, beside, report, cancel), progress, token)
+            return shell.call(lambda report, cancel: _perform(shell, beside, report, cancel), progress, token)
         except OutputError:
             log.warning("No video could be written beside %s", output, exc_info=True)
-    return shell.call(lambda report, cancel: perform(shell, request, report, cancel), progress, token)
+    request = placed(shell, request)
+    return shell.call(lambda report, cancel: _perform(shell, request, report, cancel), progress, token)
 
 
 def _beside(picture: Any) -> Path | None:
@@ -135,16 +148,17 @@ def generated_pictures(p: Any, processed: Any) -> list[Image.Image]:
     return images[: max(0, count) * stride : stride]
 
 
-def _speech(wish: Wish, folder: Path, models_dir: Path, token: HostToken) -> Path | None:
-    """The recording that is asked for, or of the text; None where neither is given."""
-    speech = _recording(wish.speech, folder)
-    text = str(wish.text or "").strip()
-    if speech is None and text:
-        from ..audio.say import speak
+def _request(arguments: Mapping[str, Any], folder: Path) -> Request:
+    """What is asked for each picture: a recording, or else a text, or else to be quiet."""
+    speech = _recording(arguments["speech"], folder)
+    text = None if speech is not None else str(arguments["text"] or "").strip() or None
+    options = options_of(arguments, is_spoken=speech is not None or text is not None)
+    voice = (arguments["voice"] or None) if text is not None else None
+    return Request(speech=speech, text=text, voice=voice, options=options)
 
-        target, voice = folder / "speech.wav", wish.voice or None
-        speech = speak(text, target, voice=voice, models_dir=models_dir, check=token.check)
-    return speech
+
+def _perform(shell: WebUIShell, request: Request, report: ProgressCallback, cancel: CancelToken) -> Result:
+    return perform(request, progress=report, cancel=cancel, host=shell.host)
 
 
 def _recording(value: Any, folder: Path) -> Path | None:

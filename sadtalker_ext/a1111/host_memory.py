@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from .. import pipeline
+from ..system import caches
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ def checkpoint_away() -> Iterator[None]:
 def hand_back(keep_models: bool) -> None:
     """Give the device's unused memory back; unless `keep_models`, forget prepared portraits too."""
     if not keep_models:
-        pipeline.release()
+        caches.release()
     try:
         from modules import devices
 

@@ -62,7 +62,7 @@ def add_settings() -> None:
 
 def picture_engines() -> list[str]:
     """The choices of engines where there is always a picture."""
-    return ["auto", *(name for name, engine in ENGINES.items() if not engine.animates_meshes)]
+    return ["auto", *(name for name, engine in ENGINES.items() if engine.animates == "pictures")]
 
 
 def devices() -> list[str]:

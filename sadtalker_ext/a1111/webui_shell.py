@@ -12,15 +12,14 @@ from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ..errors import OutputError
+from ..errors import OutputError, Place
 from ..host import CancelToken, Host, Progress
 from ..options import knobs
-from ..pipeline import Result
+from ..request import Result
 from ..shell import PREVIEW_SECONDS, Meter, Settings, Work, preview
 from ..shell.folders import numbered, show_folder
 from ..shell.turn import call, take_turn
 from ..system.paths import user_path
-from ..wording import Place
 from .host_memory import checkpoint_away, hand_back
 
 if TYPE_CHECKING:
@@ -254,6 +253,17 @@ class WebUIShell:
             yield
         finally:
             tokens.remove(token)
+
+
+_shell: WebUIShell | None = None
+
+
+def the_shell() -> WebUIShell:
+    """The surroundings of every run inside this host, made on first use and kept over Reload UI."""
+    global _shell
+    if _shell is None:
+        _shell = WebUIShell()
+    return _shell
 
 
 def _host_name() -> str:

@@ -74,7 +74,8 @@ async def read_body(
         reader = FormReader(kind, folder, files, values)
         try:
             async for piece in _pieces(request, limits.form_bytes, limits):
-                reader.feed(piece)
+                # In a thread: old releases of the parser take seconds over what looks like delimiters.
+                await to_thread.run_sync(reader.feed, piece)
             reader.finish()
         finally:
             reader.close()

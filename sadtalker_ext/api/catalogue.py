@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from ..engines import ENGINES
-from ..options import knobs, options_schema
+from ..errors import worded
+from ..options import knob_named, options_schema
 from ..options.presets import PRESETS
 from ..shell import Shell
 from ..version import __version__
-from ..wording import worded
-from .intake import CLOSED_KNOBS, FORMATS, check_picture
+from .intake import FORMATS, check_picture, open_knobs
 from .limits import Limits
 from .words import REQUEST
 
@@ -82,7 +82,7 @@ def model_rows(shell: Shell) -> list[dict[str, Any]]:
 def job_options_schema() -> dict[str, Any]:
     """JSON schema of the options of a job, and the presets with what they set."""
     schema = options_schema()
-    properties = {name: value for name, value in schema["properties"].items() if name not in CLOSED_KNOBS}
+    properties = {name: schema["properties"][name] for name in open_knobs()}
     presets = {name: dict(values) for name, values in PRESETS.items()}
     return {**schema, "properties": properties, "x-presets": presets}
 
@@ -95,7 +95,7 @@ def find_faces_in(path: Path, detector: str | None, limits: Limits) -> dict[str,
     from ..face import find_faces, load_picture
     from ..face.topology import FIVE_POINTS
 
-    knob = next(knob for knob in knobs() if knob.name == "detector")
+    knob = knob_named("detector")
     chosen = knob.check(detector or knob.default)
     check_picture(path, limits)
     picture = load_picture(path)

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Collection
-from enum import Enum
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from .replies import Refusal
 
+try:
+    from python_multipart.exceptions import FormParserError
+    from python_multipart.multipart import MultipartParser
+except ImportError:  # the name that it has before release 0.0.13
+    from multipart.exceptions import FormParserError  # type: ignore[no-redef]
+    from multipart.multipart import MultipartParser  # type: ignore[no-redef]
+
 HEADER_BYTES = 8192  # of one part
-PADDING_BYTES = 256  # blanks after a delimiter
 TEXT_BYTES = 1 << 20  # of one field that is no file
+DISPOSITION = "content-dispositionform-data"  # name and value of a header without the colon
 BOUNDARY = re.compile(r'(?:^|;)\s*boundary\s*=\s*(?:"([^"\\]{1,70})"|([^\s;,"]{1,70}))', re.IGNORECASE)
 SUFFIX = re.compile(r"\.[a-z0-9]{1,8}")
 PARAMETER = r'(?:;\s*{}\s*=\s*)(?:"((?:[^"\\]|\\.)*)"|([^\s;"]+))'
@@ -20,12 +27,8 @@ NAME = re.compile(PARAMETER.format("name"), re.IGNORECASE)
 FILE_NAME = re.compile(PARAMETER.format("filename"), re.IGNORECASE)
 
 
-class _At(Enum):
-    PREAMBLE = 1
-    DELIMITER = 2
-    HEADERS = 3
-    DATA = 4
-    END = 5
+class _EndOfForm(Exception):
+    """What comes after the last delimiter is of no interest; old releases would log each byte of it."""
 
 
 class FormReader:
@@ -44,9 +47,23 @@ class FormReader:
         self.texts: dict[str, str] = {}
         self.files: dict[str, Path] = {}
         self._folder, self._file_fields, self._text_fields = folder, file_fields, text_fields
-        self._delimiter = b"\r\n--" + (found[1] or found[2]).encode("utf-8", "replace")
-        self._buffer = bytearray(b"\r\n")  # the first delimiter has no line before it
-        self._at = _At.PREAMBLE
+        boundary = (found[1] or found[2]).encode("utf-8", "replace")
+        callbacks: Any = {
+            "on_header_field": self._take_header,
+            "on_header_value": self._take_header,
+            "on_header_end": self._end_header,
+            "on_headers_finished": self._begin_part,
+            "on_part_data": self._take_data,
+            "on_part_end": self._end_part,
+            "on_end": self._end,
+        }
+        self._parser = MultipartParser(boundary, callbacks)
+        # We count for all releases; of their own the newer ones would refuse earlier, in other words.
+        self._parser.max_header_size = self._parser.max_header_count = sys.maxsize
+        self._delimiter = b"\r\n--" + boundary
+        self._preamble = bytearray(b"\r\n")  # the first delimiter has no line before it
+        self._begun = self._ended = False
+        self._headers = bytearray()  # of a part, each as its name and value in one
         self._name = ""
         self._text: bytearray | None = None
         self._file: IO[bytes] | None = None
@@ -54,21 +71,35 @@ class FormReader:
 
     def feed(self, piece: bytes) -> None:
         """The next bytes of the body."""
-        self._buffer += piece
-        steps = {
-            _At.PREAMBLE: self._read_data,
-            _At.DELIMITER: self._read_delimiter,
-            _At.HEADERS: self._read_headers,
-            _At.DATA: self._read_data,
-        }
-        while self._at is not _At.END and steps[self._at]():
-            pass
-        if self._at is _At.END:
-            self._buffer.clear()
+        if not self._begun:
+            piece = self._without_preamble(piece)
+        if self._ended or not piece:
+            return
+        try:
+            self._parser.write(piece)
+        except _EndOfForm:
+            self._ended = True
+        except FormParserError:
+            raise Refusal(
+                400, "The form is not written as multipart/form-data: its delimiters or headers are broken."
+            ) from None
+
+    def _without_preamble(self, piece: bytes) -> bytes:
+        """What the parser, which knows neither a preamble nor a form without parts, can begin with."""
+        self._preamble += piece
+        start = self._preamble.find(self._delimiter)
+        end = start + len(self._delimiter)
+        if start < 0:
+            del self._preamble[: 1 - len(self._delimiter)]
+        if start < 0 or len(self._preamble) < end + 2:
+            return b""
+        self._begun = True
+        self._ended = self._preamble.startswith(b"--", end)
+        return bytes(self._preamble[start + 2 :])
 
     def finish(self) -> None:
         """To be called after the last piece; raises `Refusal` (400) where the form was cut short."""
-        if self._at is not _At.END:
+        if not self._ended:
             raise Refusal(400, "The form is cut short or not written as multipart/form-data.")
 
     def close(self) -> None:
@@ -77,51 +108,21 @@ class FormReader:
             self._file.close()
             self._file = None
 
-    def _read_data(self) -> bool:
-        end = self._buffer.find(self._delimiter)
-        # What may be the beginning of a delimiter waits for the next piece.
-        count = end if end >= 0 else max(0, len(self._buffer) - len(self._delimiter) + 1)
-        if self._at is _At.DATA:
-            self._take(bytes(self._buffer[:count]))
-        if end < 0:
-            del self._buffer[:count]
-            return False
-        del self._buffer[: end + len(self._delimiter)]
-        if self._at is _At.DATA:
-            self._end_part()
-        self._at = _At.DELIMITER
-        return True
+    def _end(self) -> None:
+        raise _EndOfForm
 
-    def _read_delimiter(self) -> bool:
-        if self._buffer.startswith(b"--"):
-            self._at = _At.END
-            return False
-        line = self._buffer.find(b"\r\n", 0, PADDING_BYTES)
-        padding = bytes(self._buffer[: PADDING_BYTES if line < 0 else line])
-        unfinished = line < 0 and len(self._buffer) < PADDING_BYTES
-        if padding.strip(b" \t") not in ((b"", b"-", b"\r") if unfinished else (b"",)):
-            raise Refusal(400, "The form is not written as multipart/form-data: its delimiters are broken.")
-        if line < 0:
-            if not unfinished:
-                raise Refusal(400, "The form is not written as multipart/form-data: a delimiter has no end.")
-            return False
-        del self._buffer[:line]  # the line's end stays: a part may have no headers at all
-        self._at = _At.HEADERS
-        return True
-
-    def _read_headers(self) -> bool:
-        end = self._buffer.find(b"\r\n\r\n")
-        if end > HEADER_BYTES or (end < 0 and len(self._buffer) > HEADER_BYTES):
+    def _take_header(self, data: bytes, start: int, end: int) -> None:
+        self._headers += data[start:end]
+        if len(self._headers) > HEADER_BYTES:
             raise Refusal(400, "The headers of a part of the form are too long.")
-        if end < 0:
-            return False
-        self._begin_part(bytes(self._buffer[:end]).decode("utf-8", "replace"))
-        del self._buffer[: end + 4]
-        self._at = _At.DATA
-        return True
 
-    def _begin_part(self, headers: str) -> None:
-        line = next((h for h in headers.split("\r\n") if h.lower().startswith("content-disposition:")), "")
+    def _end_header(self) -> None:
+        self._headers += b"\r\n"
+
+    def _begin_part(self) -> None:
+        lines = self._headers.decode("utf-8", "replace").split("\r\n")
+        self._headers.clear()
+        line = next((one for one in lines if one.lower().startswith(DISPOSITION)), "")
         name, file_name = NAME.search(line), FILE_NAME.search(line)
         if name is None:
             raise Refusal(400, "A part of the form has no name.")
@@ -141,11 +142,11 @@ class FormReader:
         self._file = path.open("xb")
         self.files[self._name] = path
 
-    def _take(self, data: bytes) -> None:
+    def _take_data(self, data: bytes, start: int, end: int) -> None:
         if self._file is not None:
-            self._file.write(data)
+            self._file.write(data[start:end])
         elif self._text is not None:
-            self._text += data
+            self._text += data[start:end]
             if len(self._text) > TEXT_BYTES:
                 raise Refusal(413, f"The field {self._name} is longer than {TEXT_BYTES} bytes.")
 

@@ -1,11 +1,11 @@
-"""What a caller sent into a checked order for one video, before anything is queued."""
+"""What a caller sent into a checked request for one video, before anything is queued."""
 
 from __future__ import annotations
 
 import re
 import zipfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -13,20 +13,18 @@ from typing import Any
 from ..engines import choose_engine
 from ..errors import AudioError, MeshError, OptionsError, PictureError, SadTalkerError, TrackError
 from ..host import CancelToken, ProgressCallback
-from ..options import FILE_KNOBS, VIDEO_KNOBS, Options, knobs
-from ..options.presets import PRESETS
-from ..pipeline import Result
+from ..options import Options, names
+from ..options.presets import preset_named
+from ..pipeline import perform
+from ..request import Request, Result
 from ..shell import Shell
-from ..shell.runs import Request, perform
 from ..tracks import MotionTrack
 from .body import Body
 from .limits import Limits
 
-FILE_FIELDS = ("picture", "speech", *FILE_KNOBS, "track")
-VALUE_FIELDS = ("text", "voice", "idle", "options", "preset", "format")
+VALUE_FIELDS = ("text", "voice", "idle", "options", "manner_preset", "preset", "format")
+FORMER_FIELDS = {"preset": "manner_preset"}  # by what they are called now; both are read
 FORMATS: Mapping[str, str] = MappingProxyType({"mp4": "video/mp4", "webm": "video/webm", "gif": "image/gif"})
-# Knobs that name files of the machine that serves, or that have no meaning there.
-CLOSED_KNOBS = (*(knob.name for knob in knobs() if knob.kind == "path"), "overwrite")
 # Kinds whose decoders are part of Pillow; the others may start programs (EPS) or have no clear beginning.
 PICTURE_KINDS = ("PNG", "JPEG", "MPO", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF")
 NPZ_MAGIC = b"PK"
@@ -34,33 +32,29 @@ MESH_START = 4096  # bytes of a mesh by which it is known
 VIDEO_STEM = "video"
 
 
-@dataclass(frozen=True)
-class Order:
-    """A checked request; all files lie in `folder`, which belongs to the job.
+def file_fields() -> tuple[str, ...]:
+    """Names of the fields that are files."""
+    return ("picture", "speech", *names(lambda knob: knob.kind == "path"), "track")
 
-    picture: None where a mesh is animated. format: a key of `FORMATS`. At most one of speech and text is
-    given; with a track neither need be.
-    """
 
-    folder: Path
-    picture: Path | None
-    options: Options
-    format: str
-    speech: Path | None = None
-    text: str | None = None
-    voice: str | None = None
-    track: Path | None = None
+def closed_knobs() -> tuple[str, ...]:
+    """Names of the options that are about files of the machine that serves."""
+    return names(lambda knob: knob.kind == "path" or knob.local)
 
 
 def open_knobs() -> tuple[str, ...]:
     """Names of the options that a caller may set."""
-    return tuple(knob.name for knob in knobs() if knob.name not in CLOSED_KNOBS)
+    closed = closed_knobs()
+    return names(lambda knob: knob.name not in closed)
 
 
-def read_order(body: Body, folder: Path, shell: Shell, limits: Limits) -> Order:
-    """Checks everything that can be checked without the work itself; raises a `SadTalkerError`."""
-    values, files = body.values, dict(body.files)
-    for name in ("text", "voice", "preset", "format"):
+def read_request(body: Body, folder: Path, shell: Shell, limits: Limits) -> Request:
+    """Checks everything that can be checked without the work itself; raises a `SadTalkerError`.
+
+    folder: where the files that were sent lie, and where the video goes.
+    """
+    values, files = renamed(body.values), dict(body.files)
+    for name in ("text", "voice", "manner_preset", "format"):
         if name in values and not isinstance(values[name], str):
             raise OptionsError(f"{name} must be a string.")
     kind = values.get("format", "mp4")
@@ -70,55 +64,56 @@ def read_order(body: Body, folder: Path, shell: Shell, limits: Limits) -> Order:
     if "track" in files:
         files["track"] = _with_suffix(files["track"])
         track = read_track(files["track"], limits)
-    if "template" in files:
-        files["template"] = _mesh_file(files["template"], limits)
+    meshes = names(lambda knob: knob.files == "mesh")
+    for name in meshes:
+        if name in files:
+            files[name] = _mesh_file(files[name], name, limits)
     _check_followed(files, limits)
     options = _read_options(values, files, shell, track)
     _check_sources(values, files, options, limits)
-    space = None if track is None else track.space
-    mesh = "template" in files and "picture" not in files
-    engine = choose_engine(options.engine, shell.host.models_dir(), space, mesh=mesh)
-    if engine.animates_meshes:
-        if "picture" in files:
-            raise PictureError(f"The engine {engine.name} animates meshes; leave picture out.")
-        _check_template(options, shell)
-    elif "template" in files:
-        raise OptionsError(f"The engine {engine.name} animates pictures; leave template out.")
-    elif "picture" not in files:
-        raise PictureError("No picture was sent; give it as a file of a form, or in base64.")
-    else:
+    models_dir, space = shell.host.models_dir(), None if track is None else track.space
+    engine = choose_engine(options, models_dir, source=files.get("picture"), space=space)
+    if engine.animates == "pictures":
+        for name in meshes:
+            if name in files:
+                raise OptionsError(f"The engine {engine.name} animates pictures; leave {name} out.")
+        if "picture" not in files:
+            raise PictureError("No picture was sent; give it as a file of a form, or in base64.")
         check_picture(files["picture"], limits)
+    elif "picture" in files:
+        raise PictureError(f"The engine {engine.name} animates {engine.animates}; leave picture out.")
+    elif engine.look is not None and options.files():
+        problem = engine.look(options, models_dir).problem
+        if problem is not None:
+            raise problem
     if values.get("text") is not None:
         check_voice(values["text"], values.get("voice"), shell, limits)
-    return Order(
-        folder,
-        files.get("picture"),
-        options,
-        kind,
-        files.get("speech"),
-        values.get("text"),
-        values.get("voice"),
-        files.get("track"),
+    return Request(
+        picture=files.get("picture"),
+        speech=files.get("speech"),
+        text=values.get("text"),
+        voice=values.get("voice"),
+        track=files.get("track"),
+        options=options,
+        output=folder / f"{VIDEO_STEM}.{kind}",
+        suffix=f".{kind}",
     )
+
+
+def renamed(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of a body with its fields by the names that they have now."""
+    return {FORMER_FIELDS.get(name, name): value for name, value in values.items()}
 
 
 def make_video(
-    shell: Shell, order: Order, limits: Limits, progress: ProgressCallback, cancel: CancelToken
+    shell: Shell, request: Request, limits: Limits, progress: ProgressCallback, cancel: CancelToken
 ) -> Result:
-    """The work of an order; raises a `SadTalkerError`."""
-    if order.speech is not None:
-        _check_length(order, limits, cancel)
-    request = Request(
-        picture=order.picture,
-        options=order.options,
-        speech=order.speech,
-        text=order.text,
-        voice=order.voice,
-        track=None if order.track is None else read_track(order.track, limits),
-        output=order.folder / f"{VIDEO_STEM}.{order.format}",
-        suffix=f".{order.format}",
-    )
-    return perform(shell, request, progress, cancel)
+    """The video that was asked for; raises a `SadTalkerError`."""
+    if isinstance(request.speech, Path):
+        _check_length(request.speech, request.options, limits, cancel)
+    if isinstance(request.track, Path):
+        request = replace(request, track=read_track(request.track, limits))
+    return perform(request, progress=progress, cancel=cancel, host=shell.host)
 
 
 def _read_options(
@@ -127,7 +122,7 @@ def _read_options(
     given = values.get("options", {})
     if not isinstance(given, Mapping):
         raise OptionsError('options must be an object, like {"head_motion": 0.5}.')
-    for name in CLOSED_KNOBS:
+    for name in closed_knobs():
         if name in given:
             raise OptionsError(
                 "overwrite is no option of a job; leave it out."
@@ -142,20 +137,14 @@ def _read_options(
         from ..pipeline import playable_fps
 
         chosen["fps"] = playable_fps(track)
-    if "preset" in values:
-        if values["preset"] not in PRESETS:
-            raise OptionsError(
-                f"Unknown preset {values['preset'][:40]!r}; known presets: {', '.join(PRESETS)}."
-            )
-        chosen.update(PRESETS[values["preset"]])
+    if "manner_preset" in values:
+        chosen.update(preset_named(values["manner_preset"]))
     chosen.update(given)
     if "idle" in values:
         if given.get("idle") is not None:
             raise OptionsError("Give idle once: beside picture, or among the options.")
         chosen["idle"] = values["idle"]
-    for name in FILE_KNOBS:
-        if name in files:
-            chosen[name] = str(files[name])
+    chosen.update((name, str(path)) for name, path in files.items() if name in closed_knobs())
     options = Options.from_dict(chosen)
     if options.detector == "face-alignment" and not shell.settings().downloads:
         raise OptionsError("The detector face-alignment may need a download, which is switched off here.")
@@ -166,7 +155,7 @@ def _check_followed(files: Mapping[str, Path], limits: Limits) -> None:
     """Refuse motion files among what is to be followed that cannot be used; videos are looked at later."""
     from ..tracks.files import SUFFIXES
 
-    for name in VIDEO_KNOBS:
+    for name in names(lambda knob: knob.files == "video"):
         if name in files and files[name].suffix in SUFFIXES:
             read_track(files[name], limits)
 
@@ -192,34 +181,17 @@ def _check_sources(
         raise AudioError("A voice was given without a text to speak.")
 
 
-def _mesh_file(path: Path, limits: Limits) -> Path:
+def _mesh_file(path: Path, name: str, limits: Limits) -> Path:
     """The mesh that was sent, named after its kind; pickles are not taken from strangers."""
     if path.stat().st_size > limits.template_bytes:
-        raise MeshError(
-            f"The template is larger than {limits.template_bytes / 1e6:.0f} MB; send a head alone."
-        )
+        raise MeshError(f"The {name} is larger than {limits.template_bytes / 1e6:.0f} MB; send a head alone.")
     with path.open("rb") as file:
         start = file.read(MESH_START).lstrip()
     if start.startswith(b"ply"):
         return path.replace(path.with_suffix(".ply"))
     if b"\0" in start or not any(line.startswith((b"v ", b"#", b"o ")) for line in start.splitlines()):
-        raise MeshError("The template cannot be read; send the content of a .ply or .obj file.")
+        raise MeshError(f"The {name} cannot be read; send the content of a .ply or .obj file.")
     return path.replace(path.with_suffix(".obj"))
-
-
-def _check_template(options: Options, shell: Shell) -> None:
-    """Refuse a head that cannot be read or drawn, or that no networks here move."""
-    if options.template is None:
-        return
-    from ..engines.codetalker import with_faces
-    from ..engines.codetalker.loading import choose
-    from ..mesh import load_template
-
-    folder = shell.host.models_dir()
-    template = load_template(options.template, options.person)
-    name, vertices = choose(folder, options.face_model, len(template.vertices))
-    template.require(vertices, f"the face model {name}")
-    with_faces(template, folder)
 
 
 def check_picture(path: Path, limits: Limits) -> None:
@@ -302,13 +274,13 @@ def voice_rows(shell: Shell) -> list[dict[str, Any]]:
     ]
 
 
-def _check_length(order: Order, limits: Limits, cancel: CancelToken) -> None:
+def _check_length(speech: Path, options: Options | None, limits: Limits, cancel: CancelToken) -> None:
     """Counts the sound before it is listened to, so that a small file with days of silence costs little."""
     from ..audio.decode import AudioFile
 
-    assert order.speech is not None
-    stop = limits.seconds if order.options.end is None else min(limits.seconds, order.options.end)
-    with AudioFile(order.speech) as file:
+    end = None if options is None else options.end
+    stop = limits.seconds if end is None else min(limits.seconds, end)
+    with AudioFile(speech) as file:
         frames = 0
         for block in file.blocks():
             cancel.check()

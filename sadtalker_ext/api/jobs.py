@@ -1,4 +1,4 @@
-"""Orders into videos, one after the other, in a thread of its own; what was made is kept for a while."""
+"""Requests into videos, one after the other, in a thread of its own; what was made is kept for a while."""
 
 from __future__ import annotations
 
@@ -16,13 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from .. import errors
-from ..errors import Cancelled, tell
+from ..errors import Cancelled, tell, worded
 from ..host import CancelToken, Progress, ProgressCallback
-from ..pipeline import Result
+from ..request import Request, Result
 from ..shell import Meter, Shell
-from ..wording import worded
-from .folders import Folders
-from .intake import FORMATS, Order, make_video
+from .intake import FORMATS, make_video
+from .job_folders import Folders
 from .limits import Limits
 from .replies import Refusal
 from .words import REQUEST
@@ -34,7 +33,7 @@ LOOKERS = 2  # threads that unpack pictures and find faces
 JOIN_SECONDS = 5.0  # that a closing queue waits for its thread
 RETRY = {"Retry-After": "30"}
 
-Make = Callable[[Shell, Order, Limits, ProgressCallback, CancelToken], Result]
+Make = Callable[[Shell, Request, Limits, ProgressCallback, CancelToken], Result]
 logger = logging.getLogger(__name__)
 
 
@@ -52,11 +51,11 @@ class Product:
 
 @dataclass(eq=False)
 class Job:
-    """One order on its way. Times are seconds of the clock that the queue was given; owner: a user's name."""
+    """One request on its way. Times are seconds of the clock that the queue was given; owner: a user's name."""
 
     id: str
     owner: str
-    order: Order
+    request: Request
     created: str
     queued_at: float
     state: str = QUEUED
@@ -66,6 +65,17 @@ class Job:
     started_at: float | None = None
     ended_at: float | None = None
     product: Product | None = None
+
+    @property
+    def folder(self) -> Path:
+        """Where its files lie, those that were sent and the video."""
+        assert self.request.output is not None
+        return Path(self.request.output).parent
+
+    @property
+    def format(self) -> str:
+        """A key of `FORMATS`."""
+        return self.request.suffix.lstrip(".")
 
 
 class Jobs:
@@ -109,12 +119,12 @@ class Jobs:
                     RETRY,
                 )
 
-    def submit(self, order: Order, owner: str = "") -> Job:
-        """Queue an order, whose folder is the queue's from then on; raises as `check_room`."""
+    def submit(self, request: Request, owner: str = "") -> Job:
+        """Queue a request, whose output's folder is the queue's from then on; raises as `check_room`."""
         with self._changed:
             self.check_room()
             now = datetime.now(timezone.utc).isoformat(timespec="seconds")
-            job = Job(secrets.token_hex(16), owner, order, now, self._clock())
+            job = Job(secrets.token_hex(16), owner, request, now, self._clock())
             self._jobs[job.id] = job
             self._pending.append(job)
             if self._thread is None or not self._thread.is_alive():
@@ -144,7 +154,7 @@ class Jobs:
         with self._changed:
             if job.state in ENDED:
                 if self._jobs.pop(job.id, None) is not None:
-                    self.folders.remove(job.order.folder)
+                    self.folders.remove(job.folder)
                 return "removed"
             job.cancel.cancel()
             if job.state == RUNNING:
@@ -168,7 +178,7 @@ class Jobs:
                 "eta": round(meter.eta, 1) if running and meter and meter.eta is not None else None,
                 "error": job.error,
                 "created": job.created,
-                "format": job.order.format,
+                "format": job.format,
             }
             if job.started_at is not None:
                 document["seconds"] = round((job.ended_at or now) - job.started_at, 2)
@@ -190,7 +200,7 @@ class Jobs:
                 expired = now >= job.ended_at + self.limits.keep_seconds
                 if expired or kept > self.limits.kept or (kept > 1 and size > self.limits.keep_bytes):
                     del self._jobs[job.id]
-                    self.folders.remove(job.order.folder)
+                    self.folders.remove(job.folder)
 
     def close(self) -> None:
         """Cancel everything, end the thread and remove all files; may be called twice."""
@@ -251,11 +261,11 @@ class Jobs:
                 meter(Progress(step.stage, step.done, step.total))  # not the frame, which is large
                 progress(step)
 
-            return self._make(self.shell, job.order, self.limits, report, cancel)
+            return self._make(self.shell, job.request, self.limits, report, cancel)
 
         try:
             result = self.shell.run(f"task({job.id})", work, job.cancel)
-            product = _keep(result, job.order, self.limits)
+            product = _keep(result, job, self.limits)
         except BaseException as error:  # the queue must go on, even where a host's code calls sys.exit
             failure = tell(error, REQUEST)
             if failure.kind not in (errors.MISTAKE, errors.CANCELLED):
@@ -270,22 +280,22 @@ class Jobs:
                 return
             job.state, job.error, job.product, job.ended_at = state, error, product, self._clock()
             if product is None:
-                self.folders.remove(job.order.folder)
+                self.folders.remove(job.folder)
 
 
-def _keep(result: Result, order: Order, limits: Limits) -> Product:
+def _keep(result: Result, job: Job, limits: Limits) -> Product:
     """What is kept of a result; the files that were sent go, and a motion too large to be sent again."""
     from ..tracks.files import save_track
 
     track = None
     if result.track.data.nbytes <= limits.track_bytes:
-        track = save_track(result.track, order.folder / "track.npz", overwrite=True)
-    for path in order.folder.iterdir():
+        track = save_track(result.track, job.folder / "track.npz", overwrite=True)
+    for path in job.folder.iterdir():
         if path not in (result.path, track):
             path.unlink(missing_ok=True)
     size = result.path.stat().st_size
     facts = {
-        "type": FORMATS[order.format],
+        "type": FORMATS[job.format],
         "bytes": size,
         "frames": result.frames,
         "fps": result.fps,

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
-from ..options import FILE_KNOBS
-from .intake import FORMATS
+from ..options import knobs
+from .intake import FORMATS, file_fields
 
 ERROR = {
     "type": "object",
@@ -108,11 +108,9 @@ _JOB_BODY: Mapping[str, Mapping[str, Any]] = {
     "voice": {"type": "string", "description": "id of a voice for the text"},
     "idle": {"type": "number", "description": "seconds of quiet presence, in the place of speech"},
     "track": _file("motion to be rendered again: .npz or Live Link Face .csv"),
-    "ref_pose": _file("video, or motion file of the same engine, whose head motion is followed"),
-    "ref_blink": _file("video, or motion file of the engine instant, whose blinks are followed"),
-    "ref_face": _file("video, or motion file, whose whole face and head are followed (engine sadtalker)"),
-    "template": _file("mesh of a head, .ply or .obj (engine codetalker, in the place of picture)"),
-    "preset": {"type": "string", "description": "a manner of moving; GET schema lists them"},
+    **{knob.name: _file(knob.help) for knob in knobs() if knob.kind == "path"},
+    "manner_preset": {"type": "string", "description": "a manner of moving; GET schema lists them"},
+    "preset": {"type": "string", "description": "the former name of manner_preset", "deprecated": True},
     "options": {"type": "object", "description": "see GET schema; in a form as JSON text"},
     "format": {"type": "string", "enum": list(FORMATS), "description": "of the video (default mp4)"},
 }
@@ -152,7 +150,7 @@ DESCRIPTIONS: Mapping[tuple[str, str], Description] = MappingProxyType(
             "idle or track. Answers 202 with its id.",
             status=202,
             body=_JOB_BODY,
-            files=("picture", "speech", "track", *FILE_KNOBS),
+            files=file_fields(),
             errors={**_BODY_ERRORS, 429: "too many jobs are waiting"},
         ),
         ("GET", "jobs/{job_id}"): Description(

@@ -16,7 +16,7 @@ from ..errors import CANCELLED, FAULT, MEMORY, MISTAKE, tell
 from . import catalogue
 from .access import caller
 from .body import Body, Incoming, read_body
-from .intake import FILE_FIELDS, FORMATS, VALUE_FIELDS, read_order, voice_rows
+from .intake import FORMATS, VALUE_FIELDS, file_fields, read_request, voice_rows
 from .jobs import DONE, ENDED, RETRY, Job, Jobs
 from .replies import FileReply, Refusal, answer, refuse
 from .words import REQUEST
@@ -99,9 +99,9 @@ class Routes:
         self.jobs.check_room()
         folder = await to_thread.run_sync(self.jobs.folders.new)
         try:
-            body = await self._read(request, folder, FILE_FIELDS, VALUE_FIELDS)
-            order = await self._look(read_order, body, folder, self.jobs.shell, self.limits)
-            job = self.jobs.submit(order, user)
+            body = await self._read(request, folder, file_fields(), VALUE_FIELDS)
+            asked = await self._look(read_request, body, folder, self.jobs.shell, self.limits)
+            job = self.jobs.submit(asked, user)
         except BaseException:
             self.jobs.folders.remove(folder)
             raise
@@ -135,8 +135,8 @@ class Routes:
     async def video(self, request: Request, user: str) -> Response:
         job = self._finished(request, user)
         assert job.product is not None
-        kind = FORMATS[job.order.format]
-        return await self._file(request, job.product.video, kind, f"{job.id[:8]}.{job.order.format}")
+        kind = FORMATS[job.format]
+        return await self._file(request, job.product.video, kind, f"{job.id[:8]}.{job.format}")
 
     async def track(self, request: Request, user: str) -> Response:
         job = self._finished(request, user)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
-from ..wording import Named, Place, Words
+from ..errors import Named, Place, Words
 
 
 class RequestWords(Words):

@@ -10,9 +10,8 @@ from types import TracebackType
 
 import numpy as np
 
-from ..errors import AudioError
+from ..errors import AudioError, Foreign
 from ..system.ffmpeg import Ffmpeg, complaint, input_arguments, refusal
-from ..wording import Foreign
 
 BLOCK_SECONDS = 1.0
 AU_MAGIC = b".snd"

@@ -8,10 +8,9 @@ import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 
-from ..errors import AudioError, DependencyError
+from ..errors import AudioError, DependencyError, Place, Sentence
 from ..system.outputs import check_new_file, move_file, temporary_name
 from ..system.paths import user_path
-from ..wording import Place, Sentence
 from . import speech_programs
 from .speech import load_speech
 from .speech_programs import VOICES_VARIABLE, Program, Speaker, Voice, programs, run
@@ -81,9 +80,10 @@ def speak(
 ) -> Path:
     """Speaks a text into a wav file and returns its path; half a file is never left.
 
-    text: up to `MAX_CHARACTERS`. voice: a `Voice.id`, or its name or language (“en-us”); None is the
-    default of the preferred program. models_dir: as for `voices`. check: called several times a second; what
-    it raises ends the program. Raises `AudioError` (no text, unknown voice, the program failed),
+    text: up to `MAX_CHARACTERS`. target: the file, written as wav whatever its ending. voice: a `Voice.id`,
+    or its name or language (“en-us”); None is the default of the preferred program. models_dir: as for
+    `voices`. overwrite: whether an existing file may be replaced. check: called several times a second;
+    what it raises ends the program. Raises `AudioError` (no text, unknown voice, the program failed),
     `DependencyError` (no speech program) or `OutputError`.
     """
     words = check_text(text)

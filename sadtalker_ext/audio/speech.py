@@ -11,10 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import AudioError, DependencyError
+from ..errors import AudioError, DependencyError, Place
 from ..system.paths import existing_file
 from ..system.requirements import advice
-from ..wording import Place
 from .decode import BLOCK_SECONDS, AudioFile
 
 SAMPLE_RATE = 16000  # Hz, of everything that motion is made from
@@ -32,7 +31,7 @@ SURROUND_WEIGHTS: dict[int, tuple[float, ...]] = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Speech:
     """Speech to animate, and where its original sound is.
 
@@ -54,6 +53,14 @@ class Speech:
     channels: int = 0
     repaired: bool = False
 
+    def __repr__(self) -> str:
+        if self.source is not None:
+            origin = f"{self.source.name} from {self.start:g} s on" if self.start else self.source.name
+        else:
+            origin = "silence" if self.original is None else "an array"
+        sound = f"; {self.original_rate} Hz, channels: {self.channels}" if self.original_rate else ""
+        return f"<Speech {self.duration:.2f} s of {origin}{sound}>"
+
     @property
     def is_silent(self) -> bool:
         """Whether nothing can be heard in it: the mouth will rest."""
@@ -64,13 +71,22 @@ class Speech:
         """Whether there is an original sound to put into the video."""
         return self.source is not None or self.original is not None
 
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """What its owner may want to know of it."""
+        if self.is_silent:
+            return (
+                "Nothing can be heard in the recording, so the mouth rests; check that it is the right one.",
+            )
+        return ()
+
     def as_soundtrack(self) -> Speech:
         """Itself without the samples that motion is made from: all that a writer needs, in less memory."""
         return replace(self, samples=self.samples[:0].copy())
 
 
 def load_speech(
-    source: str | os.PathLike[str] | tuple[np.ndarray, int] | tuple[int, np.ndarray],
+    source: str | os.PathLike[str] | tuple[np.ndarray, int] | tuple[int, np.ndarray] | Speech,
     *,
     start: float = 0.0,
     end: float | None = None,
@@ -78,15 +94,20 @@ def load_speech(
 ) -> Speech:
     """Reads speech from any audio or video file, or from an (array, rate in Hz) pair in either order.
 
-    Arrays are (N,) or (N, channels), integers of any width or floats. Channels are mixed to mono; the
-    result is scaled down if it exceeds full scale. start, end: seconds; `end` past the end means the end.
-    check: called about once a second of sound; what it raises stops the decoding.
-    Raises `AudioError` for anything that cannot be used.
+    source: a file's path or a pair. Arrays are (N,) or (N, channels), integers of any width or floats; a
+    `Speech` is returned as it is. Channels are mixed to mono; the result is scaled down if it exceeds full
+    scale. start, end: seconds of the source; None, or an `end` past its end, means the end. check: called
+    about once a second of sound; what it raises stops the decoding. Raises `AudioError` for anything that
+    cannot be used.
     """
     if start < 0 or not np.isfinite(start):
         raise AudioError(f"The start of the speech must be 0 seconds or later, not {start:g}.")
     if end is not None and not end > start:
         raise AudioError(f"The end of the speech ({end:g} s) must come after its start ({start:g} s).")
+    if isinstance(source, Speech):
+        if start or end is not None:
+            raise AudioError("This speech is loaded already; give its start and end when it is loaded.")
+        return source
     if isinstance(source, (tuple, list)):
         return _from_array(source, start, end, check)
     if not isinstance(source, (str, os.PathLike)):

@@ -15,12 +15,11 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
-from ..errors import AudioError
-from ..wording import Foreign
+from ..errors import AudioError, Foreign
+from ..system.caches import kept
 
 SYSTEM = platform.system()
 VOICES_VARIABLE = "SADTALKER_PIPER_VOICES"  # voice files of piper, and folders of them
@@ -244,7 +243,7 @@ def _listed(*arguments: str) -> str:
         return ""  # it may still speak with its default voice
 
 
-@lru_cache(maxsize=8)
+@kept(8)
 def _answer(*arguments: str) -> str:
     return run(Command(arguments, reads_stdin=False), None, LISTING_SECONDS, None)
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from .background import DOWNLOADS, Downloads, Job
-from .catalog import CATALOG, Checkpoint, by_name
+from .catalog import CATALOG, Checkpoint, by_engine, by_name, hand_in, pairs
 from .contents import DAMAGED, MISSING, PRESENT, UNSAFE, WRONG, Contents, Fault, read_contents
+from .downloads import DOWNLOADS, Downloads, Job
 from .places import folders, home
 from .state import Status, find, require, status, verify
-from .transfer import Transfer, download
+from .transfer import Transfer, download, megabytes
 
 __all__ = [
     "CATALOG",
@@ -24,11 +24,15 @@ __all__ = [
     "Job",
     "Status",
     "Transfer",
+    "by_engine",
     "by_name",
     "download",
     "find",
     "folders",
+    "hand_in",
     "home",
+    "megabytes",
+    "pairs",
     "read_contents",
     "require",
     "status",

@@ -5,11 +5,10 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
-from ..errors import WeightsError
-from ..wording import Named, Place, Sentence
+from ..errors import Named, Place, Sentence, WeightsError
+from ..system.caches import kept
 from .catalog import CATALOG, TORCH_HUB, Checkpoint
 from .contents import DAMAGED, MISSING, PRESENT, WRONG, Contents, Fault, read_contents
 from .places import folders, home
@@ -207,7 +206,7 @@ def contents_of(path: Path) -> Contents:
     return found
 
 
-@lru_cache(maxsize=256)
+@kept(256)
 def _read(path: Path, size: int, modified: int) -> Contents | Fault:
     try:
         return read_contents(path)

@@ -16,10 +16,9 @@ from pathlib import Path
 from typing import IO, Any
 from urllib.parse import urlsplit
 
-from ..errors import WeightsError
+from ..errors import Place, Sentence, WeightsError
 from ..host import CancelToken
 from ..version import __version__
-from ..wording import Place, Sentence
 from .catalog import Checkpoint
 from .contents import DAMAGED, MISSING
 from .places import home
@@ -355,3 +354,10 @@ def _lock_windows(file: IO[bytes]) -> bool:
     except OSError:
         return False
     return True
+
+
+def megabytes(count: int) -> str:
+    """Bytes as people say them: 725 MB."""
+    return (
+        f"{count / 1e6:.0f} MB" if count >= 1e6 else f"{count / 1e3:.0f} kB" if count >= 1e3 else f"{count} B"
+    )

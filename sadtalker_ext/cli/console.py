@@ -1,23 +1,23 @@
-"""What the command line prints: a progress bar, a description of a video, a table of engines."""
+"""The progress of a run into a bar on the terminal, and its result into a line."""
 
 from __future__ import annotations
 
 import os
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable
 from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import argparse
     from pathlib import Path
 
     from tqdm import tqdm
 
-    from ..engines import Engine
     from ..host import Progress
-    from ..pipeline import Result
+    from ..request import Request, Result
 
 STAGE_TITLES = {
     "speech": "listening",
@@ -106,72 +106,32 @@ class ProgressBar:
             self._bar.update(progress.done - self._bar.n)
 
 
-def describe_result(result: Result) -> str:
+def show_notices(notices: Iterable[str]) -> None:
+    """Sentences worth showing, on standard error."""
+    for notice in notices:
+        print(f"note: {notice}", file=sys.stderr)
+
+
+def make_video(given: argparse.Namespace, request: Request, save_motion: Path | None = None) -> int:
+    """Make it under a bar, write its motion too if asked, and describe what was made; the exit code."""
+    from ..pipeline import perform
+
+    with ProgressBar(quiet=given.quiet) as report:
+        result = perform(request, progress=report)
+    if save_motion is not None:
+        from ..tracks.files import save_track
+
+        save_track(result.track, save_motion, overwrite=result.options.overwrite)
+    if not given.quiet:
+        show_notices(result.notices)
+        print(_description(result))
+    return 0
+
+
+def _description(result: Result) -> str:
     """One line about a finished video."""
     ratio = result.duration / result.elapsed if result.elapsed > 0 else 0.0
     return (
         f"{result.path}: {result.duration:.1f} s of video at {result.fps:g} frames/s, "
         f"made in {result.elapsed:.1f} s ({ratio:.1f}× real time) by the engine {result.engine}"
     )
-
-
-def describe_metadata(metadata: Mapping[str, Any]) -> str:
-    """What made a video, in lines a person reads; options that were left at their defaults are not listed."""
-    from ..options import knobs
-
-    options = metadata.get("options", {})
-    changed = [
-        f"{knob.flag} {_as_flag(options[knob.name])}".strip()
-        for knob in knobs()
-        if knob.name in options and options[knob.name] != _plain(knob.default)
-    ]
-    motion = metadata.get("motion", {})
-    lines = [
-        ("made by", f"{metadata.get('software', '?')} {metadata.get('version', '')}"),
-        ("engine", metadata.get("engine", "?")),
-        ("picture", metadata.get("picture") or "(not a file)"),
-        ("speech", metadata.get("speech") or "(none or not a file)"),
-        ("seed", metadata.get("seed", "?")),
-        ("options", " ".join(changed) or "all at their defaults"),
-    ]
-    if isinstance(motion, Mapping):
-        lines += [(f"motion: {part}", _flat(value)) for part, value in motion.items()]
-    width = max(len(name) for name, _ in lines)
-    return "\n".join(f"{name:<{width}}  {value}" for name, value in lines)
-
-
-def _plain(value: Any) -> Any:
-    return [_plain(item) for item in value] if isinstance(value, tuple) else value
-
-
-def _as_flag(value: Any) -> str:
-    if value is True:
-        return ""
-    if isinstance(value, list):
-        pairs = value and isinstance(value[0], list)
-        return " ".join(",".join(f"{n:g}" for n in item) for item in value) if pairs else _numbers(value)
-    return str(value)
-
-
-def _numbers(values: list[float]) -> str:
-    return " ".join(f"{value:g}" for value in values)
-
-
-def _flat(value: Any) -> str:
-    if isinstance(value, Mapping):
-        return ", ".join(f"{name} {_flat(item)}" for name, item in value.items())
-    return str(value)
-
-
-def describe_engine(engine: Engine, models_dir: Path) -> str:
-    """An engine, whether it can run with the weights in a folder, and how to get what is missing."""
-    state = "ready" if not engine.missing(models_dir) else "not ready"
-    lines = [f"{engine.name}: {state}", f"  {engine.summary}"]
-    lines += [f"  {part:<8} {what}" for part, what in engine.composition.items()]
-    for need in engine.needs(models_dir):
-        if need.present:
-            lines.append(f"  [x] {need.name}")
-        else:
-            kind = "optional" if need.optional else "needed"
-            lines.append(f"  [ ] {need.name} ({kind}): {need.remedy}")
-    return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""The flags of `sadtalker evaluate-mesh` into the published errors of a predicted mesh motion."""
+"""`sadtalker evaluate-mesh`: a predicted motion of a mesh and the true one into the published errors."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import MeshError, OptionsError
+from .flags import add_json
 
 if TYPE_CHECKING:
     from ..evaluation.mesh_metrics import Clip
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The flags of the command."""
     parser.add_argument(
         "predicted", metavar="PREDICTED", help="vertices of a motion, .npy, or a folder of them"
     )
@@ -45,11 +45,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=1,
         help="compare with every N-th true frame: 2 for VOCASET's, which are 60 a second (default 1)",
     )
-    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    add_json(parser, instead_of="a table")
 
 
 def run(given: argparse.Namespace) -> int:
-    """Measure and print; returns the exit code."""
     from ..evaluation.mesh_metrics import measure
     from ..mesh.regions import LIPS, UPPER_FACE, read_region
 

@@ -1,12 +1,13 @@
-"""The flags of `sadtalker export` into files that other programs read a motion from."""
+"""`sadtalker export`: a motion track into a file that other programs read."""
 
 from __future__ import annotations
 
 import argparse
 
+from .flags import add_quiet, add_track_fps
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The flags of the command."""
     parser.add_argument("track", metavar="TRACK", help="motion track: .npz or Live Link Face .csv")
     parser.add_argument(
         "output",
@@ -23,15 +24,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--fps", type=float, metavar="N", help="frames per second to write (default: the track's)"
     )
-    parser.add_argument(
-        "--track-fps", type=float, metavar="FPS", help="frame rate of a .csv without usable times"
-    )
+    add_track_fps(parser)
     parser.add_argument("--overwrite", action="store_true", help="replace what exists already")
-    parser.add_argument("-q", "--quiet", action="store_true", help="print nothing but errors")
+    add_quiet(parser)
 
 
 def run(given: argparse.Namespace) -> int:
-    """Export and say what was written; returns the exit code."""
     from ..errors import OptionsError
     from ..host import Progress
     from ..mesh import load_template

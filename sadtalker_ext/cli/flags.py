@@ -1,4 +1,4 @@
-"""Command-line flags for the options, and options from parsed flags."""
+"""Knobs, and what several commands take, into command-line flags; parsed flags into options."""
 
 from __future__ import annotations
 
@@ -8,11 +8,20 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from ..engines import ENGINES
 from ..host import MODELS_VARIABLE
-from ..options import GROUPS, Options, knobs
+from ..options import Options, groups, knobs, names
 from ..options.knob import Knob, shown
+from ..options.presets import PRESETS, preset_named
 from ..system.paths import user_path
 
+PICTURE_HELP = "; ".join(
+    (
+        "the portrait: any picture, photo or drawing",
+        *(f"with the engine {engine.name} {engine.source}" for engine in ENGINES.values() if engine.source),
+    )
+)
+VIDEO_HELP = "video to write: .mp4, .webm, .gif, or a folder name ending in / for PNG frames"
 NOTABLE_LIMIT = 80_000.0  # upper limits beyond this only catch mistakes and are not shown in --help
 
 
@@ -34,9 +43,9 @@ def _reader(knob: Knob) -> Callable[[str], Any]:
     return read
 
 
-def add_arguments(parser: argparse.ArgumentParser, *, only: Sequence[str] | None = None) -> None:
+def add_knobs(parser: argparse.ArgumentParser, *, only: Sequence[str] | None = None) -> None:
     """One command-line flag per knob, in titled groups; `only` limits them by knob name."""
-    for group, title in GROUPS.items():
+    for group, title in groups().items():
         chosen = [k for k in knobs() if k.group == group and (only is None or k.name in only)]
         section = parser.add_argument_group(title) if chosen else parser
         for knob in chosen:
@@ -54,13 +63,55 @@ def add_arguments(parser: argparse.ArgumentParser, *, only: Sequence[str] | None
             if knob.kind in ("int", "float", "ramp", "point", "points"):
                 settings["type"] = _reader(knob)
             if knob.kind == "choice":
-                settings["choices"] = knob.choices
-                settings.pop("metavar")
+                settings["choices"] = [*knob.choices, *knob.renamed]  # former names go on working
+                settings["metavar"] = "{" + ",".join(knob.choices) + "}"
             if knob.kind in ("ramp", "points"):
                 settings["nargs"] = "+" if knob.kind == "ramp" else 5
             if settings.get("metavar", 0) is None:
                 settings["metavar"] = {"int": "N", "float": "X"}.get(knob.kind, knob.name.upper())
             section.add_argument(knob.flag, **settings)
+
+
+def add_manner_preset(parser: argparse.ArgumentParser) -> None:
+    """A named manner of moving, over which single knobs go; `from_namespace` reads it."""
+    parser.add_argument(
+        "--manner-preset",
+        metavar="NAME",
+        help=f"a manner of moving: {', '.join(PRESETS)}; the flags of single knobs go over it",
+    )
+
+
+def add_inputs(parser: argparse.ArgumentParser) -> None:
+    """The picture and the speech; `inputs.request_of` takes them."""
+    parser.add_argument("picture", metavar="PICTURE", nargs="?", help=PICTURE_HELP)
+    parser.add_argument("audio", metavar="AUDIO", nargs="?", help="the speech: any audio or video file")
+    parser.add_argument("--text", metavar="WORDS", help="speak this text instead of a recording")
+    parser.add_argument(
+        "--voice",
+        metavar="VOICE",
+        help="who speaks the text: an id that “sadtalker voices” lists, or a language",
+    )
+
+
+def add_track_fps(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--track-fps", type=float, metavar="FPS", help="frame rate of a .csv without usable times"
+    )
+
+
+def add_output(parser: argparse.ArgumentParser, help: str, default: str | None = None) -> None:
+    """The file to write, and quiet."""
+    note = f" (default {default})" if default else " (default: named after the inputs, in this folder)"
+    parser.add_argument("-o", "--output", metavar="OUT", default=default, help=help + note)
+    add_quiet(parser)
+
+
+def add_quiet(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("-q", "--quiet", action="store_true", help="print nothing but errors")
+
+
+def add_json(parser: argparse.ArgumentParser, instead_of: str = "text") -> None:
+    parser.add_argument("--json", action="store_true", help=f"print JSON instead of {instead_of}")
 
 
 def add_models_dir(parser: argparse.ArgumentParser) -> None:
@@ -102,6 +153,8 @@ def _help_line(knob: Knob) -> str:
 
 
 def from_namespace(namespace: argparse.Namespace) -> Options:
-    """Options from parsed flags; knobs that were not given keep their defaults."""
-    names = {knob.name for knob in knobs()}
-    return Options(**{name: value for name, value in vars(namespace).items() if name in names})
+    """Options from parsed flags; knobs that were not given keep their defaults, or those of the preset."""
+    given = vars(namespace)
+    named = given.get("manner_preset")
+    preset = {} if named is None else preset_named(named)
+    return Options(**{**preset, **{name: given[name] for name in names() if name in given}})

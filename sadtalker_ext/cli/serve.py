@@ -1,4 +1,4 @@
-"""The flags of `sadtalker serve` into a server that runs until Ctrl-C."""
+"""`sadtalker serve`: an address and folders into a server that runs until Ctrl-C."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import os
 from pathlib import Path
 
 from ..errors import OptionsError
+from .flags import add_models_dir
 
 AUTH_VARIABLE = "SADTALKER_AUTH"  # keeps a password out of the list of processes
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The flags of the command."""
     parser.add_argument(
         "--host", metavar="ADDRESS", default="127.0.0.1", help="(default 127.0.0.1: this computer)"
     )
@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--port", type=int, metavar="N", help="(default 7865; the next free one where it is in use)"
     )
     parser.add_argument("--output-dir", metavar="DIR", help="where videos go (default sadtalker-outputs)")
-    parser.add_argument("--models-dir", metavar="DIR", help="the folder for weights (default: the user's)")
+    add_models_dir(parser)
     parser.add_argument(
         "--device", metavar="DEVICE", default="auto", help="cpu, cuda, mps, xpu (default: the best)"
     )
@@ -34,7 +34,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(given: argparse.Namespace) -> int:
-    """Serve; returns the exit code."""
     from ..server.server import HIGHEST_PORT, PORT, ServerSettings, serve
 
     port = PORT if given.port is None else given.port

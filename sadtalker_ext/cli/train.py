@@ -1,4 +1,4 @@
-"""The flags of `sadtalker train` into a prepared corpus, or into a run that trains until it is stopped."""
+"""`sadtalker train`: a corpus into a cache, or a cache into a run that trains until it is stopped."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import Cancelled, OptionsError
+from .flags import add_quiet
 
 if TYPE_CHECKING:
     from ..training.corpora import Corpus
@@ -32,8 +33,7 @@ PLAN_FLAGS: tuple[tuple[str, type, str], ...] = (
 )
 
 
-def add_commands(parser: argparse.ArgumentParser) -> None:
-    """The commands below `sadtalker train`."""
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     commands = parser.add_subparsers(dest="task", metavar="TASK", title="tasks", required=True)
     _add_prepare(commands.add_parser("prepare", help="read a corpus into a cache that training reads"))
     for name, stage in STAGES.items():
@@ -62,7 +62,7 @@ def _add_prepare(parser: argparse.ArgumentParser) -> None:
         "--drop-mismatched", action="store_true", help="leave out clips whose sound and motion end apart"
     )
     parser.add_argument("--overwrite", action="store_true", help="replace a cache that is there")
-    parser.add_argument("-q", "--quiet", action="store_true", help="print nothing but errors")
+    add_quiet(parser)
 
 
 def _add_training(parser: argparse.ArgumentParser, stage: int) -> None:
@@ -116,11 +116,10 @@ def _add_training(parser: argparse.ArgumentParser, stage: int) -> None:
     parser.add_argument("--no-normalise", action="store_true", help="learn offsets in the corpus's units")
     parser.add_argument("--device", choices=("auto", "cpu"), default="auto", help="(default auto)")
     parser.add_argument("--no-tensorboard", action="store_true", help="write no curves for TensorBoard")
-    parser.add_argument("-q", "--quiet", action="store_true", help="print nothing but errors")
+    add_quiet(parser)
 
 
 def run(given: argparse.Namespace) -> int:
-    """Prepare or train; returns the exit code."""
     if given.task == "prepare":
         return _prepare(given)
     with _log(quiet=given.quiet):
@@ -161,12 +160,13 @@ def _corpus(given: argparse.Namespace) -> Corpus:
 
 
 def _train(given: argparse.Namespace, stage: int) -> int:
-    from ..engines.codetalker.training import Choices, train
+    from ..engines import trainer
     from ..training import ClipCache
 
+    codetalker = trainer("codetalker")
     plan = {name: getattr(given, name) for name, _, _ in PLAN_FLAGS}
     plan |= {"precision": given.precision, "keep": given.keep}
-    choices = Choices(
+    choices = codetalker.Choices(
         published=given.published,
         sound=given.sound,
         size=given.size,
@@ -182,7 +182,7 @@ def _train(given: argparse.Namespace, stage: int) -> int:
         tensorboard=not given.no_tensorboard,
     )
     try:
-        outcome = train(1 if stage == 1 else 2, ClipCache(given.cache), given.out, choices)
+        outcome = codetalker.train(stage, ClipCache(given.cache), given.out, choices)
     except KeyboardInterrupt:
         raise Cancelled(f"Interrupted; {given.out} keeps what was saved last, if anything.") from None
     if not given.quiet and os.environ.get("RANK", "0") == "0":  # of many processes, the first

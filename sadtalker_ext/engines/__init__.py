@@ -3,24 +3,45 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
-from types import MappingProxyType
+from types import MappingProxyType, ModuleType
+from typing import Any
 
-from ..errors import EngineError
+from .. import checkpoints, options, tracks
+from ..errors import EngineError, Named, Place, Sentence, joined
 from ..host import StandaloneHost
+from ..options import Options
 from ..tracks import MotionSpace
-from ..wording import Named, Place, Sentence, joined
-from .base import Engine, Need, Subject
+from .base import Actor, Engine, Listener, Look, Need, Subject
 from .codetalker import CODETALKER
 from .instant import INSTANT
 from .sadtalker import SADTALKER
 
-__all__ = ["ENGINES", "Engine", "Need", "Subject", "choose_engine", "ready_engines"]
+__all__ = [
+    "ENGINES",
+    "Actor",
+    "Engine",
+    "Listener",
+    "Look",
+    "Need",
+    "Subject",
+    "choose_engine",
+    "needs_no_picture",
+    "ready_engines",
+    "trainer",
+]
 
 # Best first: `auto` takes the first that is ready.
-ENGINES: Mapping[str, Engine] = MappingProxyType(
-    {engine.name: engine for engine in (SADTALKER, INSTANT, CODETALKER)}
-)
+TABLE = (SADTALKER, INSTANT, CODETALKER)
+
+ENGINES: Mapping[str, Engine] = MappingProxyType({engine.name: engine for engine in TABLE})
+
+for _engine in TABLE:
+    options.hand_in(_engine.name, _engine.knobs)
+    checkpoints.hand_in(_engine.weights)
+    if _engine.space is not None:
+        tracks.hand_in(_engine.space)
 
 
 def ready_engines(models_dir: Path | None = None) -> Iterator[Engine]:
@@ -29,29 +50,39 @@ def ready_engines(models_dir: Path | None = None) -> Iterator[Engine]:
     return (engine for engine in ENGINES.values() if not engine.missing(folder))
 
 
-def choose_engine(
-    name: str, models_dir: Path | None = None, space: MotionSpace | None = None, *, mesh: bool = False
-) -> Engine:
-    """The engine of that name, or for `auto` the best that is ready; `EngineError` says what is missing.
+def needs_no_picture(options: Options) -> bool:
+    """Whether what is to be animated may be left out, with the engine that these options name."""
+    named = ENGINES.get(options.engine)
+    able = ENGINES.values() if named is None else [named]
+    return any(engine.animates != "pictures" and engine.refusal(None, options) is None for engine in able)
 
-    space: of a motion that is to be rendered; `auto` then takes an engine that can. mesh: whether a mesh is
-    animated, not a picture.
+
+def choose_engine(
+    options: Options, models_dir: Path | None = None, *, source: Any = None, space: MotionSpace | None = None
+) -> Engine:
+    """The engine that `options` name, or for `auto` the best that is ready and takes what is given.
+
+    source: what is to be animated. space: of a motion that is to be rendered. Raises `EngineError` that says
+    what is missing, or why the engine cannot animate this.
     """
+    folder = models_dir or StandaloneHost().models_dir()
+    name = options.engine
     if name == "auto":
-        able = [engine for engine in ENGINES.values() if space is None or engine.plays(space)]
-        if space is None:
-            able = [engine for engine in able if engine.animates_meshes == mesh]
-        folder = models_dir or StandaloneHost().models_dir()
+        able = [
+            engine
+            for engine in ENGINES.values()
+            if (engine.refusal(source, options) is None if space is None else engine.plays(space))
+        ]
         best = next((engine for engine in able if not engine.missing(folder)), None)
         if best is not None:
             return best
-        name = able[-1].name if able else "instant"
+        name = able[-1].name if able else INSTANT.name
     if name not in ENGINES:
         raise EngineError(f"Unknown engine {name!r}; known engines: {', '.join(ENGINES)}.")
     engine = ENGINES[name]
-    if mesh and not engine.animates_meshes:
-        raise EngineError(f"The engine {name} animates pictures; for a mesh choose codetalker.")
-    folder = models_dir or StandaloneHost().models_dir()
+    refusal = engine.refusal(source, options)
+    if refusal is not None:
+        raise refusal
     missing = engine.missing(folder)
     if missing:
         raise EngineError(
@@ -78,3 +109,8 @@ def _remedies(missing: Sequence[Need], folder: Path) -> Sentence:
         place, download = Place(folder, "the folder for models"), Named("download", names)
         parts.append(Sentence("{files} in {path}: {download}", place, files=files, download=download))
     return joined(parts, "; ")
+
+
+def trainer(engine: str) -> ModuleType:
+    """What trains an engine's networks, its own module `training`; importing that takes seconds."""
+    return import_module(f".{engine}.training", __name__)

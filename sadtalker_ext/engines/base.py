@@ -1,26 +1,32 @@
-"""What an engine is: a named composition of motion generators and a renderer, and what it needs."""
+"""What an engine is: how a subject and speech become motion, how motion becomes frames, and what that needs."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping
-from dataclasses import dataclass
+import math
+from collections.abc import Callable, Generator, Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
 from shutil import which
 from typing import TYPE_CHECKING, Any, Protocol
 
-from ..errors import OptionsError
-from ..host import Host
+from ..errors import EngineError, OptionsError, SadTalkerError
+from ..host import Run
+from ..options import Options, knobs
+from ..options.knob import Knob
+from ..system.caches import Kept
 from ..tracks import MotionSpace, MotionTrack
 
 if TYPE_CHECKING:
     import numpy as np
 
     from ..audio import Speech
-    from ..options import Options
+    from ..checkpoints import Checkpoint
+    from ..face import Portrait
 
-Check = Callable[[], None]
-Report = Callable[[int, int], None]  # done, total
+PREPARED_KEPT = 2  # subjects that stay ready to be drawn between runs
+Box = tuple[int, int, int, int]  # x0, y0, x1, y1
 
 
 @dataclass(frozen=True)
@@ -76,31 +82,16 @@ def face_finders() -> tuple[Need, ...]:
     )
 
 
-class Renderer(Protocol):
-    """Turns a motion track into frames of one portrait.
-
-    accepts: names of the motion spaces it understands. size: width and height of a frame in pixels.
-    has_alpha: whether frames have a fourth channel. region: x0, y0, x1, y1 in pixels of a frame, outside
-    which every frame equals the picture.
-    """
-
-    accepts: frozenset[str]
-    size: tuple[int, int]
-    has_alpha: bool
-    region: tuple[int, int, int, int]
-
-    def opening(self, track: MotionTrack) -> np.ndarray | None:
-        """(T,) lip gap in face widths that the frames show; None where it is not known beforehand."""
-        ...
-
-    def render(
-        self, track: MotionTrack, *, check: Callable[[], None] | None = None
-    ) -> Generator[np.ndarray, None, None]:
-        """uint8 frames (H, W, 3), or (H, W, 4) for a portrait with alpha, one a row of the track, in order.
-
-        check: called between frames; whatever it raises ends the rendering.
-        """
-        ...
+def enhancers() -> tuple[Need, ...]:
+    """What restores faces and enlarges pictures after any renderer."""
+    return (
+        Need(
+            "spandrel",
+            has_module("spandrel"),
+            "pip install spandrel (restores faces and enlarges pictures with your own weights)",
+            optional=True,
+        ),
+    )
 
 
 class Subject(Protocol):
@@ -116,43 +107,210 @@ class Subject(Protocol):
     def notices(self) -> tuple[str, ...]: ...
 
 
-def load_picture(source: Any, options: Options, check: Check) -> Subject:
-    """The portrait in a picture, the face chosen by the options."""
-    from ..face import load_portrait
+class Renderer(Protocol):
+    """A subject ready to be drawn; turns a motion track into frames.
 
-    if source is None:
-        raise OptionsError("No picture was given; give a portrait.")
-    return load_portrait(
-        source,
-        face=options.face,
-        face_at=options.face_at,
-        points=options.points,
-        detector=options.detector,
-        check=check,
-    )
+    size: width and height of a frame in pixels. has_alpha: whether frames have a fourth channel. region: x0,
+    y0, x1, y1 in pixels of a frame, outside which every frame equals the picture. view: the part of the
+    picture that a frame shows. notices: sentences worth showing.
+    """
+
+    @property
+    def size(self) -> tuple[int, int]: ...
+
+    @property
+    def has_alpha(self) -> bool: ...
+
+    @property
+    def region(self) -> Box: ...
+
+    @property
+    def view(self) -> Box: ...
+
+    @property
+    def notices(self) -> tuple[str, ...]: ...
+
+    def opening(self, track: MotionTrack) -> np.ndarray | None:
+        """(T,) lip gap in face widths that the frames show; None where it is not known beforehand."""
+        ...
+
+    def render(
+        self, track: MotionTrack, *, check: Callable[[], None] | None = None
+    ) -> Generator[np.ndarray, None, None]:
+        """uint8 frames (H, W, 3 or 4), one a row of the track, in order.
+
+        check: called between frames; whatever it raises ends the rendering.
+        """
+        ...
 
 
-def enhancers() -> tuple[Need, ...]:
-    """What restores faces and enlarges pictures after any renderer."""
-    return (
-        Need(
-            "spandrel",
-            has_module("spandrel"),
-            "pip install spandrel (restores faces and enlarges pictures with your own weights)",
-            optional=True,
-        ),
-    )
+class Listener(Protocol):
+    """Speech in pieces into motion, as soon as it is known."""
+
+    def push(self, samples: np.ndarray) -> MotionTrack | None:
+        """Hear the next samples, mono float32 at 16 kHz; returns the rows that are ready now, if any."""
+        ...
+
+    def finish(self) -> MotionTrack | None:
+        """The rows that are left when the speech has ended."""
+        ...
+
+
+class Actor:
+    """A subject that can speak: speech into motion, motion into frames.
+
+    subject: None where the motion alone is wanted, of engines whose motion does not depend on it. What depends
+    on the subject alone is prepared when it is first needed, and kept for the next run.
+    """
+
+    engine: str  # its name
+    space: MotionSpace
+
+    def __init__(self, subject: Any, options: Options, run: Run) -> None:
+        self.subject, self.options, self.run = subject, options, run
+
+    def prepare(self) -> Renderer:
+        """Everything that depends on the subject and on the options of `shaping_key` alone."""
+        raise NotImplementedError
+
+    def motion(self, speech: Speech) -> MotionTrack:
+        """The motion of a whole speech at `options.fps`, `self.frames(speech)` rows."""
+        raise NotImplementedError
+
+    def listen(self) -> Listener:
+        """For speech that comes in pieces; raises `EngineError` where the engine cannot."""
+        raise EngineError(f"The engine {self.engine} needs the whole speech before it begins.")
+
+    def draw(
+        self, track: MotionTrack, onto: Iterable[np.ndarray] | None = None
+    ) -> Generator[np.ndarray, None, None]:
+        """uint8 frames (H, W, 3 or 4), one a row of the track, in order.
+
+        onto: frames of the same size and place, to be drawn into in the place of the picture's own; what
+        moves is drawn over them. Raises `EngineError` where the engine cannot do that.
+        """
+        frames = self.renderer.render(track, check=self.run.check)
+        return frames if onto is None else self._drawn_onto(frames, onto)
+
+    def close(self) -> None:
+        """Let go of the subject; what is kept for the next run stays."""
+        self.subject = None
+        self.__dict__.pop("renderer", None)
+
+    @cached_property
+    def renderer(self) -> Renderer:
+        """What draws the subject, prepared now or in an earlier run."""
+        if self.subject is None:
+            raise OptionsError(f"The motion of the engine {self.engine} depends on the face; give a picture.")
+        host = self.run.host
+        key = (
+            *shaping_key(self.engine, self.options),
+            host.device(),
+            str(host.models_dir()),
+            self.subject.fingerprint,
+        )
+        return _prepared.get(key, self.prepare)
+
+    @property
+    def portrait(self) -> Portrait | None:
+        """The picture and the face in it; None where something else is animated."""
+        return None
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height of a frame, in pixels."""
+        return self.renderer.size
+
+    @property
+    def has_alpha(self) -> bool:
+        """Whether frames have a fourth channel."""
+        return self.renderer.has_alpha
+
+    @property
+    def region(self) -> Box:
+        """The part of a frame, in its pixels, outside which every frame equals the picture."""
+        return self.renderer.region
+
+    @property
+    def view(self) -> Box:
+        """The part of the picture, in its pixels, that a frame shows."""
+        return self.renderer.view
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """Sentences worth showing about how frames are drawn."""
+        return self.renderer.notices
+
+    def opening(self, track: MotionTrack) -> np.ndarray | None:
+        """(T,) lip gap in face widths that the frames show; None where it is not known beforehand."""
+        return self.renderer.opening(track)
+
+    def frames(self, speech: Speech) -> int:
+        """How many frames show a speech."""
+        return max(1, math.ceil(speech.duration * self.options.fps - 1e-6))
+
+    def _drawn_onto(
+        self, frames: Iterable[np.ndarray], onto: Iterable[np.ndarray]
+    ) -> Generator[np.ndarray, None, None]:
+        import numpy as np
+
+        portrait = self.portrait
+        if portrait is None or self.size != (portrait.width, portrait.height):
+            raise EngineError(
+                f"The engine {self.engine} fills whole frames; it cannot draw onto others here."
+            )
+        x0, y0, x1, y1 = self.region
+        rest = portrait.image[y0:y1, x0:x1]
+        for frame, below in zip(frames, onto, strict=False):
+            drawn, here = below.copy(), frame[y0:y1, x0:x1]
+            moved = (here[..., :3] != rest).any(axis=2)
+            channels = min(drawn.shape[2], here.shape[2])
+            part = drawn[y0:y1, x0:x1]
+            part[moved, :channels] = here[moved][:, :channels]
+            yield np.ascontiguousarray(drawn)
+
+
+_prepared: Kept[Renderer] = Kept(PREPARED_KEPT)
+
+
+def shaping_key(engine: str, options: Options) -> tuple[object, ...]:
+    """What of the options decides how a subject is prepared for an engine."""
+    return engine, *(getattr(options, knob.name) for knob in shaping_knobs(engine))
+
+
+def shaping_knobs(engine: str) -> list[Knob]:
+    """The knobs that decide how a subject is prepared; those of the group output come after the engine."""
+    return [
+        knob
+        for knob in knobs()
+        if knob.engine in ("", engine) and {"face", "frames"} & set(knob.shapes) and knob.group != "output"
+    ]
 
 
 @dataclass(frozen=True)
-class Engine:
-    """A named composition of motion generators and a renderer.
+class Look:
+    """What an engine finds in the files that its own knobs name.
 
-    space: of its motion; None: the vertices of whichever mesh it animates. needs(models_dir): what it uses.
-    subject(source, options, check): what is animated, from what the user gives. renderer(subject, options,
-    host): everything that depends on the subject alone, ready to render tracks. renderer_key(options): the
-    options that shape it. motion(speech, frames, options, renderer, check, report): the motion track,
-    `frames` rows; `renderer` is None where the motion alone is wanted and `needs_portrait` is False.
+    sentence: what it is and what can be done with it. choices: values worth offering, by the name of a knob.
+    problem: why it cannot be used, or None.
+    """
+
+    sentence: str = ""
+    choices: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    problem: SadTalkerError | None = None
+
+
+@dataclass(frozen=True, repr=False)
+class Engine:
+    """One way from a subject and speech to frames.
+
+    animates: "pictures", or what else is animated; a page asks for a picture and a face in it only where it is
+    pictures. source: what it takes in place of a picture, in words. space: of its motion; None: the vertices of whichever mesh it animates. needs(models_dir): what it
+    uses. refusal(source, options): why it cannot animate what the user gives, None where it can.
+    subject(source, options, run): what is animated, from what the user gives. open(subject, options, run): the
+    actor. knobs: those that it alone reads. reads: names of the shared ones that shape face, motion and frames
+    and that it reads; None: all. weights: files that it can use. look(options, models_dir): what is in the
+    files that its knobs name.
     """
 
     name: str
@@ -160,19 +318,29 @@ class Engine:
     space: MotionSpace | None
     composition: Mapping[str, str]
     needs: Callable[[Path], tuple[Need, ...]]
-    motion: Callable[[Speech, int, Options, Renderer | None, Check, Report], MotionTrack]
-    renderer: Callable[[Any, Options, Host], Renderer]
-    renderer_key: Callable[[Options], tuple[object, ...]] = lambda options: ()
-    subject: Callable[[Any, Options, Check], Subject] = load_picture
-    needs_portrait: bool = False
+    open: Callable[[Any, Options, Run], Actor]
+    subject: Callable[[Any, Options, Run], Subject]
+    refusal: Callable[[Any, Options], SadTalkerError | None]
+    animates: str = "pictures"
+    source: str = ""
+    knobs: tuple[Knob, ...] = ()
+    reads: tuple[str, ...] | None = None
+    weights: tuple[Checkpoint, ...] = ()
+    look: Callable[[Options, Path], Look] | None = None
 
-    @property
-    def animates_meshes(self) -> bool:
-        return self.space is None
+    def __repr__(self) -> str:
+        return f"Engine({self.name}: {self.summary})"
 
     def plays(self, space: MotionSpace) -> bool:
         """Whether it can render motion in that space."""
         return space.vertices > 0 if self.space is None else space == self.space
+
+    def uses(self, knob: Knob) -> bool:
+        """Whether it reads a knob."""
+        if knob.engine:
+            return knob.engine == self.name
+        shaping = {"face", "motion", "frames"} & set(knob.shapes) and knob.group not in ("basic",)
+        return self.reads is None or not shaping or "file" in knob.shapes or knob.name in self.reads
 
     def missing(self, models_dir: Path) -> list[Need]:
         """Needs that must be met before the engine can run."""

@@ -6,20 +6,21 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .choice import ENHANCERS, build, look_up, wanted
-    from .renderer import EnhancedRenderer
+    from .choice import ENHANCERS, enhanced, look_up, wanted
+    from .drawing import Drawing, Enhanced
     from .weights import available
 
 _HOMES = {
     "ENHANCERS": "choice",
-    "EnhancedRenderer": "renderer",
+    "Drawing": "drawing",
+    "Enhanced": "drawing",
     "available": "weights",
-    "build": "choice",
+    "enhanced": "choice",
     "look_up": "choice",
     "wanted": "choice",
 }
 
-__all__ = ["ENHANCERS", "EnhancedRenderer", "available", "build", "look_up", "wanted"]
+__all__ = ["ENHANCERS", "Drawing", "Enhanced", "available", "enhanced", "look_up", "wanted"]
 
 
 def __getattr__(name: str) -> object:

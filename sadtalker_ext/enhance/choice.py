@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import OptionsError, WeightsError
-from ..wording import Place, Sentence
+from ..errors import OptionsError, Place, Sentence, WeightsError
+from ..system.caches import Kept, kept
 from . import weights as files
+from .drawing import Drawing, Enhanced
 from .enlarge import by_network
-from .renderer import EnhancedRenderer
 from .restorers import HostRestorer, NetworkRestorer, Restorer
 
 if TYPE_CHECKING:
-    from ..engines.base import Renderer
-    from ..face import Portrait
     from ..options import Options
 
     RestoreFaces = Callable[[np.ndarray], np.ndarray]
@@ -39,20 +36,22 @@ def wanted(options: Options) -> bool:
     return options.enhancer != "none" or options.upscale != "1"
 
 
-def build(
-    base: Renderer,
-    portrait: Portrait,
+def enhanced(
+    base: Drawing,
     options: Options,
     models_dir: Path,
     device: str,
     restore_faces: RestoreFaces | None = None,
     check: Callable[[], None] | None = None,
-) -> EnhancedRenderer:
-    """The renderer with what `options` ask for around it.
+) -> Drawing:
+    """What draws a portrait, with what `options` ask for around it.
 
     restore_faces: the host's own face restoration, uint8 (H, W, 3) to the same; None where there is none.
     Raises `WeightsError`, `DependencyError` or `OptionsError` with what is missing.
     """
+    portrait = base.portrait
+    if not wanted(options) or portrait is None:
+        return base
     scale = int(options.upscale)
     size = base.size
     if scale > 1 and max(size) * scale > LONGEST_SIDE:
@@ -66,7 +65,6 @@ def build(
             most=LONGEST_SIDE,
         )
     restorer = choose(options.enhancer, models_dir, device, restore_faces)
-    view = getattr(base, "view", None)
     enlarged, notices = None, []
     if scale > 1:
         found = next((file for file in files.available(models_dir) if file.kind == files.UPSCALER), None)
@@ -80,10 +78,10 @@ def build(
             )
         elif size == (portrait.width, portrait.height):
             enlarged = _enlarged(portrait.image, scale, found, device, check)
-    return EnhancedRenderer(
+    return Enhanced(
         base,
         portrait,
-        view=view,
+        check=check,
         restorer=restorer,
         strength=options.enhancer_strength,
         scale=scale,
@@ -134,7 +132,7 @@ def look_up(name: str, models_dir: Path, hosted: bool) -> files.Weights | None:
     )
 
 
-@lru_cache(maxsize=3)
+@kept(3)
 def _loaded(file: files.Weights, device: str) -> Any:
     return files.load(file, device)
 
@@ -143,17 +141,7 @@ def _enlarged(
     picture: np.ndarray, scale: int, file: files.Weights, device: str, check: Callable[[], None] | None
 ) -> np.ndarray:
     key = (picture.shape, hash(picture.tobytes()), scale, file, device)
-    if key not in _pictures:
-        made = by_network(picture, scale, _loaded(file, device), device, check)
-        _pictures.clear()
-        _pictures[key] = made
-    return _pictures[key]
+    return _pictures.get(key, lambda: by_network(picture, scale, _loaded(file, device), device, check))
 
 
-def release() -> None:
-    """Forget the networks and the enlarged picture."""
-    _loaded.cache_clear()
-    _pictures.clear()
-
-
-_pictures: dict[tuple[object, ...], np.ndarray] = {}  # the latest that was enlarged by a network
+_pictures: Kept[np.ndarray] = Kept(1)  # the latest that was enlarged by a network

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from ..checkpoints import Fault, read_contents
 from ..checkpoints.places import ROOT, VARIABLE
 from ..checkpoints.tensors import read_tensors
-from ..errors import DependencyError, WeightsError
-from ..wording import Foreign
+from ..errors import DependencyError, Foreign, WeightsError
+from ..system.caches import kept
 
 if TYPE_CHECKING:
     from torch import nn
@@ -138,7 +137,7 @@ def _registry(architecture: str) -> Any:
     return registry
 
 
-@lru_cache(maxsize=512)
+@kept(512)
 def _recognised(path: Path, changed: int, size: int) -> Weights | None:
     try:
         tensors = read_contents(path).tensors

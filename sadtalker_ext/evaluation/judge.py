@@ -10,11 +10,11 @@ import numpy as np
 
 from ..errors import VideoError
 from ..tracks.trace import decode_opening
-from .articulation import ENGLISH_FROM, Articulation, agreeing, articulation
 from .background import Watcher
 from .blinks import blinks
 from .head import beat_alignment, head_motion
 from .lip_sync import agreement, closed_below, closures_per_second, in_silence
+from .lips_at_phones import ENGLISH_FROM, Articulation, agreeing, articulation
 from .observe import Observation, observe
 from .report import Lips, Report, Timing
 from .seam import SeamWatcher

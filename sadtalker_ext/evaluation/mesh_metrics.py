@@ -21,7 +21,7 @@ CONDITION = "_condition_"  # what the authors' program puts between a clip's nam
 WORST = 3  # clips that the table names
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Clip:
     """One sentence. prediction, truth: (T, V, 3) arrays, memory-mapped or not. template: float (V, 3)."""
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     Tracker = Callable[[Iterable[np.ndarray]], Iterator[Face | None]]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Observation:
     """What was seen in T frames; NaN in frames without a face.
 

@@ -8,11 +8,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from .articulation import Articulation, Share
 from .background import Background
 from .blinks import Blinks
 from .head import Axis, Beats
 from .lip_sync import Agreement, Silence
+from .lips_at_phones import Articulation, Share
 from .seam import Seam
 
 DIGITS = 4  # of numbers in the dictionary, after the point

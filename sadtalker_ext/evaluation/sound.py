@@ -25,7 +25,7 @@ ONSET_WINDOW_S = 0.15  # a beat is the strongest onset within this time on both 
 ONSET_SHARE = 0.3  # of the 95th percentile of onset strength that a beat must reach
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Sound:
     """Level of a recording: dBFS (N,), `RATE` values a second, value i centred on i / `RATE` seconds."""
 

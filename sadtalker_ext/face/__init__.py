@@ -5,11 +5,11 @@ from __future__ import annotations
 from .detection import DETECTORS, find_faces
 from .faces import Face, LandmarkDetector
 from .geometry import eye_aperture, face_width, head_pose, lip_gap, mouth_width
+from .mean import mean_face
 from .picture import Picture, load_picture
 from .points import face_from_points
 from .portrait import Portrait, load_portrait
 from .preview import check_picture_output, draw_faces, save_picture, save_preview
-from .template import template
 from .tracker import FaceTracker
 
 __all__ = [
@@ -29,8 +29,8 @@ __all__ = [
     "lip_gap",
     "load_picture",
     "load_portrait",
+    "mean_face",
     "mouth_width",
     "save_picture",
     "save_preview",
-    "template",
 ]

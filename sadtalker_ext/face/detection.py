@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from hashlib import blake2b
 
 import numpy as np
 
 from ..errors import DependencyError, OptionsError, WeightsError
+from ..system.caches import Kept
 from .faces import Face, LandmarkDetector, distinct
 from .mediapipe_mesh import Look, MediapipeDetector, Region, mediapipe_detector
 
@@ -18,7 +20,13 @@ TINY_TILE_SHARE = 0.16  # the same where nothing was found yet
 TILE_STEP = 0.6  # of a tile's side
 SMALL_FACE = 0.15  # of the picture's shorter side: with a face larger than this no tiles are searched
 SURE = 0.6  # score from which a face found in a part of the picture counts
+FINDINGS_KEPT = 8  # pictures whose faces are remembered
 FAINT = 0.2  # score from which the last, hardest looks take a hint
+
+
+# Most runs are of a picture that was looked at before, by the page or by the run before.
+_found: Kept[list[Face]] = Kept(FINDINGS_KEPT)
+_seen: Kept[list[Face]] = Kept(FINDINGS_KEPT)
 
 
 def find_faces(
@@ -37,6 +45,11 @@ def find_faces(
     """
     if detector not in DETECTORS:
         raise OptionsError(f"Unknown face detector {detector!r}; choose one of {', '.join(DETECTORS)}.")
+    key = (_digest(image), detector, thorough)
+    return list(_found.get(key, lambda: _faces(image, detector, thorough, check)))
+
+
+def _faces(image: np.ndarray, detector: str, thorough: bool, check: Callable[[], None] | None) -> list[Face]:
     if detector == "face-alignment":
         return distinct(_face_alignment(allow_download=True).detect(image))
     try:
@@ -63,9 +76,8 @@ def search(
     step = check or (lambda: None)
     step()
     small, zoom = _reduced(image)
-    faces = detector.fit(image, _enlarged(detector.propose(small), zoom))
-    far = _enlarged(detector.propose(small, Look(full_range=True)), zoom)
-    faces = _joined(detector, image, faces, far)
+    # Kept, so that a look for all faces and one for the largest of the same picture share it.
+    faces = _seen.get((detector, _digest(image)), lambda: _direct_look(detector, image, small, zoom))
     shorter = min(image.shape[:2])
     if thorough or not faces or faces[0].size < SMALL_FACE * shorter:
         hints: list[Region] = []
@@ -79,6 +91,18 @@ def search(
         if faces:
             break
     return faces
+
+
+def _direct_look(
+    detector: MediapipeDetector, image: np.ndarray, small: np.ndarray, zoom: float
+) -> list[Face]:
+    faces = detector.fit(image, _enlarged(detector.propose(small), zoom))
+    far = _enlarged(detector.propose(small, Look(full_range=True)), zoom)
+    return _joined(detector, image, faces, far)
+
+
+def _digest(image: np.ndarray) -> tuple[object, ...]:
+    return image.shape, blake2b(np.ascontiguousarray(image).data, digest_size=16).digest()
 
 
 def _reduced(image: np.ndarray) -> tuple[np.ndarray, float]:
@@ -152,6 +176,6 @@ def _second_detector(asked: str) -> LandmarkDetector | None:
 
 
 def _face_alignment(*, allow_download: bool) -> LandmarkDetector:
-    from .alignment import face_alignment_detector
+    from .face_alignment_mesh import face_alignment_detector
 
     return face_alignment_detector(allow_download)

@@ -9,7 +9,7 @@ import numpy as np
 
 from . import topology
 from .geometry import head_rotation
-from .template import template
+from .mean import mean_face
 
 # A mesh further from every rotated mean face than this (root mean square, face widths) is no face.
 MAX_MISFIT = 0.16
@@ -17,7 +17,7 @@ MIN_FACE = 20.0  # px, below which a face has too little to animate, and texture
 OVERLAP = 0.4  # intersection over union above which two meshes are the same face
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Face:
     """One face of a picture.
 
@@ -31,6 +31,11 @@ class Face:
     box: tuple[float, float, float, float]
     score: float
     source: str
+
+    def __repr__(self) -> str:
+        x0, y0, x1, y1 = self.box
+        place = f"{x1 - x0:.0f} × {y1 - y0:.0f} pixels at {x0:.0f},{y0:.0f}"
+        return f"<Face {place}; {self.source}, score {self.score:.2f}>"
 
     @property
     def size(self) -> float:
@@ -108,10 +113,10 @@ def is_plausible(landmarks: np.ndarray, width: int, height: int) -> bool:
     inside = (skin[:, 0] > 0) & (skin[:, 0] < width) & (skin[:, 1] > 0) & (skin[:, 1] < height)
     if inside.mean() < 0.5 or np.ptp(skin[:, :2], axis=0).max() < MIN_FACE:
         return False
-    mean_face = template().points
+    average = mean_face().points
     rotation = head_rotation(landmarks)
     local = (landmarks - landmarks[: topology.SKIN_POINTS].mean(0)) @ rotation
-    reference = mean_face - mean_face[: topology.SKIN_POINTS].mean(0)
+    reference = average - average[: topology.SKIN_POINTS].mean(0)
     scale = (local[: topology.SKIN_POINTS] * reference[: topology.SKIN_POINTS]).sum() / (
         reference[: topology.SKIN_POINTS] ** 2
     ).sum()

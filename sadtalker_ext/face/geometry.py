@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from . import topology
-from .template import template
+from .mean import mean_face
 
 # Vertical pairs over the middle of the lips, with the weights of a mean that favours the centre.
 LIP_PAIRS = ((13, 14), (82, 87), (312, 317))
@@ -22,12 +22,12 @@ def face_width(landmarks: np.ndarray) -> float:
 
 
 def head_rotation(landmarks: np.ndarray) -> np.ndarray:
-    """Rotation (3, 3) that turns the frontal template to the head's pose, from its rigid points.
+    """Rotation (3, 3) that turns the frontal mean face to the head's pose, from its rigid points.
 
     Solved in closed form (Kabsch 1976, with scale) over points that speech and blinks do not move.
     """
     rigid = list(topology.RIGID)
-    source = template().points[rigid].astype(np.float64)
+    source = mean_face().points[rigid].astype(np.float64)
     target = np.asarray(landmarks, np.float64)[rigid]
     u, _, vt = np.linalg.svd((target - target.mean(0)).T @ (source - source.mean(0)))
     turn = np.diag([1.0, 1.0, np.sign(np.linalg.det(u @ vt))])

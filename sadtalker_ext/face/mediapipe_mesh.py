@@ -10,19 +10,18 @@ from __future__ import annotations
 import contextlib
 import threading
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
-from ..errors import DependencyError, EngineError
+from ..errors import DependencyError, EngineError, Foreign
+from ..system.caches import kept
 from ..system.native_logs import quiet_imports, quiet_stderr
 from ..system.requirements import advice
-from ..wording import Foreign
 from . import topology
 from .faces import Face, distinct, face_from_landmarks, is_plausible
 from .geometry import face_width
-from .template import template
+from .mean import mean_face
 
 MESH_INPUT = 192  # px, side of the square that the mesh network sees
 VIEW_SIDE = 256  # px, side of a part of the picture that is searched (the detectors see 128 and 192)
@@ -170,7 +169,7 @@ class MediapipeDetector:
         if len(points) != topology.MESH_POINTS:
             return None
         if mirrored:
-            points = points[template().mirror]
+            points = points[mean_face().mirror]
             points[:, 0] = MESH_INPUT - points[:, 0]
         flat = points[:, :2] @ to_image[:, :2].T + to_image[:, 2]
         return np.column_stack([flat, points[:, 2] * (region.side / MESH_INPUT)])
@@ -189,7 +188,7 @@ class MediapipeDetector:
                 ) from error
 
 
-@lru_cache(maxsize=1)
+@kept(1)
 def mediapipe_detector() -> MediapipeDetector:
     """The shared detector; raises `DependencyError` where mediapipe is missing or carries no models."""
     return MediapipeDetector()

@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from ..errors import PictureError
+from ..errors import PictureError, Place
 from ..system.paths import existing_file
-from ..wording import Place
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -34,7 +33,7 @@ _DAMAGE = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Picture:
     """A picture as the rest of the package sees it.
 
@@ -51,6 +50,10 @@ class Picture:
     path: Path | None = None
     notices: tuple[str, ...] = ()
     scale: float = 1.0
+
+    def __repr__(self) -> str:
+        alpha = "" if self.alpha is None else " with alpha"
+        return f"<Picture {self.name}: {self.width} × {self.height} pixels{alpha}>"
 
     @property
     def width(self) -> int:

@@ -9,7 +9,7 @@ import numpy as np
 from ..errors import FaceNotFoundError
 from . import topology
 from .faces import Face, face_from_landmarks
-from .template import template
+from .mean import mean_face
 
 MIN_SPAN = 12.0  # px between the eyes, or from the eyes to the mouth, below which points are useless
 ANCHOR_REACH = 1.25  # the face oval, this much enlarged, does not take part in the local correction
@@ -67,7 +67,7 @@ def lift(groups: Sequence[Sequence[int]], given: np.ndarray) -> np.ndarray:
     A similarity transform in the picture's plane, then a smooth interpolation of what it leaves over.
     Right for a handful of points, which do not tell how the head is turned.
     """
-    reference = _means(template().points, groups)
+    reference = _means(mean_face().points, groups)
     # Best similarity in closed form: points as complex numbers, one complex factor for turn and scale.
     source = (reference - reference.mean(0))[:, :2] @ [1, 1j]
     target = (given - given.mean(0)) @ [1, 1j]
@@ -82,7 +82,7 @@ def lift_turned(groups: Sequence[Sequence[int]], given: np.ndarray) -> np.ndarra
     The least-squares affine map from the mean face to the picture, replaced by the nearest scaled
     rotation (scaled orthographic projection).
     """
-    reference = _means(template().points, groups)
+    reference = _means(mean_face().points, groups)
     model, seen = reference - reference.mean(0), given - given.mean(0)
     affine = np.linalg.lstsq(model, seen, rcond=None)[0].T  # (2, 3)
     u, strength, vt = np.linalg.svd(affine, full_matrices=False)
@@ -101,13 +101,13 @@ def _placed(turn: np.ndarray, groups: Sequence[Sequence[int]], given: np.ndarray
     The bending (radial basis r) fades to nothing beyond the face oval, and so does not reach points
     far from any that are known.
     """
-    mean_face = template().points.astype(np.float64)
-    reference = _means(mean_face, groups)
+    average = mean_face().points.astype(np.float64)
+    reference = _means(average, groups)
     middle = reference.mean(0)
-    mesh = (mean_face - middle) @ turn.T
+    mesh = (average - middle) @ turn.T
     leftover = given - given.mean(0) - ((reference - middle) @ turn.T)[:, :2]
     # The closed lips of the mean face touch: where they did, the upper could not move without the lower.
-    where = mean_face[:, :2].copy()
+    where = average[:, :2].copy()
     for rings, side in ((topology.LIPS_UPPER_RINGS, -1), (topology.LIPS_LOWER_RINGS, 1)):
         for ring in rings:
             where[list(ring[1:-1]), 1] += side * LIPS_PARTED

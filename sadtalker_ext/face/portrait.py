@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..errors import DependencyError, FaceNotFoundError
-from ..wording import Sentence
+from ..errors import DependencyError, FaceNotFoundError, Sentence
 from .detection import find_faces
 from .faces import Face, face_from_landmarks
 from .picture import Picture, load_picture
@@ -24,7 +23,7 @@ FIVE_POINT_WAY = Sentence(
 )
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Portrait:
     """A picture and the face in it that is to talk.
 
@@ -34,6 +33,9 @@ class Portrait:
     picture: Picture
     face: Face
     faces: tuple[Face, ...] = ()
+
+    def __repr__(self) -> str:
+        return f"<Portrait {self.picture!r}, {self.face!r}; faces: {len(self.faces)}>"
 
     @property
     def image(self) -> np.ndarray:
@@ -66,7 +68,7 @@ class Portrait:
 
 
 def load_portrait(
-    source: PictureSource,
+    source: PictureSource | Portrait,
     *,
     face: int | None = None,
     face_at: tuple[float, float] | None = None,
@@ -75,7 +77,10 @@ def load_portrait(
     all_faces: bool = False,
     check: Callable[[], None] | None = None,
 ) -> Portrait:
-    """The portrait in a picture (see `load_picture` for what that may be).
+    """The portrait in a picture, with the face that is to talk.
+
+    source: a file path, a Pillow image, an array (see `load_picture`), or a portrait, which is returned as it
+    is, or searched again where a face is chosen or all are wanted.
 
     The largest face is chosen, unless `face` (its number in the preview, from 1), `face_at` (a point
     x, y in pixels on or near it) or `points` (left eye, right eye, nose tip, left and right mouth
@@ -83,8 +88,14 @@ def load_portrait(
     source, also where it is scaled down. With `points` nothing is detected. detector: "auto",
     "mediapipe" or "face-alignment". all_faces: search for small faces too where a large one was found
     (done anyway when `face` or `face_at` is given), as a preview needs.
-    Raises `PictureError`, `FaceNotFoundError`, `DependencyError`.
+    check: called between the steps of the search; what it raises ends it.
+    Raises `PictureError` (missing, unreadable, too small or too narrow), `FaceNotFoundError` (no face, or not
+    the one asked for) or `DependencyError` (no detector is installed).
     """
+    if isinstance(source, Portrait):
+        if face is face_at is points is None and not all_faces:
+            return source
+        source = source.picture
     picture = load_picture(source)
     if points is not None:
         chosen = _scaled(face_from_points(points, *_source_size(picture)), picture.scale)

@@ -19,12 +19,11 @@ from typing import IO
 
 import numpy as np
 
-from ..errors import MeshError, OutputError, TrackError
+from ..errors import MeshError, OutputError, Place, TrackError
 from ..face.geometry import rotation_from_pose
 from ..system.outputs import check_name, check_new_file, check_parent, write_whole
 from ..system.paths import user_path
 from ..tracks import ARKIT, ARKIT_BLENDSHAPES, MotionTrack
-from ..wording import Place
 from .few_shapes import few_shapes
 from .figure import Figure, TemplateFigure
 from .gltf import Animated, Turning, write_glb

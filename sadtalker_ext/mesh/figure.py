@@ -7,9 +7,8 @@ from typing import Protocol
 
 import numpy as np
 
-from ..errors import MeshError, TrackError
+from ..errors import MeshError, Place, TrackError
 from ..tracks import MotionTrack, vertex_space
-from ..wording import Place
 from .template import Template
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
 
 import numpy as np
 
 from ..errors import TrackError, WeightsError
 from ..face.geometry import rotation_from_pose
+from ..system.caches import kept
 from ..system.paths import ASSETS
 from ..tracks import ARKIT, ARKIT_BLENDSHAPES, MotionTrack, lips
 from .srgb import to_linear
@@ -103,7 +103,7 @@ def shape_weights(track: MotionTrack) -> np.ndarray:
     return weights
 
 
-@lru_cache(maxsize=1)
+@kept(1)
 def neutral_head() -> NeutralHead:
     """The head of the package's assets; raises `WeightsError` when the file is missing or damaged."""
     try:

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 
 from ..errors import MeshError, TrackError
+from ..system.caches import kept
 from ..tracks import ARKIT, ARKIT_BLENDSHAPES, BFM, MotionSpace, MotionTrack
 from ..tracks.rows import gathered, slices
 from .neutral import NeutralHead, neutral_head
@@ -129,7 +129,7 @@ def figure_for(space: MotionSpace) -> NeutralHead | RetargetedHead:
     return neutral_head() if space == ARKIT else RetargetedHead(space)
 
 
-@lru_cache(maxsize=len(COLUMN))
+@kept(len(COLUMN))
 def _fit(space: str) -> _Fit:
     if space == BFM.name:
         raise MeshError(

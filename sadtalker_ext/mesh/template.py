@@ -7,10 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ..errors import MeshError
+from ..errors import MeshError, Place
 from ..system.paths import user_path
 from ..tracks import MOST_VERTICES
-from ..wording import Place
 from .files import MESH_SUFFIXES, read_mesh
 from .pickles import read_pickle
 

@@ -5,11 +5,9 @@ from __future__ import annotations
 from .eyes import generate_eyes
 from .head import generate_head, ramp
 from .lipsync import generate_lips
-from .recognition import forget
 from .reference import reference_track, track_reference
 
 __all__ = [
-    "forget",
     "generate_eyes",
     "generate_head",
     "generate_lips",

@@ -114,7 +114,7 @@ class Closure:
     strength: float = 1.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Articulation:
     """Tracks at `RATE` rows a second, each (T,), and closures.
 

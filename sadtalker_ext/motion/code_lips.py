@@ -10,17 +10,16 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..audio import features
-from ..errors import OptionsError, WeightsError
+from ..errors import OptionsError, Place, WeightsError
+from ..system.caches import kept
 from ..system.paths import ASSETS
 from ..tracks import ARKIT, BFM, MotionTrack
-from ..wording import Place
 from .code_layout import FACE, MOUTH, ROWS_A_SECOND, joined
 from .visemes import QUIETEST_PEAK, SpectrumMeter, normalise
 
@@ -87,11 +86,6 @@ def load_code_prior(path: str | Path | None = None, space: str = "arkit") -> Cod
     return prior
 
 
-def release() -> None:
-    """Let go of the networks."""
-    _load.cache_clear()
-
-
 def bfm_weights(models_dir: Path) -> Path | None:
     """The user's own prior for SadTalker's expressions, if the models folder has one."""
     places = (models_dir / BFM_FILE, models_dir / "checkpoints" / BFM_FILE)
@@ -149,7 +143,7 @@ def code_lips(
         ARKIT,
         fps,
         track.data,
-        {"lips": "codetalker", "code prior": prior.sha256, "manner": said, "trained on": "synthetic speech"},
+        {"lips": "codes", "code prior": prior.sha256, "manner": said, "trained on": "synthetic speech"},
     )
 
 
@@ -270,7 +264,7 @@ def decoded(codec: Codec, vectors: np.ndarray) -> np.ndarray:
         return codec.decode(torch.from_numpy(vectors).permute(1, 2, 0)[None])[0].T.numpy()
 
 
-@lru_cache(maxsize=2)
+@kept(2)
 def _load(path: str) -> CodePrior:
     from safetensors import SafetensorError, safe_open
 

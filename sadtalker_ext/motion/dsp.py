@@ -6,13 +6,13 @@ What the bands can tell: how open a vowel is (first formant over voice bar), spr
 
 from __future__ import annotations
 
-from functools import lru_cache
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..audio.features import N_BINS, SAMPLE_RATE, log_mel_blocks, smooth
+from ..system.caches import kept
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -76,7 +76,7 @@ def _sigmoid(x: np.ndarray) -> np.ndarray:
     return 1 / (1 + np.exp(-np.clip(x, -30, 30)))
 
 
-@lru_cache(maxsize=1)
+@kept(1)
 def _filterbank() -> np.ndarray:
     """Rectangular bands over the power spectrum, (4 + CENTRE_BANDS, N_BINS)."""
     frequency = np.linspace(0, SAMPLE_RATE / 2, N_BINS)

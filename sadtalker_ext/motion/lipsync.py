@@ -1,7 +1,7 @@
 """Turns speech into the lips channel of a motion track, by phones, by VisemeNet or by a prior over codes.
 
 Four sources: `words` (phones of English words, aligned), `allphone` (phones without words, any language),
-`visemes` (VisemeNet and signal processing) and `codetalker` (a prior over codes, see `code_lips`). Measured
+`visemes` (VisemeNet and signal processing) and `codes` (a prior over codes, see `code_lips`). Measured
 by benchmarks/lips.py, words are best where they are recognised surely, and elsewhere allphone and visemes
 together are better than either: so does `auto`. The track's provenance says what was taken and why.
 """
@@ -26,7 +26,7 @@ from .viseme_lips import articulate_visemes, reconciled
 if TYPE_CHECKING:
     from ..audio import Speech
 
-METHODS: tuple[str, ...] = ("auto", "phones", "visemes", "codetalker")
+METHODS: tuple[str, ...] = ("auto", "phones", "visemes", "codes")
 
 LEAD_S = 0.0  # how far ahead of the sound the mouth moves
 PARTING_S = 0.075  # in which lips come together and part, fastest where they meet
@@ -56,7 +56,7 @@ def generate_lips(
     """Lips for speech: `frames` rows at `fps` in the ARKit space, all but the lips channel at rest.
 
     method: `phones` (words or allphone; raises `DependencyError` without pocketsphinx), `visemes`,
-    `codetalker`, or `auto`, what is best for this speech. manner, mix, share: how `codetalker` speaks, see
+    `codes`, or `auto`, what is best for this speech. manner, mix, share: how `codes` speaks, see
     `code_lips.CodePrior.shares`. Raises `OptionsError` for another method. `check` is called during
     recognition. The same speech always gives the same track.
     """
@@ -67,7 +67,7 @@ def generate_lips(
     if speech.is_silent:
         rest = MotionTrack.rest(frames, fps)
         return MotionTrack(ARKIT, fps, rest.data, {"lips": "rest", "why": "nothing is said"})
-    if method == "codetalker":
+    if method == "codes":
         return code_lips(
             speech,
             fps=fps,

@@ -20,7 +20,7 @@ SENTENCE_S = 1.0  # a syllable's stress is measured against the mean of this muc
 STRESS_SPACING_S = 0.4  # stresses closer than this are one
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Prosody:
     """How a recording is spoken, 100 times a second (`RATE`).
 

@@ -14,13 +14,14 @@ import struct
 import subprocess
 import sys
 import threading
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
+from ..system.caches import Kept
 from ..system.paths import ROOT
 from . import phones as recogniser
 from .phones import Phone, Transcript
@@ -38,7 +39,7 @@ POLL_S = 0.05  # between two looks at whether the run was cancelled
 KEPT = 4  # recordings whose recognition is remembered, for the next picture or the next try
 
 Job = tuple[str, float, "np.ndarray"]
-_remembered: OrderedDict[bytes, tuple[Transcript, Transcript]] = OrderedDict()
+_remembered: Kept[tuple[Transcript, Transcript]] = Kept(KEPT)
 
 
 def recognise(
@@ -54,9 +55,14 @@ def recognise(
     """
     recogniser.require()
     key = blake2b(samples.data, digest_size=16).digest()
-    if key in _remembered:
-        _remembered.move_to_end(key)
-        return _remembered[key]
+    return _remembered.get(key, lambda: _recognised(samples, check, progress))
+
+
+def _recognised(
+    samples: np.ndarray,
+    check: Callable[[], None] | None,
+    progress: Callable[[int, int], None] | None,
+) -> tuple[Transcript, Transcript]:
     pieces = list(recogniser.pieces(samples, check))
     jobs: list[Job] = [(road, start, piece) for road in ROADS for start, piece in pieces]
     # A program that carries Python inside itself has no interpreter to start.
@@ -65,16 +71,7 @@ def recognise(
         heard = [_here(job, check) for job in jobs]
     else:
         heard = _Children(jobs, progress or (lambda done, total: None)).run(check or (lambda: None))
-    both = recogniser.join(heard[: len(pieces)]), recogniser.join(heard[len(pieces) :])
-    _remembered[key] = both
-    while len(_remembered) > KEPT:
-        _remembered.popitem(last=False)
-    return both
-
-
-def forget() -> None:
-    """Drop what is remembered of earlier speech."""
-    _remembered.clear()
+    return recogniser.join(heard[: len(pieces)]), recogniser.join(heard[len(pieces) :])
 
 
 def _here(job: Job, check: Callable[[], None] | None = None) -> Transcript:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +10,7 @@ import numpy as np
 
 from ..audio import features
 from ..errors import WeightsError
+from ..system.caches import kept
 from ..system.paths import ASSETS
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def load_visemenet(path: str | Path | None = None) -> VisemeNet:
     return _load(str(path or WEIGHTS))
 
 
-@lru_cache(maxsize=2)
+@kept(2)
 def _load(path: str) -> VisemeNet:
     from safetensors import SafetensorError
     from safetensors.torch import load

@@ -10,20 +10,16 @@ from typing import Any
 
 from ..errors import OptionsError
 from ..version import __version__
-from . import ENGINE_GROUPS, Options, knobs
+from . import Options, knob_named, knobs
 from .knob import Knob, shown
 
 # A name, a colon, and a value up to the next comma; a value with a comma in it is in quotes.
 PAIR = re.compile(r'\s*([^\s:,"][^:,"]*):\s*("(?:\\.|[^"\\])*"|[^,]*)(?:,|$)', re.DOTALL)
 NEXT = re.compile(r'[,"]')  # where a pair may begin after what is none
 NEEDS_QUOTES = re.compile(r'[,:"\\]|^\s|\s$|^$')
-# The engine has a place of its own, and whether to replace files is no property of a video.
-NOT_DESCRIBED = ("overwrite", "engine")
 NAMES = 10  # in a notice
 NAME_CHARACTERS = 60  # of something unknown, in a notice
 LINE_ENGINE, LINE_VERSION, LINE_PICTURE, LINE_SPEECH = "Engine", "Version", "Picture", "Speech"
-# Knobs that mean something in one picture only.
-OF_THE_PICTURE = ("face", "face_at", "points")
 
 
 @dataclass(frozen=True)
@@ -32,6 +28,13 @@ class Restored:
 
     values: Mapping[str, Any]
     notices: tuple[str, ...]
+
+
+def is_described(knob: Knob) -> bool:
+    """Whether a knob stands among the others: the engine has a place of its own, and what concerns the files
+    of one computer is no property of a video.
+    """
+    return knob.name != "engine" and not knob.local
 
 
 def title(name: str) -> str:
@@ -48,8 +51,8 @@ def to_infotext(document: Mapping[str, Any]) -> str:
     options: Mapping[str, Any] = document.get("options") or {}
     engine = str(document.get("engine") or options.get("engine") or "auto")
     pairs = [(LINE_ENGINE, engine)]
-    others = () if engine == "auto" else tuple(group for group in ENGINE_GROUPS if group != engine)
-    described = [knob for knob in knobs() if knob.name not in NOT_DESCRIBED and knob.group not in others]
+    read = [knob for knob in knobs() if engine == "auto" or knob.engine in ("", engine)]
+    described = [knob for knob in read if is_described(knob)]
     described.sort(key=lambda knob: knob.name != "seed")
     pairs += [
         (title(knob.name), _written(knob, options[knob.name]))
@@ -107,13 +110,13 @@ def restore(document: Mapping[str, Any], *, label: Callable[[str], str] = title)
     notices: list[str] = []
     values: dict[str, Any] = {}
     for knob in knobs():
-        if knob.name in NOT_DESCRIBED:
+        if not is_described(knob):
             continue
         given = options.get(knob.name, knob.default)
         if given is not None and knob.kind == "path":
             notices.append(f"{label(knob.name)}: give the file {shown(given)} again.")
             continue
-        if given is not None and knob.name in OF_THE_PICTURE:
+        if given is not None and knob.in_picture:
             notices.append("A face was chosen in the picture; choose it again.")
             continue
         try:
@@ -121,8 +124,7 @@ def restore(document: Mapping[str, Any], *, label: Callable[[str], str] = title)
         except OptionsError:
             notices.append(f"{label(knob.name)} was {shown(given)}, which cannot be set here.")
     engine = str(document.get("engine") or "auto")[:NAME_CHARACTERS]
-    choices = next(knob.choices for knob in knobs() if knob.name == "engine")
-    if engine in choices:
+    if engine in knob_named("engine").choices:
         values["engine"] = engine
     else:
         notices.append(f"The engine {engine} is not known here; the engine was left alone.")

@@ -4,36 +4,57 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..errors import OptionsError
-from ..wording import Named
+from ..errors import Named, OptionsError
 
 TEXT_CHARACTERS = 200
 
 
 @dataclass(frozen=True)
 class Knob:
-    """How one option is described, checked and shown.
+    """How one option is described, checked and shown, and what depends on it.
 
     kind: bool, int, float, choice, text, path, ramp (numbers over time), point (x, y) or points (five).
     low, high: inclusive range of a number (for a ramp: of each number).
     nullable: whether None (“not given”) is allowed.
+    title: its label on a page; "": made from the name.
+    shapes: what it has a part in: speech (what is heard), face (what is animated), motion, frames, file.
+    files: what a path leads to, "video" (or a motion file) or "mesh".
+    in_picture: it means something in one picture only. local: it is about the files of one computer.
+    renamed: choices by the names that they had before.
+    engine: the one that alone reads it; "": it is shared.
     """
 
     name: str
     kind: str
     help: str
-    group: str
-    default: Any
+    group: str = ""
+    default: Any = None
     low: float | None = None
     high: float | None = None
     choices: tuple[str, ...] = ()
     metavar: str | None = None
     nullable: bool = False
+    title: str = ""
+    shapes: tuple[str, ...] = ("motion",)
+    files: str = ""
+    in_picture: bool = False
+    local: bool = False
+    renamed: Mapping[str, str] = field(default_factory=dict)
+    engine: str = ""
+
+    @property
+    def label(self) -> str:
+        """What a page calls it."""
+        return self.title or self.name.replace("_", " ").capitalize()
+
+    def is_renamed(self, value: Any) -> bool:
+        """Whether a value is the former name of a choice."""
+        return isinstance(value, str) and value in self.renamed
 
     @property
     def flag(self) -> str:
@@ -132,6 +153,8 @@ def _in_range(knob: Knob, number: float, value: Any) -> float:
 
 
 def _check_choice(knob: Knob, value: Any) -> str:
+    if knob.is_renamed(value):
+        return knob.renamed[value]
     if not isinstance(value, str) or value not in knob.choices:
         raise knob.error(value)
     return value

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
 from ..errors import OptionsError
-from . import Options
+from .knob import shown
 
 PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {
@@ -37,8 +36,8 @@ PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
 )
 
 
-def with_preset(options: Options, name: str) -> Options:
-    """The options with a preset's knobs; raises `OptionsError` for an unknown name."""
+def preset_named(name: str) -> Mapping[str, Any]:
+    """What a preset sets; raises `OptionsError` for an unknown name."""
     if name not in PRESETS:
-        raise OptionsError(f"Unknown preset {name!r}; known presets: {', '.join(PRESETS)}.")
-    return replace(options, **PRESETS[name])
+        raise OptionsError(f"Unknown preset {shown(name)}; known presets: {', '.join(PRESETS)}.")
+    return PRESETS[name]

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections import OrderedDict
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..errors import EngineError, FaceNotFoundError, SadTalkerError
+from ..system.caches import Kept
 from .words import PAGE
 
 if TYPE_CHECKING:
@@ -269,7 +269,7 @@ def content_key(picture: Image.Image) -> str:
     return digest.hexdigest()
 
 
-_found: OrderedDict[str, Found] = OrderedDict()
+_found: Kept[Found] = Kept(FOUND_KEPT)
 _finding = threading.Lock()  # one search at a time: a second one for the same picture finds it done
 
 
@@ -277,18 +277,10 @@ def find(picture: Image.Image) -> Found:
     """Every face of a picture, found once per picture; raises `PictureError` where it cannot be used."""
     key = content_key(picture)
     with _finding:
-        found = _found.pop(key, None) or _look(picture, key)
-        if not found.problem:  # what went wrong once may go well the next time
-            _found[key] = found
-        while len(_found) > FOUND_KEPT:
-            _found.popitem(last=False)
+        found = _found.get(key, lambda: _look(picture, key))
+        if found.problem:  # what went wrong once may go well the next time
+            _found.drop(key)
     return found
-
-
-def forget() -> None:
-    """Forget the faces of all pictures."""
-    with _finding:
-        _found.clear()
 
 
 def _look(source: Image.Image, key: str) -> Found:

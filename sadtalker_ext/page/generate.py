@@ -11,25 +11,18 @@ from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import dataclass
 from typing import Any
 
-from ..engines import ENGINES
-from ..errors import SadTalkerError, TrackError
+from ..engines import ENGINES, Engine
+from ..errors import SadTalkerError, TrackError, joined
 from ..host import CancelToken, Progress, ProgressCallback
-from ..options import DRAWING_KNOBS, ENHANCING_KNOBS, HEAD_KNOBS, Options, knobs
-from ..pipeline import Result
-from ..shell import Shell
-from ..shell.runs import Request, perform
+from ..options import Options, knob_named
+from ..pipeline import perform
+from ..request import Request, Result
+from ..shell import Shell, placed
 from ..tracks import MotionTrack
-from ..wording import joined
 from . import compat, knob_panel, portrait_panel, speech_panel
 from .notes import explain, note
 from .result_panel import Finished, finish
 
-# Knobs that a motion made earlier leaves open; the others have shaped it already.
-RENDER_GROUPS = ("face", "output")
-RENDER_KNOBS = {
-    *("engine", "start", "end", *DRAWING_KNOBS, *HEAD_KNOBS),
-    *(knob.name for knob in knobs() if knob.group in RENDER_GROUPS),
-}
 OUTCOMES_KEPT = 4
 OUTCOME_SECONDS = 20.0  # the page hears that a run has ended a moment before its outcome is complete
 
@@ -58,9 +51,10 @@ class Form:
         *given, engine, suffix = values
         chosen = knob_panel.read(self.knobs, given[knobs_from:])
         speech_values = given[heard_from:knobs_from]
+        wanted = engine_for(engine, track)
         portrait, heard, problems = portrait_panel.PortraitChoice(None, {}), None, []
         try:
-            if not animates_meshes(engine, track):
+            if wanted is None or wanted.animates == "pictures":
                 portrait = portrait_panel.read(given[:heard_from])
         except SadTalkerError as error:
             problems.append(error)
@@ -72,10 +66,12 @@ class Form:
         if problems:
             raise SadTalkerError("{problems}.", problems=joined(problems, ". "))
         settings = {**chosen, **portrait.options, "engine": engine or "auto"}
-        if animates_meshes(engine, track):  # what the page then hides must not be in the way
-            settings = {name: value for name, value in settings.items() if name not in ENHANCING_KNOBS}
-        if track is not None:
-            settings = {name: value for name, value in settings.items() if name in RENDER_KNOBS}
+        if wanted is not None:  # what the page then hides must not be in the way
+            settings = {name: value for name, value in settings.items() if wanted.uses(knob_named(name))}
+        if track is not None:  # which has been shaped by the knobs of motion already
+            settings = {
+                name: value for name, value in settings.items() if knob_named(name).shapes != ("motion",)
+            }
         elif heard is not None:
             settings["idle"] = heard.idle
         return Request(
@@ -89,12 +85,13 @@ class Form:
         )
 
 
-def animates_meshes(engine: str | None, track: MotionTrack | None) -> bool:
-    """Whether no picture is wanted: by the engine that was chosen, or by `auto` for a motion of vertices."""
-    chosen = ENGINES.get(engine or "auto")
+def engine_for(name: str | None, track: MotionTrack | None) -> Engine | None:
+    """The engine that was chosen, or for `auto` one that plays the motion; None where that is still open."""
+    chosen = ENGINES.get(name or "auto")
     if chosen is not None:
-        return chosen.animates_meshes
-    return track is not None and track.space.vertices > 0
+        return chosen
+    able = (engine for engine in ENGINES.values() if track is not None and engine.plays(track.space))
+    return next(able, None)
 
 
 @dataclass(frozen=True)
@@ -198,7 +195,8 @@ def _guarded(shell: Shell, task: str | None, ask: Callable[[], Request]) -> Outc
 
         def work(progress: ProgressCallback, cancel: CancelToken) -> Result:
             watches.append(_Watch(progress))
-            return perform(shell, request, watches[-1], cancel)
+            order = placed(shell, request)
+            return perform(order, progress=watches[-1], cancel=cancel, host=shell.host)
 
         result = shell.run(task or f"task({uuid.uuid4().hex})", work)
         return Outcome(finish(result, watches[-1].last), told(result))

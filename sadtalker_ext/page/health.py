@@ -13,7 +13,8 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from ..errors import SadTalkerError, tell
-from ..system import requirements
+from ..system import installation, requirements
+from ..system.paths import ROOT
 from ..system.requirements import Finding
 from ..version import __version__
 from .words import PageWords
@@ -70,14 +71,17 @@ def build(shell: Any) -> None:
         compat.on_load(blocks, look, [], [panel, state, text])
 
 
-def problem_tab(error: Exception) -> Any:
-    """Blocks in the place of the tab that could not be built: why, what to do, and a report to copy."""
+def problem_tab(error: Exception, host: str = "") -> Any:
+    """Blocks in the place of the tab that could not be built: why, what to do, and a report to copy.
+
+    host: the host's name, where it is known.
+    """
     import gradio as gr
 
     with gr.Blocks(analytics_enabled=False) as blocks:
         shown = gr.HTML(problem(error), elem_id="sadtalker_problem")
         box = gr.Textbox(
-            report(error),
+            report(error, host),
             label="SadTalker report",
             lines=12,
             max_lines=30,
@@ -142,16 +146,14 @@ def trial(found: tuple[Finding, ...]) -> dict[str, str]:
 def report(error: BaseException | None = None, host: str = "") -> str:
     """Versions of everything that matters, and where `error` came from, to be copied into a bug report."""
     lines = [
-        f"SadTalker extension {__version__} in {host or _host()}",
+        f"SadTalker extension {__version__} in {host or 'an unknown place'}",
         f"Python {sys.version.split()[0]} on {platform.platform()}: {sys.executable}",
         "\n".join(f"{name} {_version(name)}" for name in REPORTED),
     ]
     for finding in requirements.findings():
         state = finding.version or ("" if finding.state == "present" else "not installed")
         lines.append(f"{finding.name} {state}{f' ({finding.note})' if finding.note else ''}".rstrip())
-    from ..a1111 import failures
-
-    lines += [f"{failure.part}: {failure.error!r}" for failure in failures()]
+    lines += [f"{failure.part}: {failure.error!r}" for failure in installation.failures()]
     if error is not None:
         lines += ["", "".join(traceback.format_exception(type(error), error, error.__traceback__))]
     return "\n".join(lines)
@@ -175,16 +177,14 @@ def _remedy(error: BaseException | None) -> str:
 
 def _notes(but: Exception | None = None) -> list[str]:
     """Troubles of the extension itself rather than of packages. but: an error that is shown already."""
-    from ..a1111 import ROOT, changed_on_disk, failures, other_copies
-
     lines = []
     with suppress(OSError):  # the extension may be on its way out
-        if changed_on_disk():
+        if installation.changed_on_disk():
             lines.append(_paragraph(UPDATED, "sadtalker-error"))
-    for copy in other_copies():
+    for copy in installation.other_copies():
         words = f"There is another copy of this extension in {copy}; it is not used. Remove it, or {ROOT}."
         lines.append(_paragraph(words, "sadtalker-error"))
-    for failure in failures():
+    for failure in installation.failures():
         if failure.error is but:
             continue
         words = f"{failure.part} could not be added: {_sentence(failure.error)}"
@@ -232,15 +232,6 @@ def _version(name: str) -> str:
         return version(name)
     except PackageNotFoundError:
         return "not installed"
-
-
-def _host() -> str:
-    try:
-        from ..a1111 import the_shell
-
-        return the_shell().name
-    except Exception:  # what builds the shell may be what is broken
-        return "an unknown place"
 
 
 def _outcome(use: Callable[[], object]) -> str:

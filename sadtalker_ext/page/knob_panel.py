@@ -11,28 +11,13 @@ from typing import Any
 
 import gradio as gr
 
-from ..options import ENHANCING_KNOBS, VIDEO_KNOBS, Options, knobs
+from ..engines import ENGINES, Engine
+from ..options import Options, groups, knob_named, knobs
 from ..options.knob import Knob
 from ..options.presets import PRESETS
 from . import compat
-from .words import title
 
-# Texts that are mostly one of a few, which the page learns later.
-LISTED = ("person", "face_model")
-# What moves a mesh, too; the other knobs of the group motion are for portraits.
-MESH_MOTION = ("manner", "manner_mix", "manner_share", "expression_scale")
-# Chosen in the portrait, speech and engine panels, or of no use where names are always free.
-SHOWN_ELSEWHERE = ("engine", "face", "face_at", "points", "idle", "overwrite")
-GROUP_TITLES: Mapping[str, str] = MappingProxyType(
-    {
-        "basic": "Basic",
-        "motion": "Motion",
-        "face": "Face",
-        "sadtalker": "Engine sadtalker",
-        "codetalker": "Engine codetalker",
-        "output": "Output",
-    }
-)
+SHOWN_ELSEWHERE = ("engine", "idle")  # in panels of their own
 OWN_MANNER = "Own"  # what the presets show when a slider was moved
 SLIDER_INT_SPAN = 200  # wider whole numbers are typed
 SLIDER_FLOAT_SPAN = 100.0
@@ -49,38 +34,73 @@ class KnobPanel:
     """The components by knob name, in the order in which their values are passed.
 
     last_seed: the button that is to bring back the seed of the last video. groups: what folds each group of
-    knobs, by its name. head: what is said about the mesh that is to speak.
+    knobs, by its name. notes: what is said about the files that an engine's own knobs name, by its name.
     """
 
     components: Mapping[str, Any]
     last_seed: Any = None
     groups: Mapping[str, Any] = field(default_factory=dict)
-    head: Any = None
+    notes: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def inputs(self) -> list[Any]:
         return list(self.components.values())
 
+    def useful_to(self, engine: Engine | None) -> list[Any]:
+        """Updates of `switched` that show what an engine reads; None: every engine's knobs are hidden."""
+        name = None if engine is None else engine.name
+        return [
+            *(compat.update(visible=group == name) for group in self._own_groups()),
+            *(
+                compat.update(visible=engine is None or engine.uses(knob_named(knob)))
+                for knob in self._shared()
+            ),
+            compat.update(visible=engine is None or engine.uses(knob_named("face"))),
+        ]
+
     @property
-    def for_portraits(self) -> list[Any]:
-        """What is of no use to engines that animate meshes: a group, and components of others."""
-        idle = [knob.name for knob in knobs() if knob.group == "motion" and knob.name not in MESH_MOTION]
-        return [self.groups["face"], *(self.components[name] for name in (*idle, *ENHANCING_KNOBS))]
+    def switched(self) -> list[Any]:
+        """What some engines have no use for: the groups of single engines, shared knobs, the group face."""
+        own, shared = self._own_groups(), self._shared()
+        return [
+            *(self.groups[group] for group in own),
+            *(self.components[name] for name in shared),
+            self.groups["face"],
+        ]
+
+    def _own_groups(self) -> list[str]:
+        return [group for group in self.groups if any(k.engine == group for k in knobs())]
+
+    def _shared(self) -> list[str]:
+        """Shared knobs that some engine does not read."""
+        return [
+            name
+            for name in self.components
+            if not knob_named(name).engine
+            and knob_named(name).group != "face"
+            and not all(engine.uses(knob_named(name)) for engine in ENGINES.values())
+        ]
 
 
-def build(groups: Sequence[str] = tuple(GROUP_TITLES), *, opened: Sequence[str] = ()) -> KnobPanel:
-    """Build an accordion per group, inside the current Blocks; `opened` ones are not folded."""
+def group_title(group: str) -> str:
+    """What the page calls a group of knobs."""
+    return f"Engine {group}" if group in ENGINES else group.capitalize()
+
+
+def build() -> KnobPanel:
+    """Build an accordion per group, inside the current Blocks."""
     made: dict[str, Any] = {}
     folded: dict[str, Any] = {}
-    again = head = None
-    for group in groups:
-        members = [knob for knob in knobs() if knob.group == group and knob.name not in SHOWN_ELSEWHERE]
+    again = None
+    notes: dict[str, Any] = {}
+    for group in groups():
+        members = [knob for knob in knobs() if knob.group == group and is_shown(knob)]
         if not members:
             continue
         with compat.component(
             gr.Accordion,
-            GROUP_TITLES[group],
-            open=group in opened,
+            group_title(group),
+            open=False,
             elem_id=f"sadtalker_group_{group}",
             elem_classes=["sadtalker-group"],
         ) as folded[group]:
@@ -90,10 +110,20 @@ def build(groups: Sequence[str] = tuple(GROUP_TITLES), *, opened: Sequence[str] 
                         made[knob.name] = _component(knob)
                         if knob.name == "seed":
                             again = _seed_buttons(made["seed"])
-                        if knob.name == "template":
-                            head = compat.component(gr.HTML, "", elem_id="sadtalker_head", label="Head")
+                        if knob.kind == "path" and group not in notes and _looks_into_files(group):
+                            elem_id = f"sadtalker_head_{group}" if notes else "sadtalker_head"
+                            notes[group] = compat.component(gr.HTML, "", elem_id=elem_id, label="Head")
     ordered = {knob.name: made[knob.name] for knob in knobs() if knob.name in made}
-    return KnobPanel(MappingProxyType(ordered), again, MappingProxyType(folded), head)
+    return KnobPanel(MappingProxyType(ordered), again, MappingProxyType(folded), notes)
+
+
+def is_shown(knob: Knob) -> bool:
+    """Whether it stands among the knobs: what is chosen in a picture, or concerns files alone, does not."""
+    return not (knob.in_picture or knob.local or knob.name in SHOWN_ELSEWHERE)
+
+
+def _looks_into_files(engine: str) -> bool:
+    return engine in ENGINES and ENGINES[engine].look is not None
 
 
 def _rows(members: Sequence[Knob]) -> list[list[Knob]]:
@@ -126,7 +156,7 @@ def is_slider(knob: Knob) -> bool:
 
 def info(knob: Knob) -> str | None:
     """The help line under a knob's label, unless it says the same."""
-    if knob.help == title(knob.name).lower():
+    if knob.help == knob.label.lower():
         return None
     text = EMPTY_NOTE.sub(r"; empty = \1", knob.help)
     if knob.nullable and text == knob.help and knob.kind in ("int", "float"):
@@ -137,16 +167,16 @@ def info(knob: Knob) -> str | None:
 
 
 def _component(knob: Knob) -> Any:
-    settings: dict[str, Any] = {"label": title(knob.name), "elem_id": f"sadtalker_knob_{knob.name}"}
+    settings: dict[str, Any] = {"label": knob.label, "elem_id": f"sadtalker_knob_{knob.name}"}
     if knob.kind == "path":
-        types = FOLLOWED_TYPES if knob.name in VIDEO_KNOBS else MESH_TYPES
+        types = FOLLOWED_TYPES if knob.files == "video" else MESH_TYPES
         return compat.file(**settings, file_types=types, elem_classes=["sadtalker-small-file"])
     settings.update(info=info(knob), value=to_widget(knob, knob.default))
     if knob.kind == "bool":
         return compat.component(gr.Checkbox, **settings)
     if knob.kind == "choice":
         return compat.component(gr.Dropdown, choices=list(knob.choices), **settings)
-    if knob.name in LISTED:
+    if knob.kind == "text":  # mostly one of a few, which the page learns later
         return compat.component(gr.Dropdown, choices=[""], allow_custom_value=True, **settings)
     if is_slider(knob):
         assert knob.low is not None

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-import tempfile
+from collections import deque
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..errors import VideoError
-from ..system.ffmpeg import complaint, file_url, input_arguments, run
+from ..system.ffmpeg import complaint
 
 if TYPE_CHECKING:
     from PIL import Image
 
-TAIL_SECONDS = 2  # decoded from the end of the video
+# Ways of imageio's to read a video: from two seconds before the end of its file, where there may be sound
+# alone, or all of it; and a gif, whose transparency ffmpeg would drop.
+TAIL: dict[str, Any] = {"plugin": "FFMPEG", "input_params": ["-sseof", "-2"]}
+WHOLE: dict[str, Any] = {"plugin": "FFMPEG"}
+GIF: dict[str, Any] = {"plugin": "pillow", "mode": "RGBA"}
 
 
 def last_frame(path: Path) -> Image.Image:
@@ -22,14 +26,13 @@ def last_frame(path: Path) -> Image.Image:
     """
     from PIL import Image
 
-    with tempfile.TemporaryDirectory(prefix="sadtalker-", ignore_cleanup_errors=True) as folder:
-        target = Path(folder) / "last.png"
-        messages = ""
-        near_the_end = [] if path.suffix.lower() == ".gif" else [["-sseof", f"-{TAIL_SECONDS}"]]
-        for seek in (*near_the_end, []):  # in a gif, ffmpeg would end up at its beginning
-            output = ["-map", "0:v:0", "-an", "-update", "1", "-y", file_url(target)]
-            _, _, messages = run([*seek, *input_arguments(path), *output])
-            if target.is_file() and target.stat().st_size:
-                with Image.open(target) as picture:
-                    return picture.copy()
+    messages = ""
+    for way in (GIF,) if path.suffix.lower() == ".gif" else (TAIL, WHOLE):
+        try:
+            import imageio.v3 as iio
+
+            for frame in deque(iio.imiter(path, **way), maxlen=1):
+                return Image.fromarray(frame)
+        except (ImportError, OSError, RuntimeError) as error:  # noqa: PERF203
+            messages = str(error)
     raise VideoError(f"{path.name} has no last frame ({complaint(messages)}).")

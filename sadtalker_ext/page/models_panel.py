@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import Any
@@ -20,14 +20,16 @@ from ..checkpoints import (
     Downloads,
     Job,
     Status,
+    by_engine,
     home,
+    megabytes,
+    pairs,
     status,
 )
 from ..checkpoints.transfer import CHECKING, OFF
-from ..cli.models import engines_in_order, megabytes, pairs
 from ..engines import ENGINES
+from ..errors import worded
 from ..shell import Shell
-from ..wording import worded
 from . import compat
 from .words import PAGE
 
@@ -98,16 +100,16 @@ def introduction(shell: Shell) -> str:
     return "".join(told)
 
 
-def heading(engine: str) -> str:
+def heading(engine: str, files: Sequence[Checkpoint]) -> str:
     """What stands above the files of an engine."""
     if engine not in ENGINES:
         note = (
             f"This version has no engine {engine} yet, so nothing reads these files today; "
             "those you have or fetch are found when it comes."
         )
-    elif models := pairs(engine):
+    elif models := pairs(files):
         note = f"The engine {engine} needs both stages of one face model: {' or '.join(models)}."
-    elif all(checkpoint.optional for checkpoint in CATALOG if checkpoint.engine == engine):
+    elif all(checkpoint.optional for checkpoint in files):
         note = f"The engine {engine} runs without these; they are for what is said beside them."
     else:
         note = f"The engine {engine} needs these files."
@@ -123,19 +125,18 @@ def build(shell: Shell) -> None:
         about = compat.component(
             gr.HTML, introduction(shell), elem_id="sadtalker_models_about", label="About models"
         )
-        for engine in engines_in_order(CATALOG):
+        for engine, files in by_engine(CATALOG, ENGINES).items():
             compat.component(
                 gr.HTML,
-                heading(engine),
+                heading(engine, files),
                 elem_id=f"sadtalker_models_engine_{engine}",
                 label=f"Models of {engine}",
             )
-            for checkpoint in CATALOG:
-                if checkpoint.engine == engine:
-                    row = _build_row(shell, checkpoint)
-                    checkpoints.append(checkpoint)
-                    components += row
-                    buttons.append((row[1], row[2]))
+            for checkpoint in files:
+                row = _build_row(shell, checkpoint)
+                checkpoints.append(checkpoint)
+                components += row
+                buttons.append((row[1], row[2]))
         again = compat.button("Look again", elem_id="sadtalker_models_refresh", size="sm")
 
     def refresh() -> list[Any]:

@@ -6,8 +6,7 @@ import html
 import logging
 import traceback
 
-from ..errors import CANCELLED, FAULT, tell
-from ..wording import Words, worded
+from ..errors import CANCELLED, FAULT, Words, tell, worded
 from .words import PAGE
 
 _log = logging.getLogger(__name__)

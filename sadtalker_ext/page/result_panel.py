@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from ..errors import SadTalkerError
+from ..errors import SadTalkerError, Sentence
 from ..options.infotext import to_infotext
 from ..shell import Shell
-from ..wording import Sentence
 from . import compat
 from .last_frame import last_frame
 from .notes import explain, note
@@ -21,7 +20,7 @@ from .notes import explain, note
 if TYPE_CHECKING:
     from PIL import Image
 
-    from ..pipeline import Result
+    from ..request import Result
     from ..tracks import MotionTrack
 
 VIDEO_HEIGHT = 480  # px on the page

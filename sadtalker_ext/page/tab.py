@@ -10,10 +10,19 @@ from typing import Any
 import gradio as gr
 
 from ..engines import ENGINES, Engine, ready_engines
-from ..options import ENGINE_GROUPS, Options, knobs
+from ..options import Options, knob_named
 from ..shell import Shell
 from ..video import FORMATS
-from . import compat, generate, head_panel, knob_panel, portrait_panel, read_back, result_panel, speech_panel
+from . import (
+    compat,
+    engine_panels,
+    generate,
+    knob_panel,
+    portrait_panel,
+    read_back,
+    result_panel,
+    speech_panel,
+)
 from .notes import note
 
 SUBMIT = "(...args) => window.sadtalkerSubmit ? window.sadtalkerSubmit(...args) : args"
@@ -32,7 +41,7 @@ def build_tab(shell: Shell) -> gr.Blocks:
             with gr.Column(min_width=320, elem_classes=["sadtalker-inputs"]):
                 with gr.Column(elem_id="sadtalker_portrait_box") as portrait_box:
                     portrait = portrait_panel.build(shell)
-                instead = head_panel.build_instead()
+                instead = engine_panels.build_instead()
                 speech = speech_panel.build(shell)
                 with gr.Row(elem_classes=["sadtalker-knobs"]):
                     engine = _engine(shell)
@@ -80,7 +89,7 @@ def build_tab(shell: Shell) -> gr.Blocks:
         _connect_runs(shell, form, results, start, stop, latest, task, message)
         compat.on_load(blocks, lambda: _engines_now(shell), [], [engine])
         _connect_engine(shell, blocks, engine, panel, [portrait_box, manner, instead])
-        head_panel.connect(shell, blocks, panel)
+        engine_panels.connect(shell, blocks, panel)
 
     blocks.sadtalker_image = portrait.image
     blocks.sadtalker_last_frame_button = results.last_frame
@@ -116,19 +125,25 @@ def _engines_now(shell: Shell) -> Any:
 
 
 def engines_on_offer(shell: Shell) -> list[str]:
-    """The choices of engines: those for meshes appear when their files are there."""
-    names = next(knob.choices for knob in knobs() if knob.name == "engine")
+    """The choices of engines: those for something else than pictures appear when their files are there."""
+    names = knob_named("engine").choices
     return [name for name in names if name not in ENGINES or _offered(ENGINES[name], shell)]
 
 
 def _offered(engine: Engine, shell: Shell) -> bool:
-    return not engine.animates_meshes or not engine.missing(shell.host.models_dir())
+    return engine.animates == "pictures" or not engine.missing(shell.host.models_dir())
+
+
+def _automatic(shell: Shell) -> Engine | None:
+    """The engine that `auto` takes for a picture."""
+    ready = ready_engines(shell.host.models_dir())
+    return next((engine for engine in ready if engine.animates == "pictures"), None)
 
 
 def engine_states(shell: Shell) -> str:
     """Which engines are ready, which one `auto` takes, and what the others miss."""
     folder = shell.host.models_dir()
-    best = next((engine for engine in ready_engines(folder) if not engine.animates_meshes), None)
+    best = _automatic(shell)
     states = [f"auto takes {best.name}"] if best is not None else []
     for engine in (engine for engine in ENGINES.values() if _offered(engine, shell)):
         missing = ", ".join(need.name for need in engine.missing(folder))
@@ -142,23 +157,19 @@ def engine_states(shell: Shell) -> str:
 def _connect_engine(
     shell: Shell, blocks: gr.Blocks, engine: Any, panel: knob_panel.KnobPanel, portrait: Sequence[Any]
 ) -> None:
-    """Of the groups that one engine alone reads, show that of the engine that makes the video.
+    """Show what the engine that makes the video reads, of the knobs that not all engines do.
 
     portrait: what is of use where it wants a portrait, and last what is said where it wants none.
     """
     *wanted, instead = portrait
-    wanted += panel.for_portraits
-    own = {name: panel.groups[name] for name in ENGINE_GROUPS}
 
     def fitting(chosen: str | None) -> list[Any]:
-        found = ready_engines(shell.host.models_dir())
-        ready = next((one for one in found if not one.animates_meshes), None)  # what auto takes
-        name = chosen if chosen in ENGINES else ready.name if ready is not None else None
-        meshes = name is not None and ENGINES[name].animates_meshes
-        shown = [*(group == name for group in own), *(not meshes for _ in wanted), meshes]
-        return [compat.update(visible=visible) for visible in shown]
+        taken = ENGINES.get(chosen or "") or _automatic(shell)
+        pictures = taken is None or taken.animates == "pictures"
+        shown = [compat.update(visible=pictures) for _ in wanted]
+        return [*panel.useful_to(taken), *shown, engine_panels.instead(taken)]
 
-    outputs = [*own.values(), *wanted, instead]
+    outputs = [*panel.switched, *wanted, instead]
     compat.listen(engine.change, fitting, [engine], outputs, queue=False)
     compat.on_load(blocks, fitting, [engine], outputs)
 

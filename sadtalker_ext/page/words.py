@@ -6,46 +6,9 @@ import os
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from types import MappingProxyType
 
-from ..wording import Named, Place, Words
-
-# Where a title made from the name would not say enough; the others are their name, spelt out.
-TITLES: Mapping[str, str] = MappingProxyType(
-    {
-        "start": "Start at second",
-        "end": "Stop at second",
-        "idle": "Idle seconds",
-        "lips": "Lips from",
-        "expression_scale": "Expression",
-        "blink_rate": "Blinks",
-        "gaze": "Eye movement",
-        "still": "Keep the head still",
-        "yaw": "Turn",
-        "pitch": "Nod",
-        "roll": "Lean",
-        "ref_pose": "Head motion from a video",
-        "ref_blink": "Blinks from a video",
-        "ref_face": "Face and head from a video",
-        "lip_gain": "Lip movement",
-        "silence_gate": "Rest in silence",
-        "crop": "Picture part",
-        "size": "Face size",
-        "batch_size": "Frames at once",
-        "detector": "Face finder",
-        "template": "Head mesh",
-        "person": "Person in the mesh file",
-        "face_model": "Networks",
-        "manner": "Manner of speaking",
-        "manner_mix": "Second manner",
-        "manner_share": "Share of the second manner",
-        "exact": "Exactly as published",
-        "canvas": "Video size",
-        "fps": "Frames per second",
-        "crf": "Quality (CRF)",
-        "preset": "Encoder effort",
-    }
-)
+from ..errors import Named, Place, Words
+from ..options import knob_named
 
 
 def temporary_folder() -> Path:
@@ -53,14 +16,9 @@ def temporary_folder() -> Path:
     return Path(os.environ.get("GRADIO_TEMP_DIR") or Path(tempfile.gettempdir(), "gradio"))
 
 
-def title(name: str) -> str:
-    """The label of the knob of that name, unique within the tab."""
-    return TITLES.get(name) or name.replace("_", " ").capitalize()
-
-
 def label(name: str) -> str:
     """The label of the knob of that name, in quotes."""
-    return f"“{title(name)}”"
+    return f"“{knob_named(name).label}”"
 
 
 class PageWords(Words):

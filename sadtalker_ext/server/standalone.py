@@ -14,14 +14,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ..errors import Cancelled, OutputError
+from ..errors import Cancelled, OutputError, Place
 from ..host import CancelToken, Host, Progress, StandaloneHost
-from ..pipeline import Result, release
+from ..request import Result
 from ..shell import PREVIEW_SECONDS, Meter, Settings, Work, preview
 from ..shell.folders import numbered, show_folder
 from ..shell.turn import call
+from ..system.caches import release
 from ..system.paths import user_path
-from ..wording import Place
 
 if TYPE_CHECKING:
     import numpy as np

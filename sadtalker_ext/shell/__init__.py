@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Protocol, TypeVar
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import numpy as np
     from PIL import Image
 
-    from ..pipeline import Result
+    from ..request import Request, Result
 
 T = TypeVar("T")
 Work = Callable[[ProgressCallback, CancelToken], T]
@@ -94,6 +94,14 @@ class Shell(Protocol):
     def open_folder(self, path: Path) -> None:
         """Show the file's folder in the desktop's file manager."""
         ...
+
+
+def placed(shell: Shell, request: Request) -> Request:
+    """The request with a place for its video: in the shell's folder for results, where it names none."""
+    if request.output is not None:
+        return request
+    named = next((given for given in (request.picture, request.speech) if isinstance(given, Path)), None)
+    return replace(request, output=shell.output_file(named.stem if named else "talking", request.suffix))
 
 
 class Meter:

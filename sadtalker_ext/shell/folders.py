@@ -8,8 +8,7 @@ import re
 import subprocess
 from pathlib import Path
 
-from ..errors import OutputError
-from ..wording import Place
+from ..errors import OutputError, Place
 
 STEM_CHARACTERS = 60  # of what a file is called after its number
 

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from ..errors import Cancelled
 from ..host import CancelToken
-from ..pipeline import Result
+from ..request import Result
 
 T = TypeVar("T")
 

@@ -13,10 +13,10 @@ import subprocess
 import tempfile
 from collections.abc import Callable
 from contextlib import suppress
-from functools import lru_cache
 from types import TracebackType
 
 from ..errors import DependencyError
+from .caches import kept
 from .requirements import advice
 
 # Containers that hold their own sound and pictures. Everything that may open *other* files or devices
@@ -47,7 +47,7 @@ EMPTY_PHRASES = (
 )  # fmt: skip
 
 
-@lru_cache(maxsize=1)
+@kept(1)
 def ffmpeg_executable() -> str:
     """Path of the ffmpeg to use: imageio-ffmpeg's own binary, else one on the PATH.
 

@@ -9,8 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
-from ..errors import OutputError
-from ..wording import Place
+from ..errors import OutputError, Place
 from .paths import name_problem
 
 STEM_CHARACTERS = 30  # of each input in a result's own name; file systems allow 255 bytes in all
@@ -99,10 +98,10 @@ def move_file(made: Path, target: Path, overwrite: bool) -> None:
         ) from error
 
 
-def free_name(folder: Path, *names: str | None) -> str:
+def free_name(folder: Path, *names: str | None, suffix: str = ".mp4") -> str:
     """A name for a video that is not in the folder yet, made of the beginnings of what it is made from."""
     stem = "-".join(Path(name).stem[:STEM_CHARACTERS] for name in names if name) or "talking"
     number = 1
-    while (folder / (name := f"{stem}.mp4" if number == 1 else f"{stem}-{number}.mp4")).exists():
+    while (folder / (name := f"{stem}{suffix}" if number == 1 else f"{stem}-{number}{suffix}")).exists():
         number += 1
     return name

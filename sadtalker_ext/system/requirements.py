@@ -17,7 +17,7 @@ from importlib.metadata import PackageNotFoundError, distributions, version
 from importlib.util import find_spec
 from typing import Literal
 
-from ..wording import Named, Sentence
+from ..errors import Named, Sentence
 
 State = Literal["present", "missing", "unsuitable"]
 Release = tuple[int, ...]
@@ -123,6 +123,13 @@ REQUIREMENTS: tuple[Requirement, ...] = (
         "only idle videos, and speech recorded at 16 kHz, can be used",
         low="0.3",
         essential=True,
+    ),
+    Requirement(
+        "imageio",
+        "imageio",
+        "reads the last frame of a finished video",
+        "the last frame of a cancelled series cannot be used as a picture",
+        low="2.31",
     ),
     Requirement(
         "imageio-ffmpeg",

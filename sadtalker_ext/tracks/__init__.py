@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from .track import (
+from .spaces import (
     ARKIT,
     ARKIT_BLENDSHAPES,
     BFM,
@@ -15,10 +15,11 @@ from .track import (
     MOST_VERTICES,
     SPACES,
     MotionSpace,
-    MotionTrack,
+    hand_in,
     space_named,
     vertex_space,
 )
+from .track import MotionTrack
 
 if TYPE_CHECKING:
     from .files import check_track_output, load_track, save_track
@@ -37,6 +38,7 @@ __all__ = [
     "MotionSpace",
     "MotionTrack",
     "check_track_output",
+    "hand_in",
     "load_track",
     "save_track",
     "space_named",

@@ -11,13 +11,13 @@ from typing import IO
 
 import numpy as np
 
-from ..errors import OutputError, TrackError
+from ..errors import OutputError, Place, TrackError
 from ..system.outputs import check_new_file, write_whole
 from ..system.paths import existing_file, user_path
-from ..wording import Place
 from .livelink import read_livelink, write_livelink
 from .rows import gathered, slices
-from .track import ARKIT, SPACES, MotionTrack, space_named
+from .spaces import ARKIT, SPACES, space_named
+from .track import MotionTrack
 
 FORMAT_VERSION = 1  # of our .npz
 SUFFIXES = (".npz", ".csv")
@@ -32,11 +32,11 @@ _DAMAGE = (
 
 
 def save_track(track: MotionTrack, path: str | os.PathLike[str], overwrite: bool = False) -> Path:
-    """Write a track to .npz (exact) or .csv (Live Link Face; `arkit` tracks only); returns the path.
+    """Write a track to `path`: .npz (exact) or .csv (Live Link Face, `arkit` only); returns the path.
 
-    Written under a temporary name and renamed, so a failure leaves no file. Raises `OutputError` for another
-    ending, a place that cannot be written or, unless `overwrite`, a file that exists; `TrackError` for a .csv
-    of another space.
+    overwrite: whether an existing file may be replaced. Written under a temporary name and renamed, so a
+    failure leaves no file. Raises `OutputError` for another ending, a place that cannot be written or,
+    unless `overwrite`, a file that exists; `TrackError` for a .csv of another space.
     """
     target = check_track_output(path, overwrite)
     if target.suffix.lower() == ".csv" and track.space != ARKIT:
@@ -47,10 +47,11 @@ def save_track(track: MotionTrack, path: str | os.PathLike[str], overwrite: bool
 
 
 def load_track(path: str | os.PathLike[str], fps: float | None = None) -> MotionTrack:
-    """Read a track from .npz or from a Live Link Face .csv.
+    """Read a track from the file at `path`: a .npz, or a .csv of Live Link Face.
 
-    fps: the frame rate at which a .csv was recorded, when it is known better than its timecodes say; the
-    track is not resampled. Raises `TrackError` with what is wrong with the file.
+    fps: the frames per second at which a .csv was recorded, when they are known better than its timecodes
+    say; the track is not resampled, and a .npz has its own rate. Raises `TrackError` with what is wrong: no
+    such file, no motion, damaged, in a motion space that is not known here, or out of range.
     """
     source, problem = existing_file(path)
     if fps is not None and not (np.isfinite(fps) and fps > 0):

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .track import ARKIT, MotionTrack
+from .spaces import ARKIT
+from .track import MotionTrack
 
 if TYPE_CHECKING:
     import numpy as np

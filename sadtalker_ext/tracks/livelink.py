@@ -21,7 +21,8 @@ from typing import IO
 import numpy as np
 
 from ..errors import TrackError
-from .track import ARKIT, ARKIT_BLENDSHAPES, HEAD_POSE, MotionTrack
+from .spaces import ARKIT, ARKIT_BLENDSHAPES, HEAD_POSE
+from .track import MotionTrack
 
 EYE_ROTATIONS = ("LeftEyeYaw", "LeftEyePitch", "LeftEyeRoll", "RightEyeYaw", "RightEyePitch", "RightEyeRoll")
 TIMECODE, COUNT = "Timecode", "BlendShapeCount"

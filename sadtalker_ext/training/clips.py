@@ -24,7 +24,7 @@ FORMAT = 1
 SAMPLES_PER_SECOND = 16000  # of the sound in a cache
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ClipRecord:
     """One utterance: what is heard and how the face moves.
 

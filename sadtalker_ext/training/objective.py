@@ -16,7 +16,7 @@ from .worker import Worker
 Share = tuple[float, float]  # a sum and what it is divided by, once both are summed over all clips
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Example:
     """A clip as tensors. audio: (S,) at 16 kHz. motion: (T, D). style: the subject's index, -1 if unknown."""
 

@@ -7,10 +7,9 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from ..errors import VideoError
+from ..errors import Place, VideoError
 from ..system.ffmpeg import input_arguments, run
 from ..system.paths import existing_file, is_folder, user_path
-from ..wording import Place
 from .gif import gif_facts, is_gif
 from .target import FOLDER_FILE
 

@@ -9,10 +9,9 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 
-from ..errors import VideoError
+from ..errors import Foreign, Place, VideoError
 from ..system.ffmpeg import input_arguments, refusal, run
 from ..system.paths import existing_file, is_folder, user_path
-from ..wording import Foreign, Place
 from .folder import folder_facts
 from .gif import gif_facts, is_gif
 from .metadata import parse_ffmetadata, to_json

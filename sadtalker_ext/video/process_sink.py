@@ -7,9 +7,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ..errors import OutputError
+from ..errors import Foreign, OutputError
 from ..system.ffmpeg import Ffmpeg
-from ..wording import Foreign
 
 FULL_DISK = ("no space left", "disk quota", "file too large", "disk full")
 

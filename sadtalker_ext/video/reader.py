@@ -8,10 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ..errors import VideoError
+from ..errors import Foreign, Place, VideoError
 from ..system.ffmpeg import Ffmpeg, complaint, input_arguments
 from ..system.paths import existing_file, is_folder, user_path
-from ..wording import Foreign, Place
 from .folder import folder_facts, folder_frames
 from .probe import video_rate
 from .target import exact_rate

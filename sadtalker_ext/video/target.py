@@ -10,10 +10,9 @@ from fractions import Fraction
 from pathlib import Path
 from types import MappingProxyType
 
-from ..errors import OutputError
+from ..errors import OutputError, Place
 from ..system.outputs import check_name, check_new_file, check_parent
 from ..system.paths import is_folder, user_path
-from ..wording import Place
 
 FORMATS: Mapping[str, str] = MappingProxyType({".mp4": "mp4", ".webm": "webm", ".gif": "gif"})
 PNG = "png"  # a folder of pictures: a path that ends in "/" or that has no suffix

@@ -117,7 +117,8 @@ def tab_builder(text: str) -> str:
 
 
 PARTS = {
-    "webui_shell.py": "from ..shell import Settings\n\n\nclass WebUIShell:\n    name = 'test'\n",
+    "webui_shell.py": "from ..shell import Settings\n\n\nclass WebUIShell:\n    name = 'test'\n\n\n"
+    "shell = WebUIShell()\nthe_shell = lambda: shell\n",
     "settings_page.py": "added = []\nadd_settings = lambda: added.append(1)\n",
     "send_to.py": "seen, connected = [], []\nconnect = connected.append\n"
     "remember = lambda component, **kwargs: seen.append(component)\n",
@@ -147,11 +148,10 @@ def test_everything_is_handed_to_the_host(host, copy):
     host.fire("on_after_component", "a button", elem_id="txt2img_send_to_extras")
     tabs = host.tabs()
     assert shown(tabs) == "the real tab"
-    webui = sys.modules["sadtalker_ext.a1111"]
     assert sys.modules["sadtalker_ext.a1111.settings_page"].added == [1]
     assert sys.modules["sadtalker_ext.a1111.send_to"].seen == ["a button"]
     assert sys.modules["sadtalker_ext.a1111.send_to"].connected == [tabs[0][0]]
-    assert webui.failures() == ()
+    assert sys.modules["sadtalker_ext.system.installation"].failures() == ()
     assert str(root) not in sys.path
 
 
@@ -236,7 +236,7 @@ def test_failing_parts_never_reach_the_host(host, copy):
     host.fire("on_after_component", "a button")
     assert shown(host.tabs()) == "the real tab"
     host.fire("on_app_started", None, object())
-    said = [str(failure.error) for failure in sys.modules["sadtalker_ext.a1111"].failures()]
+    said = [str(failure.error) for failure in sys.modules["sadtalker_ext.system.installation"].failures()]
     assert said == ["after_generation", "settings_page", "send_to", "api"]
 
 
@@ -245,10 +245,8 @@ def test_reload_keeps_the_package(host, copy):
     root = with_parts(copy("same"), "the real tab")
     host.load(root)
     first = sys.modules["sadtalker_ext.a1111"]
-    shell = first.the_shell()
     host.load(root)
     assert sys.modules["sadtalker_ext.a1111"] is first
-    assert first.the_shell() is shell
     assert shown(host.tabs()) == "the real tab"
 
 
@@ -257,13 +255,12 @@ def test_updated_extension_is_loaded_anew(host, copy):
     root = with_parts(copy("updated"), "before")
     host.load(root)
     assert shown(host.tabs()) == "before"
-    write(root / "sadtalker_ext/pipeline.py", "released = []\nrelease = lambda: released.append(1)\n")
-    __import__("sadtalker_ext.pipeline")
-    pipeline = sys.modules["sadtalker_ext.pipeline"]
+    released = []
+    sys.modules["sadtalker_ext.system.caches"].on_release(lambda: released.append(1))
     write(root / "sadtalker_ext/page/tab.py", tab_builder("after"))
     host.load(root)
     assert shown(host.tabs()) == "after"
-    assert pipeline.released == [1]
+    assert released == [1]
 
 
 def test_of_two_copies_one_is_used(host, copy):
@@ -273,13 +270,13 @@ def test_of_two_copies_one_is_used(host, copy):
         modules = host.load(first, second)
         assert shown(host.tabs()) == "first"
         assert modules[1].AnimateAfterGeneration is None
-        assert sys.modules["sadtalker_ext.a1111"].other_copies() == (str(second),)
+        assert sys.modules["sadtalker_ext.system.installation"].other_copies() == (str(second),)
     host.load(second)
     assert shown(host.tabs()) == "second"
-    assert sys.modules["sadtalker_ext.a1111"].other_copies() == ()
+    assert sys.modules["sadtalker_ext.system.installation"].other_copies() == ()
     host.load(first, second)  # the one that is in use stays so
     assert shown(host.tabs()) == "second"
-    assert sys.modules["sadtalker_ext.a1111"].other_copies() == (str(first),)
+    assert sys.modules["sadtalker_ext.system.installation"].other_copies() == (str(first),)
 
 
 def test_broken_copy_makes_way(host, copy):

@@ -14,7 +14,7 @@ gr = pytest.importorskip("gradio")
 import fake_webui  # noqa: E402
 from fake_generation import NO_FACE, SPEECH, batch, comments, prepared, videos  # noqa: E402
 
-import sadtalker_ext.a1111 as ours  # noqa: E402
+from sadtalker_ext.a1111.webui_shell import the_shell  # noqa: E402
 from sadtalker_ext.errors import AudioError, OutputError  # noqa: E402
 from sadtalker_ext.options import Options  # noqa: E402
 
@@ -54,7 +54,7 @@ def test_each_picture_becomes_a_video_beside_it(webui, tmp_path):
         still=False, head_motion=1.5, expression_scale=1.2, blink_rate=1.2, gaze=1.4
     )
     assert text == "SadTalker 1/2: Preparing"
-    assert ours.the_shell().latest.path == tmp_path / "00001-1234.mp4"
+    assert the_shell().latest.path == tmp_path / "00001-1234.mp4"
     assert webui.servable == [str(path) for path in videos(processed)]
     assert "torch_gc" in webui.done
 
@@ -251,7 +251,7 @@ def test_a_real_video(a1111, tmp_path, demo_portrait, monkeypatch):
     a1111.script.postprocess(p, processed, True, None, "", 0.4, "auto", "Still portrait")
     assert [path.name for path in videos(processed)] == ["00000-1234.mp4"]
     assert "picture 2 was skipped: " in processed.comments
-    result = ours.the_shell().latest
+    result = the_shell().latest
     assert result.frames == 10
     assert result.path.stat().st_size > 1000
     assert sorted(path.name for path in tmp_path.iterdir()) == [

@@ -310,11 +310,11 @@ def test_failing_memory_management_is_no_error(a1111, monkeypatch):
 
 @pytest.mark.parametrize("keep", [True, False])
 def test_prepared_portraits_are_kept_or_forgotten(a1111, monkeypatch, keep):
-    from sadtalker_ext import pipeline
+    from sadtalker_ext.system import caches
 
     a1111.shared.opts.data["sadtalker_keep_models"] = keep
     released = []
-    monkeypatch.setattr(pipeline, "release", lambda: released.append(1))
+    monkeypatch.setattr(caches, "release", lambda: released.append(1))
     WebUIShell().run(A, lambda p, c: None)
     assert bool(released) is not keep
 

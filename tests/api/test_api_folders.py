@@ -18,7 +18,7 @@ import pytest
 from fastapi import FastAPI
 
 from sadtalker_ext.api import Jobs, Limits, body, catalogue, mount
-from sadtalker_ext.api.folders import ALIVE, PREFIX, STALE_SECONDS, Folders
+from sadtalker_ext.api.job_folders import ALIVE, PREFIX, STALE_SECONDS, Folders
 
 V1 = "/sadtalker/v1"
 

@@ -18,9 +18,8 @@ import pytest
 from sadtalker_ext.api import intake
 from sadtalker_ext.api.words import REQUEST
 from sadtalker_ext.audio import say
-from sadtalker_ext.errors import WeightsError
+from sadtalker_ext.errors import Foreign, Named, Place, WeightsError
 from sadtalker_ext.tracks import ARKIT
-from sadtalker_ext.wording import Foreign, Named, Place
 
 V1 = "/sadtalker/v1"
 JOBS = f"{V1}/jobs"

@@ -10,9 +10,8 @@ import numpy as np
 import pytest
 
 from sadtalker_ext.api.jobs import Jobs
-from sadtalker_ext.errors import AudioError, Cancelled
+from sadtalker_ext.errors import AudioError, Cancelled, Named
 from sadtalker_ext.tracks.files import load_track
-from sadtalker_ext.wording import Named
 
 JOBS = "/sadtalker/v1/jobs"
 

@@ -235,3 +235,11 @@ def test_a_soundtrack_needs_no_samples() -> None:
     assert len(speech.as_soundtrack().samples) == 0
     assert speech.as_soundtrack().has_soundtrack
     assert speech.as_soundtrack().duration == speech.duration
+
+
+def test_loaded_speech_stays_what_it_is(tone: Tone) -> None:
+    speech = load_speech((tone(1.0, 16000), 16000))
+    assert load_speech(speech) is speech
+    for part in ({"start": 0.5}, {"end": 0.5}):
+        with pytest.raises(AudioError, match="loaded already"):
+            load_speech(speech, **part)

@@ -14,15 +14,14 @@ from sadtalker_ext.checkpoints import MISSING, PRESENT
 def test_the_command_lists_and_downloads(
     files: Any, here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
-    from sadtalker_ext.cli import main
-    from sadtalker_ext.cli import models as models_command
+    from sadtalker_ext.cli import main, weight_files
 
     catalog = (
         files.offer(),
         files.offer(id="other", file="other.safetensors", engine="unheard", signature={}),
     )
-    monkeypatch.setattr(models_command, "CATALOG", catalog)
-    monkeypatch.setattr(models_command, "by_name", lambda name: {c.id: c for c in catalog}[name])
+    monkeypatch.setattr(weight_files, "CATALOG", catalog)
+    monkeypatch.setattr(weight_files, "by_name", lambda name: {c.id: c for c in catalog}[name])
     folder = ["--models-dir", str(here)]
     assert main(["models", *folder]) == 0
     told = capsys.readouterr().out

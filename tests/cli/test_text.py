@@ -10,7 +10,7 @@ import pytest
 
 from sadtalker_ext import cli
 from sadtalker_ext.audio import say
-from sadtalker_ext.cli import voices as say_command
+from sadtalker_ext.cli import inputs
 
 VOICES = (
     say.Voice("espeak-ng:de", "German", "de", "espeak-ng"),
@@ -106,4 +106,4 @@ def test_without_a_program_voices_says_how_to_get_one(monkeypatch, capsys):
     ],
 )
 def test_files_are_named_after_the_first_words(text, stem):
-    assert say_command._stem(text) == stem
+    assert inputs._stem(text) == stem

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from sadtalker_ext.face.faces import face_from_landmarks
-from sadtalker_ext.face.template import template
+from sadtalker_ext.face.mean import mean_face
 from sadtalker_ext.tracks import ARKIT, MotionTrack
 
 SIZE = 240  # px
@@ -51,7 +51,7 @@ class MovingPicture:
 
 @pytest.fixture
 def portrait():
-    mesh = template().points * 110 + np.array([SIZE / 2, SIZE / 2, 0], np.float32)
+    mesh = mean_face().points * 110 + np.array([SIZE / 2, SIZE / 2, 0], np.float32)
     image = textured(SIZE, SIZE)
     face = face_from_landmarks(mesh, 1.0, "mediapipe")
     return SimpleNamespace(image=image, face=face, width=SIZE, height=SIZE, alpha=None)

@@ -14,6 +14,7 @@ from sadtalker_ext.enhance import choice, enlarge, weights  # noqa: E402
 from sadtalker_ext.enhance.restorers import HostRestorer, NetworkRestorer  # noqa: E402
 from sadtalker_ext.errors import DependencyError, OptionsError, WeightsError  # noqa: E402
 from sadtalker_ext.options import Options  # noqa: E402
+from sadtalker_ext.system import caches  # noqa: E402
 
 with_spandrel = pytest.mark.skipif(
     importlib.util.find_spec("spandrel") is None, reason="spandrel is not installed"
@@ -26,7 +27,7 @@ GFPGAN = ("toRGB.0.weight", "stylegan_decoder.style_mlp.1.weight")
 def nothing_kept(monkeypatch):
     monkeypatch.delenv("SADTALKER_CHECKPOINTS", raising=False)
     yield
-    choice.release()
+    caches.release()
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import pytest
 
 from sadtalker_ext.enhance import upright
 from sadtalker_ext.enhance.follow import Follower
-from sadtalker_ext.face.template import template
+from sadtalker_ext.face.mean import mean_face
 
 
 def laid(matrix, points):
@@ -31,14 +31,14 @@ def test_a_similarity_is_found_again(seed):
 def test_a_leaning_face_stands_upright(turn_deg):
     angle = np.radians(turn_deg)
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-    mesh = template().points[:, :2] @ turn.T * 300 + 500
+    mesh = mean_face().points[:, :2] @ turn.T * 300 + 500
     points = laid(upright.upright(mesh), upright.five_points(mesh))
     assert np.abs(points - upright.PLACES).max() < 25  # the mean face is not quite FFHQ's
     assert abs(points[0, 1] - points[1, 1]) < 5
 
 
 def test_the_mask_covers_the_face_and_fades():
-    mesh = template().points[:, :2] * 300 + 500
+    mesh = mean_face().points[:, :2] * 300 + 500
     place = upright.upright(mesh)
     mask = upright.face_mask(mesh, place)
     assert mask.shape == (512, 512)

@@ -12,7 +12,7 @@ from sadtalker_ext.audio import SAMPLE_RATE, load_speech
 from sadtalker_ext.errors import VideoError
 from sadtalker_ext.evaluation import evaluate
 from sadtalker_ext.evaluation import judge as judging
-from sadtalker_ext.face import template, topology
+from sadtalker_ext.face import mean_face, topology
 from sadtalker_ext.motion.phones import Phone
 from sadtalker_ext.tracks import MotionTrack, lips
 from sadtalker_ext.tracks.trace import encode_opening
@@ -38,7 +38,7 @@ def mesh_tracker(monkeypatch):
 
     def track(frames):
         for _ in frames:
-            points = template().points.astype(np.float64).copy() * 40
+            points = mean_face().points.astype(np.float64).copy() * 40
             points -= points.min(axis=0)
             points += [30, 20, 0]
             points[list(topology.LIPS_INNER_LOWER)] = points[list(topology.LIPS_INNER_UPPER)]

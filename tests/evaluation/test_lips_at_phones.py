@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sadtalker_ext.evaluation.articulation import agreeing, articulation, share
+from sadtalker_ext.evaluation.lips_at_phones import agreeing, articulation, share
 from sadtalker_ext.evaluation.sound import SAMPLE_RATE, listen
 from sadtalker_ext.motion.phones import Phone
 

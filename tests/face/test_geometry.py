@@ -10,8 +10,8 @@ from sadtalker_ext.face import (  # fmt: skip
     face_width,
     head_pose,
     lip_gap,
+    mean_face,
     mouth_width,
-    template,
     topology,
 )
 from sadtalker_ext.face.geometry import rotation_from_pose
@@ -19,7 +19,7 @@ from sadtalker_ext.face.geometry import rotation_from_pose
 
 def posed(yaw: float = 0, pitch: float = 0, roll: float = 0, points: np.ndarray | None = None) -> np.ndarray:
     """The mean face turned, 200 px wide, somewhere in a picture."""
-    source = template().points if points is None else points
+    source = mean_face().points if points is None else points
     return source @ rotation_from_pose(yaw, pitch, roll).T * 200 + [310, 240, 30]
 
 
@@ -31,7 +31,7 @@ def test_head_pose_is_the_rotation_that_was_applied(pose: tuple[float, float, fl
 
 
 def test_pose_signs() -> None:
-    frontal = template().points
+    frontal = mean_face().points
     assert posed(yaw=15)[topology.NOSE_TIP, 0] > posed()[topology.NOSE_TIP, 0]  # nose to the picture's right
     chin_up = posed(pitch=15)
     assert chin_up[topology.CHIN, 2] < posed()[topology.CHIN, 2]  # chin nearer
@@ -42,7 +42,7 @@ def test_pose_signs() -> None:
 
 
 def test_an_opening_jaw_is_not_a_nod() -> None:
-    points = template().points.copy()
+    points = mean_face().points.copy()
     low = [*topology.LIPS_OUTER_LOWER, *topology.LIPS_INNER_LOWER, topology.CHIN, 148, 377, 176, 400]
     points[low, 1] += 0.1
     assert head_pose(posed(points=points)) == pytest.approx((0, 0, 0), abs=1e-3)
@@ -51,7 +51,7 @@ def test_an_opening_jaw_is_not_a_nod() -> None:
 @pytest.mark.parametrize("pose", [(0, 0, 0), (30, 0, 0), (-20, 15, 40), (0, 0, 180)])
 @pytest.mark.parametrize("gap", [0.0, 0.01, 0.09])
 def test_lip_gap_in_face_widths_whatever_the_pose(pose: tuple[float, float, float], gap: float) -> None:
-    points = template().points.copy()
+    points = mean_face().points.copy()
     points[list(topology.LIPS_INNER_LOWER[1:-1]), 1] += gap
     landmarks = posed(*pose, points=points)
     assert lip_gap(landmarks) == pytest.approx(gap, abs=2e-4)
@@ -59,7 +59,7 @@ def test_lip_gap_in_face_widths_whatever_the_pose(pose: tuple[float, float, floa
 
 
 def test_lips_that_cross_are_closed_not_open() -> None:
-    points = template().points.copy()
+    points = mean_face().points.copy()
     points[list(topology.LIPS_INNER_LOWER[1:-1]), 1] -= 0.01
     assert lip_gap(posed(points=points)) == 0
 
@@ -68,15 +68,15 @@ def test_lips_that_cross_are_closed_not_open() -> None:
 def test_widths_do_not_change_with_the_pose(pose: tuple[float, float, float]) -> None:
     landmarks = posed(*pose)
     assert face_width(landmarks) == pytest.approx(200, abs=0.05)
-    assert mouth_width(landmarks) == pytest.approx(mouth_width(template().points), abs=1e-4)
+    assert mouth_width(landmarks) == pytest.approx(mouth_width(mean_face().points), abs=1e-4)
     assert 0.3 < mouth_width(landmarks) < 0.45
 
 
 def test_eye_aperture_tells_the_persons_own_left_and_right() -> None:
-    points = template().points.copy()
+    points = mean_face().points.copy()
     for high, low in topology.LEFT_LID_PAIRS:
         points[high] = points[low]
     left, right = eye_aperture(posed(10, 5, -8, points=points))
     assert left < 0.01
     assert 0.25 < right < 0.5
-    assert right == pytest.approx(eye_aperture(template().points)[1], abs=1e-4)
+    assert right == pytest.approx(eye_aperture(mean_face().points)[1], abs=1e-4)

@@ -54,6 +54,14 @@ def test_choosing_by_number_and_by_point(three: np.ndarray) -> None:
     assert load_portrait(three, face_at=(899, 399)).face.centre[0] > 650  # near it, not on it
 
 
+def test_a_portrait_is_taken_as_it_is_or_searched_again(three: np.ndarray) -> None:
+    portrait = load_portrait(three, face=3)
+    assert load_portrait(portrait) is portrait
+    again = load_portrait(portrait, face=2)
+    assert again.picture is portrait.picture
+    assert again.face.centre[0] > 650
+
+
 @pytest.mark.parametrize("number", [0, -1, 4])
 def test_a_number_that_no_face_has(three: np.ndarray, number: int) -> None:
     with pytest.raises(FaceNotFoundError, match="1 to 3"):
@@ -151,16 +159,16 @@ def test_lifting_sixty_eight_points_keeps_pose_and_lips(demo_portrait: Path) -> 
 
 
 def test_lifting_finds_a_turned_head() -> None:
-    from sadtalker_ext.face import template
+    from sadtalker_ext.face import mean_face
     from sadtalker_ext.face.geometry import rotation_from_pose
 
-    turned = template().points @ rotation_from_pose(25, -10, 15).T * 150 + [200, 200, 0]
+    turned = mean_face().points @ rotation_from_pose(25, -10, 15).T * 150 + [200, 200, 0]
     groups = [(index,) for index in topology.IBUG_68]
     mesh = lift_turned(groups, turned[list(topology.IBUG_68), :2])
     assert np.abs(mesh[:, :2] - turned[:, :2]).max() < 0.5
     assert head_pose(mesh) == pytest.approx((25, -10, 15), abs=0.5)
-    flat = lift(groups, template().points[list(topology.IBUG_68), :2] * 100)
-    assert np.abs(flat[:, :2] - template().points[:, :2] * 100).max() < 0.5
+    flat = lift(groups, mean_face().points[list(topology.IBUG_68), :2] * 100)
+    assert np.abs(flat[:, :2] - mean_face().points[:, :2] * 100).max() < 0.5
 
 
 def test_preview_marks_every_face_and_the_chosen_ones_mesh(three: np.ndarray) -> None:

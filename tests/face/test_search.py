@@ -10,6 +10,7 @@ import pytest
 from sadtalker_ext.errors import DependencyError, OptionsError
 from sadtalker_ext.face import Face, find_faces, head_pose, load_picture, load_portrait, topology
 from sadtalker_ext.face.faces import distinct, face_from_landmarks, is_plausible, overlap
+from sadtalker_ext.system import caches
 
 pytest.importorskip("mediapipe")
 cv2 = pytest.importorskip("cv2")
@@ -77,10 +78,10 @@ def test_meshes_follow_the_picture(photo: np.ndarray, face: Face) -> None:
 
 
 def test_mirror_images_have_mirrored_meshes(photo: np.ndarray, face: Face) -> None:
-    from sadtalker_ext.face import template
+    from sadtalker_ext.face import mean_face
 
     found = find_faces(np.ascontiguousarray(photo[:, ::-1]))[0]
-    back = found.landmarks[template().mirror].copy()
+    back = found.landmarks[mean_face().mirror].copy()
     back[:, 0] = photo.shape[1] - back[:, 0]
     assert apart(back, face.landmarks, face) < 0.004
 
@@ -200,9 +201,9 @@ def test_without_mediapipe_the_sentence_says_how_to_install_it(
 ) -> None:
     import sys
 
-    from sadtalker_ext.face import detection, mediapipe_mesh
+    from sadtalker_ext.face import detection
 
-    mediapipe_mesh.mediapipe_detector.cache_clear()
+    caches.release()
     monkeypatch.setitem(sys.modules, "mediapipe.python.solutions", None)
     monkeypatch.setattr(detection, "_second_detector", lambda asked: None)
     try:
@@ -211,7 +212,7 @@ def test_without_mediapipe_the_sentence_says_how_to_install_it(
         with pytest.raises(DependencyError, match="--points"):
             load_portrait(photo)
     finally:
-        mediapipe_mesh.mediapipe_detector.cache_clear()
+        caches.release()
 
 
 def test_folded_and_misplaced_meshes_are_not_plausible(face: Face) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from sadtalker_ext.errors import MeshError, TrackError, WeightsError
-from sadtalker_ext.face.template import template
+from sadtalker_ext.face.mean import mean_face
 from sadtalker_ext.mesh import neutral
 from sadtalker_ext.mesh.draw import MeshRenderer
 from sadtalker_ext.mesh.neutral import HEAD_FILE, neutral_head, shape_weights
@@ -43,14 +43,14 @@ def test_the_file_is_small_and_the_head_whole():
 
 
 def test_the_face_is_the_mean_face():
-    points = template().points[:468] * [1, -1, -1]
+    points = mean_face().points[:468] * [1, -1, -1]
     away = np.linalg.norm(neutral_head().vertices[:468] - points, axis=1)
     assert np.median(away) < 0.006  # fw; smoothing rounds the tip of the nose and the like
     assert away.max() < 0.06
 
 
 def test_the_head_and_its_ways_are_symmetric():
-    head, mirror = neutral_head(), template().mirror[:468]
+    head, mirror = neutral_head(), mean_face().mirror[:468]
     across = np.array([-1, 1, 1])
     assert np.abs(head.vertices[:468] - head.vertices[mirror] * across).max() < 0.006
     for name in ("mouthSmile", "browDown", "eyeBlink", "mouthLowerDown", "cheekSquint", "noseSneer"):

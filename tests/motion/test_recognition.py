@@ -14,6 +14,7 @@ pytest.importorskip("pocketsphinx")
 from sadtalker_ext.audio import load_speech
 from sadtalker_ext.errors import Cancelled
 from sadtalker_ext.motion import phones, recognition
+from sadtalker_ext.system import caches
 
 SECONDS = 5.0
 
@@ -25,9 +26,9 @@ def samples(demo_speech: Path) -> np.ndarray:
 
 @pytest.fixture(autouse=True)
 def nothing_remembered():
-    recognition.forget()
+    caches.release()
     yield
-    recognition.forget()
+    caches.release()
 
 
 def test_children_hear_what_we_hear_and_say_how_far_they_are(samples, monkeypatch):
@@ -43,7 +44,7 @@ def test_the_same_speech_is_heard_once(samples, monkeypatch):
     first = recognition.recognise(samples)
     monkeypatch.setattr(recognition, "_Children", None)
     assert recognition.recognise(samples) is first
-    recognition.forget()
+    caches.release()
     with pytest.raises(TypeError):
         recognition.recognise(samples)
 

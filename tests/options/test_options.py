@@ -9,7 +9,7 @@ from dataclasses import fields
 import numpy as np
 import pytest
 
-from sadtalker_ext.cli.flags import add_arguments, from_namespace
+from sadtalker_ext.cli.flags import add_knobs, from_namespace
 from sadtalker_ext.errors import OptionsError
 from sadtalker_ext.options import GROUPS, Options, knobs, options_schema
 
@@ -18,7 +18,7 @@ FIVE = ((1.0, 2.0), (3.0, 4.0), (5.0, 6.0), (7.0, 8.0), (9.0, 10.0))
 
 def parse(*arguments: str) -> Options:
     parser = argparse.ArgumentParser()
-    add_arguments(parser)
+    add_knobs(parser)
     return from_namespace(parser.parse_args(arguments))
 
 
@@ -127,7 +127,7 @@ def test_schema_describes_every_knob_with_its_range_and_default():
 
 def test_help_reads_well(capsys):
     parser = argparse.ArgumentParser(prog="x")
-    add_arguments(parser)
+    add_knobs(parser)
     text = " ".join(parser.format_help().split())
     for knob in knobs():
         assert knob.flag in text

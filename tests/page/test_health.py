@@ -8,10 +8,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from sadtalker_ext import a1111 as webui
 from sadtalker_ext.errors import DependencyError
 from sadtalker_ext.page import health
-from sadtalker_ext.system import requirements
+from sadtalker_ext.system import installation, requirements
 from sadtalker_ext.system.requirements import Finding, Requirement
 
 SOXR = Requirement("soxr", "soxr", "reads speech", "only idle videos can be made", essential=True)
@@ -128,16 +127,16 @@ def test_report_holds_versions_and_the_traceback(found):
 
 
 def test_panel_tells_what_else_is_wrong(monkeypatch):
-    monkeypatch.setattr(webui, "changed_on_disk", lambda: True)
-    monkeypatch.setattr(webui, "other_copies", lambda: ("/another/copy",))
-    failure = webui.Failure("The REST API", KeyError("route"))
-    monkeypatch.setattr(webui, "failures", lambda: (failure,))
+    monkeypatch.setattr(installation, "changed_on_disk", lambda: True)
+    monkeypatch.setattr(installation, "other_copies", lambda: ("/another/copy",))
+    failure = installation.Failure("The REST API", KeyError("route"))
+    monkeypatch.setattr(installation, "failures", lambda: (failure,))
     text = health.page((THERE,))
     assert "updated while the WebUI was running" in text
     assert "/another/copy" in text
     assert "The REST API could not be added" in text
     assert health.heading((THERE,)) == "Requirements: 3 to look at"
-    assert "The REST API could not" not in health.problem(webui.failures()[0].error)
+    assert "The REST API could not" not in health.problem(installation.failures()[0].error)
     assert "The REST API: KeyError('route')" in health.report()
 
 

@@ -122,7 +122,7 @@ def test_a_running_download_shows_how_far_it_is(shell: Any):
 
 
 def test_an_engine_that_is_not_there_is_not_promised():
-    assert "no engine elsewhere yet" in models_panel.heading("elsewhere")
+    assert "no engine elsewhere yet" in models_panel.heading("elsewhere", ())
 
 
 def listeners(page: Any) -> list[Any]:
@@ -155,7 +155,7 @@ def test_building_and_looking_fetch_nothing_and_a_click_does(shell: Any, monkeyp
         asked.append(checkpoint.id)
         raise WeightsError("No server here; try again.") if allowed else Cancelled
 
-    monkeypatch.setattr("sadtalker_ext.checkpoints.background.download", fetch)
+    monkeypatch.setattr("sadtalker_ext.checkpoints.downloads.download", fetch)
     functions = {f.fn.__name__: f.fn for f in listeners(built(shell)) if f.fn is not None}
     functions["refresh"]()
     assert asked == []
@@ -177,7 +177,8 @@ def test_the_catalogue_as_it_is_can_be_shown(shell: Any):
 
 
 def test_of_the_files_in_pairs_one_pair_is_enough(shell: Any):
-    assert "needs both stages of one face model: vocaset or biwi" in models_panel.heading("codetalker")
+    told = models_panel.heading("codetalker", weights.by_engine(weights.CATALOG, ())["codetalker"])
+    assert "needs both stages of one face model: vocaset or biwi" in told
     stage1 = weights.by_name("vocaset-stage1")
     row = models_panel.view(shell, stage1, models_panel.DOWNLOADS)
     assert row.download is None  # its authors give no address that a program could use

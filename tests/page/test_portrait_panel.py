@@ -19,13 +19,14 @@ from sadtalker_ext.host import StandaloneHost  # noqa: E402
 from sadtalker_ext.options import Options  # noqa: E402
 from sadtalker_ext.page import compat, face_choice, portrait_panel  # noqa: E402
 from sadtalker_ext.page.face_choice import FaceChoice, find  # noqa: E402
+from sadtalker_ext.system import caches  # noqa: E402
 
 SHELL = SimpleNamespace(host=StandaloneHost())
 
 
 @pytest.fixture(autouse=True)
 def _forget():
-    face_choice.forget()
+    caches.release()
 
 
 def picture_of(width: int, height: int, seed: int = 0, mode: str = "RGB") -> Image.Image:

@@ -16,11 +16,13 @@ import pytest
 pytest.importorskip("gradio")
 
 import gradio as gr
+from sadtalker_ext.shell.runs import Request
 
 from sadtalker_ext.errors import (
     AudioError,
     Cancelled,
     FaceNotFoundError,
+    Named,
     OptionsError,
     PictureError,
     SadTalkerError,
@@ -29,10 +31,8 @@ from sadtalker_ext.options import Options, knobs
 from sadtalker_ext.page import generate, knob_panel, portrait_panel, speech_panel
 from sadtalker_ext.page.result_panel import Finished
 from sadtalker_ext.pipeline import Result
-from sadtalker_ext.shell.runs import Request
 from sadtalker_ext.tracks import MotionTrack
 from sadtalker_ext.tracks.files import save_track
-from sadtalker_ext.wording import Named
 
 PICTURE: Any = "picture"
 

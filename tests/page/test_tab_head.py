@@ -171,8 +171,7 @@ def test_a_video_of_an_engine_that_is_not_here_sets_everything_else() -> None:
 def test_sentences_name_uploads_without_their_folders(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from sadtalker_ext.errors import MeshError
-    from sadtalker_ext.wording import Named
+    from sadtalker_ext.errors import MeshError, Named
 
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
     kept = tmp_path / "0a1b2c3d" / "head.ply"

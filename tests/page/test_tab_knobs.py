@@ -13,12 +13,11 @@ import gradio as gr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sadtalker_ext.errors import OptionsError
+from sadtalker_ext.errors import Named, OptionsError, Sentence
 from sadtalker_ext.options import Options, knobs
 from sadtalker_ext.options.presets import PRESETS
 from sadtalker_ext.page import knob_panel
 from sadtalker_ext.page.words import PAGE, title
-from sadtalker_ext.wording import Named, Sentence
 
 TABLE = {knob.name: knob for knob in knobs()}
 SHOWN = [knob for knob in knobs() if knob.name not in knob_panel.SHOWN_ELSEWHERE]

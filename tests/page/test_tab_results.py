@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ pytest.importorskip("gradio")
 
 import gradio as gr
 
+from sadtalker_ext.audio import load_speech
 from sadtalker_ext.errors import OptionsError, OutputError, VideoError
 from sadtalker_ext.options import Options
 from sadtalker_ext.options.presets import PRESETS
@@ -21,7 +23,7 @@ from sadtalker_ext.page.result_panel import Finished
 from sadtalker_ext.tracks import MotionTrack
 from sadtalker_ext.tracks.files import load_track
 from sadtalker_ext.version import __version__
-from sadtalker_ext.video import VideoWriter, read_metadata
+from sadtalker_ext.video import VideoWriter, read_frames, read_metadata
 
 FRAMES = 3  # of the tests' videos, in each of which another third is bright
 DARK, BRIGHT = 40, 220
@@ -54,6 +56,23 @@ def test_the_last_frame(tmp_path: Path, suffix: str) -> None:
     assert picture.size == (96, 64)
     thirds = [picture.convert("RGB").getpixel((x, 32))[0] for x in (16, 48, 80)]
     assert np.allclose(thirds, [DARK, DARK, BRIGHT], atol=12)
+
+
+def test_the_last_frame_where_the_sound_goes_on(tmp_path: Path) -> None:
+    """Seeking from the end of the file lands behind every picture."""
+    path, sound = tmp_path / "a.mp4", (np.zeros(6 * 16000, np.float32), 16000)
+    with VideoWriter(path, width=96, height=64, fps=25, soundtrack=load_speech(sound)) as writer:
+        for level in (DARK, BRIGHT):
+            writer.write(np.full((64, 96, 3), level, np.uint8))
+    *_, last = read_frames(path)
+    np.testing.assert_array_equal(np.asarray(last_frame(path)), last)
+
+
+def test_without_imageio_there_is_no_last_frame(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write_video(tmp_path / "a.mp4")
+    monkeypatch.setitem(sys.modules, "imageio.v3", None)
+    with pytest.raises(VideoError, match=r"a\.mp4 has no last frame \(.*imageio"):
+        last_frame(path)
 
 
 def test_no_last_frame(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import fake_webui
 from PIL import Image
 
-from sadtalker_ext import a1111 as webui
+from sadtalker_ext.a1111 import webui_shell
 from sadtalker_ext.errors import FaceNotFoundError
 from sadtalker_ext.pipeline import Result
 from sadtalker_ext.tracks import MotionTrack
@@ -25,14 +25,14 @@ def prepared(host, tmp_path, monkeypatch):
     names = ("after_generation", "animate_batch")
     for name in names:  # its class is made of the host's
         monkeypatch.delitem(sys.modules, f"sadtalker_ext.a1111.{name}", raising=False)
-    webui.the_shell.cache_clear()
+    webui_shell._shell = None
     fake.module = importlib.import_module("sadtalker_ext.a1111.after_generation")
     fake.batch = importlib.import_module("sadtalker_ext.a1111.animate_batch")
     fake.script = fake.module.AfterGeneration()
     fake.requests = []
     monkeypatch.setattr(fake.batch, "perform", pretender(fake))
     yield fake
-    webui.the_shell.cache_clear()
+    webui_shell._shell = None
 
 
 def pretender(fake):

@@ -20,6 +20,7 @@ HELD = {
     "safetensors": "0.4.2",
     "opencv-python": "4.9.0.80",
     "kornia": "0.6.7",
+    "imageio": "2.33.1",
     "attrs": "23.1.0",
     "matplotlib": "3.8.0",
     "protobuf": "3.20.0",

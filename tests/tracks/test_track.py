@@ -1,12 +1,14 @@
-"""Motion spaces and tracks: names, channels, mixing, resampling, fitting, smoothing."""
+"""Motion tracks: mixing, resampling, fitting, smoothing, equality, and what a track says of itself."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from sadtalker_ext.errors import TrackError
-from sadtalker_ext.tracks import ARKIT, ARKIT_BLENDSHAPES, HEAD_POSE, MotionSpace, MotionTrack
+from sadtalker_ext.tracks import ARKIT, BFM, BIWI_VERTICES, MotionSpace, MotionTrack, vertex_space
 
 
 def wave(frames: int = 50, fps: float = 25.0) -> MotionTrack:
@@ -14,23 +16,6 @@ def wave(frames: int = 50, fps: float = 25.0) -> MotionTrack:
     return MotionTrack.rest(frames, fps).with_columns(
         {"jawOpen": 0.5 + 0.5 * np.sin(2 * np.pi * time), "headYaw": 10 * np.cos(2 * np.pi * 0.5 * time)}
     )
-
-
-def test_arkit_has_52_blendshapes_and_every_column_in_one_channel() -> None:
-    assert len(ARKIT_BLENDSHAPES) == len(set(ARKIT_BLENDSHAPES)) == 52
-    assert ARKIT.dim == 55
-    assert ARKIT.columns[-3:] == HEAD_POSE
-    assert sorted(i for columns in ARKIT.channels.values() for i in columns) == list(range(ARKIT.dim))
-    assert ARKIT.indices(["pose"]) == [52, 53, 54]
-    assert [ARKIT.columns[i] for i in ARKIT.indices(["blink"])] == ["eyeBlinkLeft", "eyeBlinkRight"]
-    assert ARKIT.index("jawOpen") in ARKIT.indices(["lips"])
-
-
-def test_unknown_names_are_sentences() -> None:
-    with pytest.raises(TrackError, match="jawWide"):
-        ARKIT.index("jawWide")
-    with pytest.raises(TrackError, match=r"ears.*lips"):
-        ARKIT.indices(["ears"])
 
 
 @pytest.mark.parametrize(
@@ -121,3 +106,40 @@ def test_smoothing_keeps_constants_and_only_touches_its_channels() -> None:
     flat = MotionTrack.rest(3, 25.0).with_columns({"headYaw": 4.0}).smoothed(1.0)
     np.testing.assert_allclose(flat.column("headYaw"), 4.0, rtol=1e-6)
     assert track.smoothed(0) is track
+
+
+def test_tracks_are_equal_when_they_move_alike() -> None:
+    track = wave()
+    same = replace(wave(), provenance={"generator": "another"})
+    assert track == same
+    assert hash(track) == hash(same)
+    assert len({track, same}) == 1
+    assert track == replace(track, data=np.where(track.data == 0, np.float32(-0.0), track.data))
+    assert hash(track) == hash(replace(track, data=-track.data))  # of what is cheap only
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        wave(49),
+        wave(fps=30.0),
+        wave().with_columns({"tongueOut": 0.1}),
+        MotionTrack.rest(50, 25.0, BFM),
+        "wave",
+    ],
+    ids=["length", "rate", "data", "space", "type"],
+)
+def test_tracks_differ_by_what_is_seen(other: object) -> None:
+    assert wave() != other
+    assert other != wave()
+
+
+@pytest.mark.parametrize("space", [ARKIT, vertex_space(BIWI_VERTICES)], ids=str)
+def test_a_track_says_in_a_few_lines_what_it_is(space: MotionSpace) -> None:
+    provenance = {"generator": "words", "seed": 7, "text": "a" * 10_000, **{f"knob{n}": n for n in range(99)}}
+    track = MotionTrack(space, 25.0, np.zeros((50, space.dim)), provenance)
+    shown = repr(track)
+    assert len(shown) < 400
+    assert "\n" not in shown
+    for part in (space.name, "50 frames", f"{space.dim} coefficients", "25 frames/s", "2.00 s", "words"):
+        assert part in shown

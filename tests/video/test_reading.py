@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from sadtalker_ext.audio import Speech
 from sadtalker_ext.errors import Cancelled, VideoError
@@ -213,3 +214,26 @@ def test_drawn_equals_read(tmp_path: Path, write_video: WriteVideo, moving_squar
         error = np.abs(frame.astype(int) - drawn)
         assert np.median(error) <= 2
         assert error.mean() < 4
+
+
+@pytest.mark.parametrize("damage", ["garbage", "cut"])
+def test_a_damaged_picture_in_a_folder_is_a_sentence(
+    tmp_path: Path, write_video: WriteVideo, damage: str
+) -> None:
+    write_video(f"{tmp_path}/a/", 3)
+    second = tmp_path / "a" / "frame_000002.png"
+    second.write_bytes(b"garbage" if damage == "garbage" else second.read_bytes()[:60])
+    frames = read_frames(tmp_path / "a")
+    next(frames)
+    with pytest.raises(VideoError, match=r"A frame in .*a cannot be read \(.*[^.]\)\.$"):
+        next(frames)
+
+
+def test_pictures_of_a_folder_are_plain_png_with_their_alpha(
+    tmp_path: Path, write_video: WriteVideo, moving_square: Pictures
+) -> None:
+    write_video(f"{tmp_path}/a/", 2, alpha=True)
+    for number, frame in enumerate(moving_square(2, 64, 48, 4), 1):
+        with Image.open(tmp_path / "a" / f"frame_{number:06d}.png") as stored:
+            assert (stored.format, stored.mode) == ("PNG", "RGBA")
+            np.testing.assert_array_equal(np.asarray(stored), frame)

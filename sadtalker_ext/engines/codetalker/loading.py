@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
 import torch
 
 from ...errors import MeshError
+from ...system.caches import kept
 from .networks import CodeQuery, VQAutoEncoder
 from .weights import load_pair, stages
 
@@ -57,12 +57,7 @@ def load_networks(models_dir: Path, name: str, device: str) -> CodeNetworks:
     return _load(name, stamps, models_dir, device)
 
 
-def release() -> None:
-    """Forget the networks, so that the host gets their memory back."""
-    _load.cache_clear()
-
-
-@lru_cache(maxsize=KEPT)
+@kept(KEPT)
 def _load(name: str, stamps: tuple[tuple[str, int], ...], models_dir: Path, device: str) -> CodeNetworks:
     pair = load_pair(models_dir, name)
     stage1 = VQAutoEncoder.from_state(pair.stage1).to(torch.device(device))

@@ -12,6 +12,7 @@ from weakref import ReferenceType, WeakKeyDictionary, ref
 import numpy as np
 import torch
 
+from ...system.caches import on_release
 from .networks import CodeQuery, VQAutoEncoder
 from .networks.compat import AUDIO_RATE
 from .networks.fast import EDGE, Loop, PrefixDecoder, StepQuery
@@ -157,6 +158,7 @@ class _Stretches:
 
 
 _loops: WeakKeyDictionary[VQAutoEncoder, tuple[ReferenceType[CodeQuery], Loop]] = WeakKeyDictionary()
+on_release(_loops.clear)
 
 
 def _loop(stage1: VQAutoEncoder, stage2: CodeQuery) -> Loop:

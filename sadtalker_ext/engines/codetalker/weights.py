@@ -11,13 +11,13 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from ...checkpoints.catalog import CODETALKER_PAGE, by_name
+from ...checkpoints.catalog import by_name
 from ...checkpoints.contents import DAMAGED, WRONG, Fault
 from ...checkpoints.places import bases
 from ...checkpoints.state import LOOKED_AT, SUFFIXES, contents_of
 from ...checkpoints.tensors import read_tensors
-from ...errors import WeightsError
-from ...wording import Place, Sentence
+from ...errors import Place, Sentence, WeightsError
+from .catalog import PAGE
 
 if TYPE_CHECKING:
     import torch
@@ -59,7 +59,7 @@ class Stage:
     styles: int = 0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Pair:
     """Both stages of a face model. fps: frames per second of its motion. vertices: of its topology.
 
@@ -129,7 +129,7 @@ def load_pair(models_dir: Path, name: str) -> Pair:
             Place(models_dir, "the folder for models"),
             name=name,
             there=there,
-            page=CODETALKER_PAGE,
+            page=PAGE,
         )
     trouble = _trouble(name, found, models_dir)
     best = found.best
@@ -273,14 +273,14 @@ def _trouble(name: str, found: _Found, models_dir: Path) -> str:
             "{path} {reason}; fetch it anew from {page}, or from who trained it.",
             path,
             reason=fault.reason,
-            page=CODETALKER_PAGE,
+            page=PAGE,
         )
     there = next(iter(found))
     lacking = 3 - there.number
     try:
         file = by_name(f"{name}-stage{lacking}").file
         folder = Place(models_dir, "the folder for models")
-        remedy = Sentence("fetch {file} from {page} into {path}", folder, file=file, page=CODETALKER_PAGE)
+        remedy = Sentence("fetch {file} from {page} into {folder}", file=file, page=PAGE, folder=folder)
     except WeightsError:
         remedy = Sentence(f"put it beside, as {name}_stage{lacking} with the same ending")
     return Sentence(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -14,6 +14,7 @@ OUTPUT = 512  # px, the size above which large faces are shrunk first
 BORDER, LEAST_BORDER = 0.1, 3  # around the face square, of its side, and in px
 EYE_DISTANCES, MOUTH_DISTANCES = 2.0, 1.8  # half the square's side in eye and in eye-to-mouth distances
 TOWARDS_MOUTH = 0.1  # the square's centre on the way from the eyes to the mouth
+SETTLED = 6  # decimals of a pixel
 
 # Landmarks of the 68-point scheme, counted from 0.
 EYE_LEFT, EYE_RIGHT = slice(36, 42), slice(42, 48)
@@ -73,7 +74,7 @@ def face_crop(landmarks: np.ndarray, width: int, height: int) -> FaceCrop:
     landmarks: (68, 2) x, y in pixels. After FFHQ's alignment, of which only the bounding box is used: nothing
     is turned.
     """
-    corners, side = _face_square(np.asarray(landmarks, np.float64))
+    corners, side = map(settled, _face_square(np.asarray(landmarks, np.float64)))
     shrink = int(np.floor(side / OUTPUT * 0.5))
     if shrink > 1:
         width, height = int(np.rint(width / shrink)), int(np.rint(height / shrink))
@@ -94,6 +95,14 @@ def face_crop(landmarks: np.ndarray, width: int, height: int) -> FaceCrop:
         int(min(max(corners[1, 1], corners[2, 1]), outer.height)),
     )
     return FaceCrop((width, height), outer, inner.moved(outer.left, outer.top))
+
+
+def settled(pixels: Any) -> Any:
+    """Pixels, a number or an array, ready to be cut to whole ones.
+
+    The last bits of linear algebra differ from processor to processor: 128 may arrive as 127.999….
+    """
+    return np.round(pixels, SETTLED)
 
 
 def _face_square(landmarks: np.ndarray) -> tuple[np.ndarray, float]:

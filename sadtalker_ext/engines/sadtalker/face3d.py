@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .crop import settled
+
 INPUT = 224  # px
 MODEL_SCALE = 102.0  # px that the model's unit length takes in the input
 
@@ -50,13 +52,16 @@ def aligned_picture(picture: np.ndarray, alignment: Alignment) -> np.ndarray:
 
     height, width = picture.shape[:2]
     scale = alignment.scale
-    wide, high = int(width * scale), int(height * scale)
-    left = int(wide / 2 - INPUT / 2 + (alignment.t_x - width / 2) * scale)
-    top = int(high / 2 - INPUT / 2 + (height / 2 - alignment.t_y) * scale)
+    wide, high = int(settled(width * scale)), int(settled(height * scale))
+    left = int(settled(wide / 2 - INPUT / 2 + (alignment.t_x - width / 2) * scale))
+    top = int(settled(high / 2 - INPUT / 2 + (height / 2 - alignment.t_y) * scale))
     resized = Image.fromarray(picture).resize((wide, high), Image.Resampling.BICUBIC)
     return np.asarray(resized.crop((left, top, left + INPUT, top + INPUT)))
 
 
 def standing_face(model: np.ndarray, width: int, height: int) -> np.ndarray:
-    """Where the five points (5, 2), y upwards, are assumed in a picture in which no landmark was found."""
-    return (model[:, :2] + 1) / 2 * (width, height)
+    """Where the five points (5, 2), y upwards, are assumed in a picture in which no landmark was found.
+
+    In float32, as the reference's are: in float64 the scaled picture's sides would be whole, not just below.
+    """
+    return ((model[:, :2] + 1) / 2 * (width, height)).astype(np.float32)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sys
-from functools import cached_property, lru_cache
+from functools import cached_property
 from pathlib import Path
 
 import torch
 
 from ...errors import OptionsError
+from ...system.caches import kept, on_release
 from .networks.expnet import ExpNet
 from .networks.face_render import Generator
 from .networks.face_render.compiled import compile_parts, forget_compiled
@@ -115,14 +116,13 @@ def load_networks(
     return _kept(models_dir, size, device, dtype_for(precision, device, turbo), compiled)
 
 
-@lru_cache(maxsize=KEPT)
+@kept(KEPT)
 def _kept(models_dir: Path, size: int, device: str, kind: torch.dtype, compiled: bool) -> FaceNetworks:
     return FaceNetworks(Sources.find(models_dir, size), torch.device(device), kind, compiled)
 
 
-def release() -> None:
-    """Forget all networks, so that their memory is free."""
-    _kept.cache_clear()
+@on_release
+def _release_compiled() -> None:
     if "torch._dynamo" in sys.modules:
         forget_compiled()
 

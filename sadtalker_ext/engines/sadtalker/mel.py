@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 import numpy as np
+
+from ...system.caches import kept
 
 SAMPLE_RATE = 16000  # Hz
 N_FFT = WINDOW = 800  # samples, 50 ms
@@ -29,7 +29,7 @@ def frame_count(samples: int) -> int:
     return samples // SAMPLES_PER_FRAME
 
 
-@lru_cache(maxsize=1)
+@kept(1)
 def mel_basis() -> np.ndarray:
     """(80, 401) float32 triangles, equal in area, on Slaney's mel scale from 55 to 7600 Hz."""
     edges = _mel_to_hz(np.linspace(_hz_to_mel(LOW_HZ), _hz_to_mel(HIGH_HZ), BANDS + 2))

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 from ...checkpoints.catalog import Checkpoint, by_name
 from ...checkpoints.state import find, require
 from ...checkpoints.tensors import read_tensors
-from ...errors import WeightsError
-from ...wording import Foreign
+from ...errors import Foreign, WeightsError
 
 if TYPE_CHECKING:
     import torch

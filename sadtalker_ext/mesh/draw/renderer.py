@@ -24,6 +24,7 @@ class MeshRenderer:
     """Renders one mesh; the camera and the lights stand still."""
 
     has_alpha = False
+    notices: tuple[str, ...] = ()
 
     def __init__(
         self, figure: Template | Figure, *, size: int | tuple[int, int] = 512, workers: int | None = None
@@ -38,8 +39,7 @@ class MeshRenderer:
         self.size = (size, size) if isinstance(size, int) else (int(size[0]), int(size[1]))
         if not all(SMALLEST <= side <= LARGEST for side in self.size):
             raise MeshError(f"A frame is {SMALLEST} to {LARGEST} pixels wide and high, not {self.size}.")
-        self.accepts = self._figure.accepts
-        self.region = (0, 0, *self.size)
+        self.region = self.view = (0, 0, *self.size)
         self._workers = max(1, workers or min(os.cpu_count() or 1, MOST_WORKERS))
         self._picture = Picture(
             self._figure.vertices,

@@ -14,7 +14,7 @@ from codetalker_oracle import ORACLE, needs_oracle
 from safetensors.torch import save_file
 
 from sadtalker_ext import checkpoints as weights
-from sadtalker_ext.cli import models as models_command
+from sadtalker_ext.cli import weight_files
 from sadtalker_ext.engines.codetalker.weights import available, load_pair, problems, recognise, stages
 from sadtalker_ext.errors import WeightsError
 
@@ -305,7 +305,7 @@ def test_other_weights_under_the_name(tmp_path: Path):
 
 
 def test_all_asks_for_none_of_them():
-    assert not [c.id for c in models_command.chosen("download", (), True) if c.engine == "codetalker"]
+    assert not [c.id for c in weight_files.chosen("download", (), True) if c.engine == "codetalker"]
 
 
 def test_they_are_fetched_by_hand(tmp_path: Path):
@@ -316,9 +316,13 @@ def test_they_are_fetched_by_hand(tmp_path: Path):
 
 
 def test_the_list_says_that_one_pair_is_enough(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(models_command, "ENGINES", {"codetalker": None})
-    assert models_command.engine_note("codetalker") == "needs both stages of one face model, vocaset or biwi"
-    part = next(p for p in models_command.table(tmp_path).split("\n\n") if p.startswith("codetalker"))
+    monkeypatch.setattr(weight_files, "ENGINES", {"codetalker": None})
+    files = weights.by_engine(weights.CATALOG, ())["codetalker"]
+    assert (
+        weight_files.engine_note("codetalker", files)
+        == "needs both stages of one face model, vocaset or biwi"
+    )
+    part = next(p for p in weight_files.table(tmp_path).split("\n\n") if p.startswith("codetalker"))
     assert "by hand into" in part
     assert "sadtalker models download" not in part
     assert "non-commercial" in " ".join(part.split())

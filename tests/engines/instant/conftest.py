@@ -10,8 +10,8 @@ import pytest
 
 from sadtalker_ext.face import Portrait
 from sadtalker_ext.face.faces import face_from_landmarks
+from sadtalker_ext.face.mean import mean_face
 from sadtalker_ext.face.picture import Picture
-from sadtalker_ext.face.template import template
 from sadtalker_ext.face.topology import (
     FACE_OVAL,
     LEFT_BROW,
@@ -36,7 +36,7 @@ def draw_face(
 ) -> tuple[np.ndarray, np.ndarray]:
     """A picture (uint8 RGB) of the mean face, and its mesh; with `own_gap` fw of teeth between the lips."""
     x, y = centre or (width / 2, height / 2)
-    points = template().points.astype(np.float32) * face_width
+    points = mean_face().points.astype(np.float32) * face_width
     points = points - np.append(points[list(FACE_OVAL), :2].mean(0), 0).astype(np.float32)
     points[:, 2] -= points[:, 2].mean()
     for ring, share in ((LIPS_INNER_UPPER, -0.5), (LIPS_INNER_LOWER, 0.5)):

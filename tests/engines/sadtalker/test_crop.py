@@ -73,6 +73,33 @@ def test_huge_faces_are_shrunk_first() -> None:
     assert np.abs(np.subtract(crop.inner, small.inner)).max() <= 1
 
 
+@pytest.mark.parametrize(
+    ("x", "size"),
+    [
+        (200, 60),  # whole corners of the square
+        (200.5, 60),  # halves, for the inner box
+        (200, 61.25),  # half a pixel of border
+        (1500, 512),  # twice the size above which faces are shrunk
+    ],
+)
+def test_last_bits_move_no_crop(x: float, size: float) -> None:
+    """They differ from one processor's linear algebra to another's."""
+    landmarks, rng = face(x, x, size), np.random.default_rng(0)
+    found = {face_crop(landmarks + rng.uniform(-1e-9, 1e-9, landmarks.shape), 4000, 4000) for _ in range(20)}
+    assert found == {face_crop(landmarks, 4000, 4000)}
+
+
+def test_last_bits_move_no_alignment() -> None:
+    """A face that lies exactly under the model: scaled, its picture is whole pixels large."""
+    noise, rng = np.random.default_rng(1).integers(0, 256, (256, 256, 3), np.uint8), np.random.default_rng(0)
+    points = (MODEL_POINTS[:, :2] + 1) * 128
+    found = {
+        aligned_picture(noise, align_to_model(points + shift, MODEL_POINTS, 256, 256)).tobytes()
+        for shift in rng.uniform(-1e-9, 1e-9, (20, *points.shape))
+    }
+    assert len(found) == 1
+
+
 def test_alignment_lays_the_face_under_the_model() -> None:
     landmarks = face(128, 100, 60)
     upwards = np.column_stack([landmarks[:, 0], 255 - landmarks[:, 1]])

@@ -21,6 +21,7 @@ from sadtalker_ext.engines.sadtalker.networks.face_render.fast import faster, re
 from sadtalker_ext.engines.sadtalker.render import FaceRenderer
 from sadtalker_ext.errors import Cancelled, OptionsError, TrackError
 from sadtalker_ext.face import load_portrait
+from sadtalker_ext.system import caches
 from sadtalker_ext.tracks import ARKIT, BFM, MotionTrack
 
 POINTS = ((45, 55), (75, 55), (60, 72), (49, 88), (71, 88))
@@ -173,19 +174,19 @@ def test_every_network_is_read_once_and_when_it_is_needed(portrait: Any) -> None
 def test_networks_are_kept_until_released(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
     found: list[int] = []
     monkeypatch.setattr(networks.Sources, "find", lambda folder, size: found.append(size))
-    networks.release()
+    caches.release()
     first = networks.load_networks(tmp_path, 256, "cpu", "float32")
     assert networks.load_networks(tmp_path, 256, "cpu", "auto") is first
     assert networks.load_networks(tmp_path, 512, "cpu", "auto") is not first
     assert found == [256, 512]
     gone = weakref.ref(first)
     del first
-    networks.release()
+    caches.release()
     gc.collect()
     assert gone() is None
     networks.load_networks(tmp_path, 256, "cpu", "float32")
     assert found == [256, 512, 256]
-    networks.release()
+    caches.release()
 
 
 def test_half_precision_only_where_it_is_harmless(portrait: Any) -> None:

@@ -9,8 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from ....errors import WeightsError
-from ....wording import Foreign, Sentence
+from ....errors import Foreign, Sentence, WeightsError
 from .compat import PUBLISHED, Compat
 from .layers import SLOPE, Positions, Transformer, conv_block, enlarging_block
 from .quantiser import Quantiser
@@ -123,7 +122,7 @@ class Decoder(nn.Module):
         return self.vertice_map_reverse(self.hidden(features))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Reconstruction:
     """offsets: (B, T, 3·vertices). loss: () of the codebook. codes: (B, T', slots). perplexity: ()."""
 

@@ -10,7 +10,7 @@ from torch import nn
 COMMITMENT = 0.25  # weight of what draws the encoder to the codebook
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Quantised:
     """features: as given, moved onto the codebook; their gradient passes on unchanged. codes: (…) int64.
 

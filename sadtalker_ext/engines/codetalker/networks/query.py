@@ -41,7 +41,7 @@ VOCASET_QUERY = QuerySizes(5023, styles=8)
 BIWI_QUERY = QuerySizes(BIWI_VERTICES, styles=6, layers=12)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Taught:
     """What training compares. offsets, wanted: (B, T, 3·vertices); features, target: (B, T, slots · code).
 

@@ -22,7 +22,7 @@ PROBE_SIZE = (40, 56)  # px, height and width of the picture that a device is tr
 PROBE_ERROR = 6.0  # levels; OpenCV rounds positions to 1/32 px, a wrong border or filter is far beyond this
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Piece:
     """Where the pixels of `box` come from: source positions on the nodes of a grid.
 

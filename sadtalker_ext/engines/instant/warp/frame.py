@@ -84,7 +84,7 @@ class FaceFrame:
         return float((self.points[topology.CHIN, :2] - self.centre) @ self.down) / self.width
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class MouthMeasures:
     """The picture's own mouth in head coordinates.
 

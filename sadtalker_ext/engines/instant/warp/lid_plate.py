@@ -22,7 +22,7 @@ LINE_OPACITY = 0.85  # of the lash line in pictures that are shaded
 GRAIN_LIMIT = 3.0  # grey levels; wrinkles are stronger and are no grain
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class EyePatch:
     """Everything about one eye that depends on the picture alone, over the pixels of `box`.
 

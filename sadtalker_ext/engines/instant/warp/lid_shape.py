@@ -46,7 +46,7 @@ DRAWN_WIDTH = (0.5, 1.9)
 DRAWN_HEIGHT = (0.15, 1.9)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class EyeFrame:
     """Where an eye is: U runs along `across` from corner to corner, V along `down`, both in pixels."""
 
@@ -61,7 +61,7 @@ class EyeFrame:
         return dx * self.across[0] + dy * self.across[1], dx * self.down[0] + dy * self.down[1]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class EyeShape:
     """An open eye: at `knots` (K,) along U the heights V of its lids, all px.
 

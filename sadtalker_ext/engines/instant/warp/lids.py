@@ -183,7 +183,7 @@ class Eyelids:
         return np.maximum(line, own) * pose.part
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _LidPose:
     """One frame's geometry of a lid, planes in px over the pixels painted."""
 

@@ -29,7 +29,7 @@ RELIEF = 0.17  # how much darker a tooth gets towards its sides
 GROOVE = 0.0022  # fw, half width of the shadow between two teeth
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Art:
     """A picture in face widths: `pixels` float32 (h, w, 4), light (already times opacity) and opacity.
 

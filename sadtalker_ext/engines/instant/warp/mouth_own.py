@@ -19,7 +19,7 @@ SAME_GAP = 0.004  # fw by which a gap may differ from the picture's own and coun
 KEPT = 0.010  # fw of further change within which the picture's own inside fades out
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class OwnMouth:
     """What the picture itself shows between its lips, over the pixels of `box`.
 

@@ -23,7 +23,7 @@ OWN_GAP = 0.012  # fw of open lips above which the picture may show its own teet
 GREYER = 0.72  # teeth have at most this share of the lips' colour
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class MouthTone:
     """RGB 0..255 of what is inside the mouth, fully lit; `flat` 0..1: how far it is drawn, not shaded."""
 

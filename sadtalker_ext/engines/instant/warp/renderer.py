@@ -94,7 +94,7 @@ class WarpRenderer:
     without tearing; larger demands are bent to these.
     """
 
-    accepts = frozenset({ARKIT.name})
+    notices: tuple[str, ...] = ()
 
     def __init__(self, portrait: Portrait, *, workers: int | None = None, device: str = "cpu") -> None:
         """workers: threads that render frames, default one a processor. device: where the picture is warped,
@@ -104,6 +104,7 @@ class WarpRenderer:
         self._alpha = None if portrait.alpha is None else np.ascontiguousarray(portrait.alpha)
         height, width = self._picture.shape[:2]
         self.size = (width, height)
+        self.view: Box = (0, 0, width, height)
         self.has_alpha = self._alpha is not None
         # At rest a tracker sees the opening it saw in the picture, not the truer one that is found there.
         self._tracked_gap = FaceFrame.of(portrait.face.landmarks).own_gap
@@ -166,7 +167,7 @@ class WarpRenderer:
 
         Raises `TrackError` for a track of another motion space. check: called between frames.
         """
-        if track.space.name not in self.accepts:
+        if track.space != ARKIT:
             raise TrackError(
                 f"The instant renderer plays arkit motion; this track is in the {track.space.name} space."
             )

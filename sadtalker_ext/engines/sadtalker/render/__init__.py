@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ..loading import FaceNetworks, load_networks, release
+from ..loading import FaceNetworks, load_networks
 from .renderer import FaceRenderer
 from .source import SourceFace, source_face
 
-__all__ = ["FaceNetworks", "FaceRenderer", "SourceFace", "load_networks", "release", "source_face"]
+__all__ = ["FaceNetworks", "FaceRenderer", "SourceFace", "load_networks", "source_face"]

@@ -9,12 +9,11 @@ across the rim, hair or a shoulder, tint the whole face.
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 import numpy as np
 import torch
 import torch.nn.functional as F
 
+from ....system.caches import kept
 from ..crop import Box
 
 RIM = 0.09  # of the box's shorter side: where the frame fades into the portrait
@@ -102,7 +101,7 @@ class Paster:
         return F.adaptive_avg_pool2d(image, self._grid).flatten(2)[:, :, self._edge]
 
 
-@lru_cache(maxsize=8)
+@kept(8)
 def between(cells: int, count: int, device: torch.device) -> torch.Tensor:
     """The matrix (count, cells) that interpolates values at the centres of cells at as many places."""
     single = torch.eye(cells)[None]

@@ -54,8 +54,6 @@ class FaceRenderer:
     frame. source: the portrait as the networks see it. networks: those it is drawn with.
     """
 
-    accepts = frozenset({BFM.name})
-
     def __init__(
         self, portrait: Portrait, networks: FaceNetworks, mode: Mode, *, batch: int = 0, step: float = 1.0
     ) -> None:

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from sadtalker_ext.face.template import template
+from sadtalker_ext.face.mean import mean_face
 
 SKIN = np.array([205, 160, 135], np.float32)
 LIPS = (170, 85, 85)
@@ -33,7 +33,7 @@ def face() -> ModuleType:
 
 def mesh(face_width: float = 220.0, size: int = 512, gap: float = 0.0) -> np.ndarray:
     """The mean face (478, 3) px in the middle of a square picture, lips parted by `gap` face widths."""
-    points = template().points.copy()
+    points = mean_face().points.copy()
     for weight, indices in ((-0.4, INNER_UPPER), (0.6, INNER_LOWER)):
         shares = np.sin(np.linspace(0, np.pi, len(indices)))
         points[list(indices), 1] += weight * gap * shares

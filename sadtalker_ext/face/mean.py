@@ -1,21 +1,21 @@
-"""A mean face mesh: loads it, and lifts a few points of a picture to all 478."""
+"""The mean face: the asset of that name into its 478 points, their mirror images and triangles."""
 
 from __future__ import annotations
 
 import zipfile
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 
 from ..errors import WeightsError
+from ..system.caches import kept
 from ..system.paths import ASSETS
 
-TEMPLATE_FILE = ASSETS / "face_template.npz"
+MEAN_FACE_FILE = ASSETS / "face_template.npz"
 
 
 @dataclass(frozen=True, eq=False)
-class Template:
+class MeanFace:
     """The mean face, frontal, lips closed, eyes open, symmetric.
 
     points: float32 (478, 3) in face widths; the origin is the middle between the cheeks (points 234
@@ -29,19 +29,19 @@ class Template:
     triangles: np.ndarray
 
 
-@lru_cache(maxsize=1)
-def template() -> Template:
+@kept(1)
+def mean_face() -> MeanFace:
     """The mean face of the package's assets; raises `WeightsError` when the file is missing or damaged."""
     try:
-        with np.load(TEMPLATE_FILE, allow_pickle=False) as file:
-            arrays = Template(
+        with np.load(MEAN_FACE_FILE, allow_pickle=False) as file:
+            arrays = MeanFace(
                 file["points"].astype(np.float32),
                 file["mirror"].astype(np.int64),
                 file["triangles"].astype(np.int64),
             )
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise WeightsError(
-            f"The face template {TEMPLATE_FILE.name} is missing or damaged; install the package again."
+            f"The face template {MEAN_FACE_FILE.name} is missing or damaged; install the package again."
         ) from error
     for array in (arrays.points, arrays.mirror, arrays.triangles):
         array.setflags(write=False)

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from sadtalker_ext.errors import WeightsError
-from sadtalker_ext.face import lip_gap, template, topology
-from sadtalker_ext.face.template import TEMPLATE_FILE
+from sadtalker_ext.face import lip_gap, mean, mean_face, topology
+from sadtalker_ext.face.mean import MEAN_FACE_FILE
 
 
 def test_head_coordinates() -> None:
-    points = template().points
+    points = mean_face().points
     assert points.shape == (topology.MESH_POINTS, 3)
     assert points[topology.LEFT_CHEEK, 0] == pytest.approx(0.5, abs=1e-3)
     assert points[topology.RIGHT_CHEEK, 0] == pytest.approx(-0.5, abs=1e-3)
@@ -21,7 +21,7 @@ def test_head_coordinates() -> None:
 
 
 def test_symmetric() -> None:
-    face = template()
+    face = mean_face()
     assert (face.mirror[face.mirror] == np.arange(topology.MESH_POINTS)).all()
     assert np.abs(face.points - face.points[face.mirror] * [-1, 1, 1]).max() < 1e-5
     assert face.mirror[topology.MOUTH_LEFT] == topology.MOUTH_RIGHT
@@ -31,7 +31,7 @@ def test_symmetric() -> None:
 
 
 def test_triangles_cover_the_skin_without_openings() -> None:
-    face = template()
+    face = mean_face()
     used = set(face.triangles.ravel().tolist())
     assert used == set(range(topology.SKIN_POINTS))
     holes = [set(topology.LIPS_INNER), set(topology.LEFT_EYE), set(topology.RIGHT_EYE)]
@@ -39,7 +39,7 @@ def test_triangles_cover_the_skin_without_openings() -> None:
 
 
 def test_contours_run_as_they_say() -> None:
-    points = template().points
+    points = mean_face().points
     for line in (
         topology.LIPS_OUTER_UPPER, topology.LIPS_INNER_LOWER, topology.LEFT_EYE_UPPER,
         topology.RIGHT_EYE_LOWER, topology.LEFT_BROW_UPPER, topology.RIGHT_BROW_UPPER,
@@ -53,7 +53,7 @@ def test_contours_run_as_they_say() -> None:
 
 
 def test_irises_lie_in_the_eyes() -> None:
-    points = template().points
+    points = mean_face().points
     for centre, rim, eye in (
         (topology.LEFT_IRIS_CENTRE, topology.LEFT_IRIS_RIM, topology.LEFT_EYE),
         (topology.RIGHT_IRIS_CENTRE, topology.RIGHT_IRIS_RIM, topology.RIGHT_EYE),
@@ -66,15 +66,12 @@ def test_irises_lie_in_the_eyes() -> None:
 
 
 def test_a_damaged_template_is_a_sentence(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import importlib
-
-    module = importlib.import_module("sadtalker_ext.face.template")
     broken = tmp_path / "face_template.npz"
-    broken.write_bytes(TEMPLATE_FILE.read_bytes()[:500])
-    monkeypatch.setattr(module, "TEMPLATE_FILE", broken)
-    template.cache_clear()
+    broken.write_bytes(MEAN_FACE_FILE.read_bytes()[:500])
+    monkeypatch.setattr(mean, "MEAN_FACE_FILE", broken)
+    mean_face.cache_clear()
     try:
         with pytest.raises(WeightsError, match="install the package again"):
-            template()
+            mean_face()
     finally:
-        template.cache_clear()
+        mean_face.cache_clear()

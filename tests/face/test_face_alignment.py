@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 
 from sadtalker_ext.errors import DependencyError, WeightsError
-from sadtalker_ext.face import find_faces, head_pose, template, topology
-from sadtalker_ext.face.alignment import FaceAlignmentDetector, face_alignment_detector
+from sadtalker_ext.face import find_faces, head_pose, mean_face, topology
+from sadtalker_ext.face.face_alignment_mesh import FaceAlignmentDetector, face_alignment_detector
 from sadtalker_ext.face.geometry import rotation_from_pose
 
 FILES = ("s3fd-619a316812.pth", "2DFAN4-11f355bf06.pth.tar")
-MESH = template().points @ rotation_from_pose(12, -5, 8).T * 120 + [300, 260, 0]
+MESH = mean_face().points @ rotation_from_pose(12, -5, 8).T * 120 + [300, 260, 0]
 
 
 class StandIn:

@@ -7,9 +7,8 @@ import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ..errors import Cancelled, SadTalkerError
+from ..errors import Cancelled, SadTalkerError, Sentence
 from ..host import CancelToken
-from ..wording import Sentence
 from .catalog import Checkpoint
 from .transfer import Transfer, download
 

@@ -11,14 +11,13 @@ import inspect
 import re
 import threading
 import warnings
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ..errors import DependencyError, WeightsError
-from ..wording import Place
+from ..errors import DependencyError, Place, WeightsError
+from ..system.caches import kept
 from . import topology
 from .faces import Face, face_from_landmarks, is_plausible
 from .points import lift_turned
@@ -64,7 +63,7 @@ class FaceAlignmentDetector:
         return faces
 
 
-@lru_cache(maxsize=2)
+@kept(2)
 def face_alignment_detector(allow_download: bool) -> FaceAlignmentDetector:
     """The shared detector; see `FaceAlignmentDetector` for what it raises."""
     return FaceAlignmentDetector(allow_download=allow_download)

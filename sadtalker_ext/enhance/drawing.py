@@ -1,10 +1,10 @@
-"""A renderer into one whose frames are larger, and whose face a network has restored."""
+"""What draws a portrait into what draws it larger, its face restored by a network."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from contextlib import closing
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -14,7 +14,6 @@ from .follow import Follower
 from .steady import Steadier
 
 if TYPE_CHECKING:
-    from ..engines.base import Renderer
     from ..face import Portrait
     from ..tracks import MotionTrack
     from .restorers import Restorer
@@ -28,11 +27,47 @@ LEAST_FLOW = 32  # px of the region's shorter side, below which optical flow fin
 SPREAD = 2.0  # px over which changes are averaged
 
 
-class EnhancedRenderer:
-    """Frames of another renderer, enhanced; what depends on the picture alone is made once.
+class Drawing(Protocol):
+    """What draws the motion of a portrait: an actor, or an actor that is enhanced.
 
-    base: whose frames these are. view: x0, y0, x1, y1, the part of the portrait that a frame shows. restorer:
-    None leaves faces alone. strength: 0..1. scale: 1, 2 or 4 times as large. enlarged: the whole picture,
+    portrait: None where something else is animated. size: width and height of a frame. region: x0, y0, x1, y1,
+    outside which frames are equal to each other. view: the part of the portrait that a frame shows. notices:
+    sentences worth showing.
+    """
+
+    @property
+    def portrait(self) -> Portrait | None: ...
+
+    @property
+    def size(self) -> tuple[int, int]: ...
+
+    @property
+    def has_alpha(self) -> bool: ...
+
+    @property
+    def region(self) -> Box: ...
+
+    @property
+    def view(self) -> Box: ...
+
+    @property
+    def notices(self) -> tuple[str, ...]: ...
+
+    def opening(self, track: MotionTrack) -> np.ndarray | None:
+        """(T,) lip gap in face widths that the frames show; None where it is not known beforehand."""
+        ...
+
+    def draw(
+        self, track: MotionTrack, onto: Iterable[np.ndarray] | None = None
+    ) -> Generator[np.ndarray, None, None]:
+        """uint8 frames (H, W, 3 or 4), one a row of the track, in order; drawn into the frames of `onto`."""
+        ...
+
+
+class Enhanced:
+    """Frames of another drawing, enhanced; what depends on the picture alone is made once.
+
+    base: whose frames these are. restorer: None leaves faces alone. strength: 0..1. scale: 1, 2 or 4 times as large. enlarged: the whole picture,
     uint8 (scale·H, scale·W, 3), already enlarged by a network; None where frames are enlarged by
     interpolation. notices: sentences worth showing. Outside the region frames are equal to each other, as
     those of `base` are.
@@ -40,26 +75,26 @@ class EnhancedRenderer:
 
     def __init__(
         self,
-        base: Renderer,
+        base: Drawing,
         portrait: Portrait,
         *,
-        view: Box | None = None,
         restorer: Restorer | None = None,
         strength: float = 1.0,
         scale: int = 1,
         enlarged: np.ndarray | None = None,
         notices: tuple[str, ...] = (),
+        check: Callable[[], None] | None = None,
     ) -> None:
-        self.accepts = base.accepts
         self.has_alpha = base.has_alpha
+        self.portrait: Portrait | None = portrait
         self.notices = notices
-        self._base, self._scale = base, scale
+        self._base, self._scale, self._check = base, scale, check
         self._restorer, self._strength = restorer, strength
         width, height = base.size
         self.size = (width * scale, height * scale)
         x0, y0, x1, y1 = base.region
         self.region: Box = (x0 * scale, y0 * scale, x1 * scale, y1 * scale)
-        self.view: Box = view or (0, 0, portrait.width, portrait.height)
+        self.view: Box = base.view
         self._rest, mesh = _at_rest(portrait, self.view, base.size)
         self._large = plainly(self._rest, scale) if enlarged is None else enlarged
         self._detail = None if enlarged is None else self._in_region(enlarged) - self._plain(self._rest)
@@ -71,25 +106,23 @@ class EnhancedRenderer:
     def opening(self, track: MotionTrack) -> np.ndarray | None:
         return self._base.opening(track)
 
-    def render(
-        self, track: MotionTrack, *, check: Callable[[], None] | None = None
+    def draw(
+        self, track: MotionTrack, onto: Iterable[np.ndarray] | None = None
     ) -> Generator[np.ndarray, None, None]:
         """uint8 frames (H, W, 3 or 4), one a row of the track, in order; a few are held at a time."""
         together = 1 if self._restorer is None else self._restorer.batch
         steadier = Steadier(track.fps)
         self._follow.restart()
         held: list[np.ndarray] = []
-        with closing(self._base.render(track, check=check)) as frames:
+        with closing(self._base.draw(track, onto)) as frames:
             for frame in frames:
                 held.append(frame)
                 if len(held) == together:
-                    yield from self._finished(held, steadier, check)
+                    yield from self._finished(held, steadier)
                     held = []
-            yield from self._finished(held, steadier, check)
+            yield from self._finished(held, steadier)
 
-    def _finished(
-        self, frames: list[np.ndarray], steadier: Steadier, check: Callable[[], None] | None
-    ) -> Generator[np.ndarray, None, None]:
+    def _finished(self, frames: list[np.ndarray], steadier: Steadier) -> Generator[np.ndarray, None, None]:
         if not frames:
             return
         if self._restorer is None or self._strength == 0:
@@ -97,8 +130,8 @@ class EnhancedRenderer:
             return
         places = [squares.followed_by(self._follow(frame), self._upright) for frame in frames]
         faces = np.stack([_cut(frame, place) for frame, place in zip(frames, places, strict=True)])
-        if check is not None:
-            check()
+        if self._check is not None:
+            self._check()
         restored = self._restorer.restore(faces, self._strength)
         share = self._restorer.share(self._strength)
         for frame, place, face, finer in zip(frames, places, faces, restored, strict=True):

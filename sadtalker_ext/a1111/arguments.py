@@ -1,0 +1,54 @@
+"""The arguments of “Animate after generation”, from the page or a request, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any
+
+from ..errors import OptionsError
+from ..options import Options
+from ..options.presets import preset_named
+from ..page.words import PageWords
+
+HOOK = PageWords("the pictures could not be animated ({type}: {error}).")
+COMMENT = "SadTalker: "  # begins what the host shows about a run
+IDLE_SECONDS = 5.0
+# In the order of the script's arguments. speech: an uploaded file, or a recording in base64 (with or without
+# “data:…;base64,”). text: spoken where there is no speech. idle: seconds of quiet presence where there is
+# neither. voice: see `audio.say`.
+DEFAULTS: Mapping[str, Any] = MappingProxyType(
+    {
+        "enabled": False,
+        "speech": None,
+        "text": "",
+        "idle": IDLE_SECONDS,
+        "engine": "auto",
+        "manner_preset": "Presenter",
+        "voice": "",
+    }
+)
+FORMER_NAMES = {"preset": "manner_preset"}
+
+
+def read_arguments(args: Sequence[Any]) -> dict[str, Any]:
+    """Arguments by position, or by name in one dictionary, which also enables; None is the default.
+
+    Raises `OptionsError` for an unknown name.
+    """
+    given: dict[str, Any] = dict(zip(DEFAULTS, args, strict=False))
+    if args and isinstance(args[0], dict):
+        named = {FORMER_NAMES.get(name, str(name)): value for name, value in args[0].items()}
+        given = {"enabled": True, **named}
+        unknown = sorted(set(map(str, given)) - set(DEFAULTS))
+        if unknown:
+            raise OptionsError(f"Unknown argument {unknown[0]!r}; known arguments: {', '.join(DEFAULTS)}.")
+    return {**DEFAULTS, **{name: value for name, value in given.items() if value is not None}}
+
+
+def options_of(arguments: Mapping[str, Any], *, is_spoken: bool) -> Options:
+    """The options of each video; raises `OptionsError`."""
+    idle = None if is_spoken else arguments["idle"]
+    return Options(
+        **{**preset_named(arguments["manner_preset"]), "engine": arguments["engine"], "idle": idle}
+    )

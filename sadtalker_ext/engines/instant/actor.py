@@ -1,0 +1,104 @@
+"""The engine instant at work: lips, head and eyes by small models and procedures, drawn by warping the picture."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ...tracks import ARKIT, MotionTrack
+from ..portraits import PortraitActor
+
+if TYPE_CHECKING:
+    from ...audio import Speech
+    from .warp.renderer import WarpRenderer
+
+# What a louder or quieter expression scales: amounts of opening and raising, never the closures of
+# /p b m/ and /f v/, which are reached or missed.
+SCALED_COLUMNS: tuple[str, ...] = (
+    "jawOpen", "mouthClose", "mouthFunnel", "mouthPucker", "mouthStretchLeft", "mouthStretchRight",
+    "mouthSmileLeft", "mouthSmileRight", "mouthUpperUpLeft", "mouthUpperUpRight",
+    "mouthLowerDownLeft", "mouthLowerDownRight", "browDownLeft", "browDownRight", "browInnerUp",
+    "browOuterUpLeft", "browOuterUpRight", "cheekSquintLeft", "cheekSquintRight",
+)  # fmt: skip
+
+
+class InstantActor(PortraitActor):
+    """A portrait that is warped."""
+
+    engine = "instant"
+    space = ARKIT
+
+    def prepare(self) -> WarpRenderer:
+        from .warp.renderer import WarpRenderer
+
+        return WarpRenderer(self.subject, device=self.run.host.device())
+
+    def motion(self, speech: Speech) -> MotionTrack:
+        """Lips from the speech, head, eyes and brows by seeded procedures, overridden by what was asked for."""
+        from ... import motion as generators
+
+        options, run = self.options, self.run
+        fps, frames = options.fps, self.frames(speech)
+        # Reference videos first: when one cannot be used, that is known before the long listening.
+        blinks = None
+        if options.ref_blink is not None:
+            blinks = generators.track_reference(
+                options.ref_blink, fps=fps, channels="blink", frames=frames, check=run.check
+            )
+        if options.ref_pose is None:
+            pose = generators.generate_head(
+                speech,
+                fps=fps,
+                frames=frames,
+                seed=options.seed,
+                head_motion=options.head_motion,
+                still=options.still,
+                check=run.check,
+            )
+        else:
+            pose = generators.track_reference(
+                options.ref_pose, fps=fps, channels="pose", frames=frames, check=run.check
+            )
+        if options.idle is None:
+            track = generators.generate_lips(
+                speech,
+                fps=fps,
+                frames=frames,
+                method=options.lips,
+                manner=options.manner,
+                mix=options.manner_mix,
+                share=options.manner_share,
+                check=run.check,
+                progress=run.stage("motion"),
+            )
+        else:
+            track = MotionTrack.rest(frames, fps)
+        made_by = {"lips": track.provenance, "pose": pose.provenance}
+        ramps = {"headYaw": options.yaw, "headPitch": options.pitch, "headRoll": options.roll}
+        pose = pose.with_columns(
+            {name: generators.ramp(values, frames) for name, values in ramps.items() if values is not None}
+        )
+        eyes = generators.generate_eyes(
+            speech,
+            fps=fps,
+            frames=frames,
+            seed=options.seed,
+            blink_rate=options.blink_rate,
+            gaze=options.gaze,
+            still=options.still,
+            head=pose,
+            check=run.check,
+        )
+        made_by["eyes"] = eyes.provenance
+        track = track.with_channels(pose, ["pose"])
+        track = track.with_channels(eyes, ["blink", "gaze", "eyes", "brows", "cheeks"])
+        if blinks is not None:
+            made_by["blinks"] = blinks.provenance
+            track = track.with_channels(blinks, ["blink"])
+        if options.expression_scale != 1.0:
+            track = _scaled(track, options.expression_scale)
+        provenance = {part: dict(value) for part, value in made_by.items()}
+        return MotionTrack(ARKIT, fps, track.data, provenance)
+
+
+def _scaled(track: MotionTrack, scale: float) -> MotionTrack:
+    return track.with_columns({name: (track.column(name) * scale).clip(0, 1) for name in SCALED_COLUMNS})
