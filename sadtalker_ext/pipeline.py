@@ -231,7 +231,7 @@ def _listen(request: Request, run: Run) -> Speech:
         speech = silence(options.idle)
     elif request.speech is None:
         raise AudioError(
-            "No speech was given; give an audio or video file, or {idle}.", idle=Named("idle", "SECONDS")
+            "No speech was given; give an audio or video file, or {idle}.", Named("idle", "SECONDS")
         )
     else:
         speech = load_speech(request.speech, start=options.start, end=options.end, check=run.check)

@@ -243,9 +243,7 @@ class WebUIShell:
             raise OutputError("Folders can be opened only where the WebUI runs on this computer.")
         folder = path if path.is_dir() else path.parent
         if not folder.is_dir():
-            raise OutputError(
-                "The folder {folder} does not exist any more.", folder=Place(folder, "of the server")
-            )
+            raise OutputError("The folder {path} does not exist any more.", Place(folder, "of the server"))
         show_folder(folder)
 
     @contextmanager

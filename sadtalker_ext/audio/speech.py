@@ -116,7 +116,7 @@ def load_speech(
         )
     path, problem = existing_file(source)
     if problem:
-        raise AudioError("The audio file {source!r} {problem}.", source=Place(source), problem=problem)
+        raise AudioError("The audio file {path!r} {problem}.", Place(source), problem=problem)
     return _from_file(path, start, end, check)
 
 

@@ -104,7 +104,7 @@ def load_portrait(
     try:
         faces = find_faces(picture.image, detector=detector, thorough=thorough, check=check)
     except DependencyError as error:
-        raise DependencyError("{error}; or {way}.", error=error, way=FIVE_POINT_WAY) from error
+        raise DependencyError("{error}; or {way}.", error, way=FIVE_POINT_WAY) from error
     if not faces:
         raise FaceNotFoundError(
             "No face was found in {picture.name}; choose a clearer picture or {way}.",

@@ -48,9 +48,9 @@ class TemplateFigure:
         """Raises `MeshError` for a template without triangles."""
         if template.faces is None or len(template.faces) == 0:
             raise MeshError(
-                "The template {source} has points but no triangles to draw; give the mesh of its topology as "
-                "a .ply or .obj file.",
-                source=Place(template.source),
+                "The template {path} has points but no triangles to draw; give the mesh of its topology as a "
+                ".ply or .obj file.",
+                Place(template.source),
             )
         self.vertices = np.asarray(template.vertices, np.float32)
         self.faces = np.asarray(template.faces)

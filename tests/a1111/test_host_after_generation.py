@@ -12,8 +12,10 @@ from PIL import Image
 gr = pytest.importorskip("gradio")
 
 import fake_webui  # noqa: E402
+import talkative  # noqa: E402
 from fake_generation import NO_FACE, SPEECH, batch, comments, prepared, videos  # noqa: E402
 
+from sadtalker_ext import pipeline  # noqa: E402
 from sadtalker_ext.a1111.webui_shell import the_shell  # noqa: E402
 from sadtalker_ext.errors import AudioError, OutputError  # noqa: E402
 from sadtalker_ext.options import Options  # noqa: E402
@@ -237,12 +239,23 @@ def test_no_page_no_links(webui, tmp_path):
     assert webui.servable == []
 
 
+def test_every_stage_is_heard_once(a1111, tmp_path, monkeypatch):
+    pytest.importorskip("imageio_ffmpeg")
+    talkative.install(monkeypatch)
+    monkeypatch.setattr(a1111.batch, "perform", pipeline.perform)
+    p, processed = batch(tmp_path, 2)
+    a1111.script.postprocess(p, processed, True, base64.b64encode(talkative.recording()).decode())
+    assert len(videos(processed)) == 2
+    talkative.assert_told(processed.extra_generation_params["SadTalker notes"], talkative.OF_SPEECH)
+    said = [line for line in comments(processed) if not line.startswith("SadTalker video: ")]
+    talkative.assert_told(said, talkative.OF_SPEECH)
+
+
 def test_a_real_video(a1111, tmp_path, demo_portrait, monkeypatch):
     pytest.importorskip("torch")
     pytest.importorskip("mediapipe")
-    from sadtalker_ext.pipeline import perform
 
-    monkeypatch.setattr(a1111.batch, "perform", perform)
+    monkeypatch.setattr(a1111.batch, "perform", pipeline.perform)
     p, processed = batch(tmp_path, 2)
     portrait = Image.open(demo_portrait).convert("RGB")
     portrait.thumbnail((256, 256))

@@ -71,7 +71,7 @@ TOY = base.Engine(
     subject=portraits.load_picture,
     refusal=portraits.meshes_refused,
     knobs=(
-        Knob("lamp_strength", "float", "how bright it is", default=0.5, low=0.0, high=1.0, shapes=("frames",)),
+        Knob("lamp_strength", "float", "brightness", default=0.5, low=0.0, high=1.0, shapes=("frames",)),
     ),
 )
 '''

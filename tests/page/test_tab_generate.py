@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import logging
+import re
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -16,6 +17,7 @@ import pytest
 pytest.importorskip("gradio")
 
 import gradio as gr
+import talkative
 
 from sadtalker_ext.engines import ENGINES
 from sadtalker_ext.errors import (
@@ -230,6 +232,27 @@ def test_a_video(shell: Any, form: generate.Form, filled: list[Any], performed: 
     assert "A &lt;gif&gt; has no sound." in outcome.message
     assert shell.tasks == ["task(a)"]
     assert len(shell.progress) == 1
+
+
+def test_every_stage_is_heard(
+    shell: Any, form: generate.Form, filled: list[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("imageio_ffmpeg")
+    talkative.install(monkeypatch)
+    recording = tmp_path / "quiet.wav"
+    recording.write_bytes(talkative.recording())
+    monkeypatch.setattr(speech_panel, "read", lambda _: speech_panel.SpeechChoice(speech=recording))
+    shell.folder.mkdir()
+    values = [*filled[:-2], "auto", "mp4"]
+    told = generate.run(shell, form, "task(a)", values).message
+    done, *notices = re.findall(r'<div class="sadtalker-\w+">(.*?)</div>', told)
+    assert "quiet-1.mp4: 0.4 s of video" in done
+    talkative.assert_told(notices, talkative.OF_SPEECH)
+
+    motion = save_track(talkative.motion(), tmp_path / "motion.npz")
+    told = generate.rerun(shell, form, "task(b)", None, str(motion), values).message
+    _, *notices = re.findall(r'<div class="sadtalker-\w+">(.*?)</div>', told)
+    talkative.assert_told(notices, talkative.OF_A_TRACK)
 
 
 def test_the_last_motion_again(

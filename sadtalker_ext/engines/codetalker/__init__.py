@@ -19,7 +19,7 @@ def needs(models_dir: Path) -> tuple[Need, ...]:
     pairs = available(models_dir)
     files = "vocaset_stage1.pth.tar and vocaset_stage2.pth.tar (or biwi_…)"
     folder = Place(models_dir, "the folder for models")
-    remedy = Sentence("put {files} from {page} into {folder}", files=files, page=PAGE, folder=folder)
+    remedy = Sentence("put {files} from {page} into {path}", folder, files=files, page=PAGE)
     if not pairs:
         remedy = joined(problems(models_dir), ". ") or remedy
     return (

@@ -95,9 +95,9 @@ def build_wav2vec2(sizes: Mapping[str, Any] = PUBLISHED_SIZES) -> Any:
         from transformers import Wav2Vec2Config, Wav2Vec2Model
     except ImportError as error:
         raise DependencyError(
-            "CodeTalker hears with the package transformers, which cannot be used here ({error}); "
-            "install it with: pip install transformers",
-            error=error,
+            "CodeTalker hears with the package transformers, which cannot be used here ({error}); install it "
+            "with: pip install transformers",
+            error,
         ) from error
     made = Wav2Vec2Model(Wav2Vec2Config(**FIXED, **sizes))
     place = made.encoder.pos_conv_embed
