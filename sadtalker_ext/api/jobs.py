@@ -56,7 +56,6 @@ class Job:
     owner: str
     order: Order
     created: str
-    queued_at: float
     state: str = QUEUED
     cancel: CancelToken = field(default_factory=CancelToken)
     meter: Meter | None = None
@@ -112,7 +111,7 @@ class Jobs:
         with self._changed:
             self.check_room()
             now = datetime.now(timezone.utc).isoformat(timespec="seconds")
-            job = Job(secrets.token_hex(16), owner, order, now, self._clock())
+            job = Job(secrets.token_hex(16), owner, order, now)
             self._jobs[job.id] = job
             self._pending.append(job)
             if self._thread is None or not self._thread.is_alive():
