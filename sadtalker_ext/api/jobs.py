@@ -60,7 +60,6 @@ class Job:
     owner: str
     request: Request
     created: str
-    queued_at: float
     state: str = QUEUED
     cancel: CancelToken = field(default_factory=CancelToken)
     meter: Meter | None = None
@@ -131,7 +130,7 @@ class Jobs:
         with self._changed:
             self.check_room()
             now = datetime.now(timezone.utc).isoformat(timespec="seconds")
-            job = Job(secrets.token_hex(16), owner, request, now, self._clock(), notices=notices)
+            job = Job(secrets.token_hex(16), owner, request, now, notices=notices)
             self._jobs[job.id] = job
             self._pending.append(job)
             if self._thread is None or not self._thread.is_alive():

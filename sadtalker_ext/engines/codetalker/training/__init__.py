@@ -198,7 +198,7 @@ def _stage2(cache: ClipCache, choices: Choices, told: Begun | None, scale: float
         _require_vertices(network.vertices, cache, choices.start)
         network = _with_styles(network, len(cache.info.subjects), notes)
     else:
-        network = _new_query(cache, choices, stage1, scale, notes)
+        network = _new_query(cache, choices, stage1, notes)
     if network.sizes.features != stage1.sizes.slots * stage1.sizes.code:
         other = choices.start if told is None else told.file.parent
         raise TrainingError(f"{other} was trained for another stage 1 than {file}.")
@@ -239,9 +239,7 @@ def _sha256(file: Path) -> str:
         raise TrainingError(f"{file} cannot be read ({error.strerror}); check its permissions.") from error
 
 
-def _new_query(
-    cache: ClipCache, choices: Choices, stage1: VQAutoEncoder, scale: float, notes: list[str]
-) -> CodeQuery:
+def _new_query(cache: ClipCache, choices: Choices, stage1: VQAutoEncoder, notes: list[str]) -> CodeQuery:
     heard = None if choices.wav2vec2 is None else read_wav2vec2(choices.wav2vec2)
     small = choices.size == "small"
     base = BIWI_QUERY if stage1.vertices == BIWI_VERTICES else VOCASET_QUERY
