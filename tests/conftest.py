@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -37,6 +38,15 @@ def nothing_kept() -> Iterator[None]:
     from sadtalker_ext.system import caches
 
     caches.release()
+
+
+@pytest.fixture
+def heeds_ctrl_c() -> Iterator[None]:
+    """Ctrl-C interrupts, here and in child processes, even where a script runs the tests in the background:
+    there it is ignored, and whoever finds a signal ignored leaves it so."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(scope="session")
