@@ -18,6 +18,7 @@ from sadtalker_ext.shell import placed
 from sadtalker_ext.tracks import MotionTrack
 
 FIVE = ((40, 52), (88, 52), (64, 76), (48, 96), (80, 96))
+PATHS = {"ref_pose": "a.mp4", "template": "head.ply"}
 REQUESTS = (
     Request(),
     Request("face.png", "speech.wav"),
