@@ -130,4 +130,6 @@ def text_file(text: str) -> str:
 
 
 def _file_name(source: object) -> str | None:
-    return Path(source).name if isinstance(source, (str, Path)) else None
+    """The name of a file, or of the file that a portrait or a speech was loaded from."""
+    file = getattr(source, "file", source)
+    return Path(file).name if isinstance(file, (str, Path)) else None

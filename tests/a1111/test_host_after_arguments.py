@@ -112,15 +112,15 @@ def test_files_of_the_server_cannot_be_read(a1111, tmp_path, monkeypatch):
     refused = (secret, uploads / ".." / "secret.wav", uploads / "link.wav", uploads, uploads / "gone.wav")
     for value in (*map(str, refused), {"name": str(secret)}, SimpleNamespace(name=str(secret))):
         with pytest.raises(AudioError, match="base64"):
-            a1111.batch._recording(value, tmp_path)
+            a1111.batch.recording_of(value, tmp_path)
     for value in (str(upload), {"path": str(upload)}, SimpleNamespace(name=str(upload))):
-        assert a1111.batch._recording(value, tmp_path) == upload
+        assert a1111.batch.recording_of(value, tmp_path) == upload
     monkeypatch.setattr(a1111.batch, "_decoded", lambda text: b"some paths are base64, too")
-    assert a1111.batch._recording(str(upload), tmp_path) == upload
+    assert a1111.batch.recording_of(str(upload), tmp_path) == upload
 
 
 def test_recordings_in_base64(a1111, tmp_path, monkeypatch):
-    read = a1111.batch._recording
+    read = a1111.batch.recording_of
     for value in (
         f"data:audio/wav;base64,{SPEECH}",
         SPEECH,

@@ -15,7 +15,7 @@ pytest.importorskip("hypothesis", reason="property-based tests need hypothesis")
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from sadtalker_ext.api.body import _decode
+from sadtalker_ext.api.body import from_base64
 from sadtalker_ext.api.form import FormReader
 from sadtalker_ext.api.intake import VALUE_FIELDS, file_fields, open_knobs
 from sadtalker_ext.api.replies import Refusal, byte_range
@@ -243,7 +243,7 @@ def test_any_password(locked_once, header):
 @given(text=anything)
 def test_any_base64(text):
     with suppress(Refusal):
-        assert _decode("picture", text)
+        assert from_base64("picture", text)
 
 
 @common
