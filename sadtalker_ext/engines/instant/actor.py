@@ -104,8 +104,8 @@ class InstantActor(PortraitActor):
 
         fps, check = self.options.fps, self.run.check
         track = track_reference(video, fps=fps, channels=channel, frames=frames, check=check)
-        seen = float(track.provenance.get("found", 1.0))
-        if seen < WELL_SEEN:
+        seen = track.provenance.get("found")  # of a motion file nothing is known
+        if isinstance(seen, float) and seen < WELL_SEEN:
             text = "In {share:.0%} of {video} no face was found; its {channel} was filled in there."
             self.run.notice(Sentence(text, share=1 - seen, video=Path(video), channel=channel))
         return track
