@@ -14,10 +14,13 @@ import torch
 
 from sadtalker_ext.engines.sadtalker.networks.expnet import ExpNet
 from sadtalker_ext.engines.sadtalker.networks.face_render import Generator
+from sadtalker_ext.engines.sadtalker.networks.face_render.fast import faster
 from sadtalker_ext.engines.sadtalker.networks.keypoints import KeyPointDetector
 from sadtalker_ext.engines.sadtalker.networks.mapping import MappingNet
 from sadtalker_ext.engines.sadtalker.networks.posevae import PoseVAE
 from sadtalker_ext.engines.sadtalker.networks.recon import ReconNet
+from sadtalker_ext.engines.sadtalker.weights import loaded
+from sadtalker_ext.system.caches import kept
 
 HERE = Path(__file__).resolve()
 ORACLE = next(
@@ -56,25 +59,22 @@ def golden(group: str) -> np.lib.npyio.NpzFile:
     return np.load(ORACLE / "golden" / f"{group}.npz")
 
 
-@lru_cache
 def state(component: str, salt: str | None = None) -> dict[str, torch.Tensor]:
     """A component's state dict; salt "512:" is the other package."""
     arrays = _recipe().component(component, SALTS.get(component, "") if salt is None else salt)
     return {name: torch.as_tensor(array) for name, array in arrays.items()}
 
 
-@lru_cache
+@kept(3)  # as many as a test needs at once
 def network(component: str, salt: str | None = None) -> Any:
     """The component as it would be loaded, strictly, from an official file."""
-    kind = NETWORKS[component]
-    weights = {
-        name: tensor
-        for name, tensor in state(component, salt).items()
-        if not name.startswith(PoseVAE.TRAINING_ONLY)
-    }
-    made = kind.shaped_like(weights).eval()
-    made.load_state_dict(weights)
-    return made
+    return loaded(NETWORKS[component].shaped_like, state(component, salt))
+
+
+def face_render(salt: str | None = None) -> Generator:
+    """The generator as frames are drawn with it: rearranged. It is large: other networks make room for it."""
+    network.cache_clear()
+    return faster(loaded(Generator.shaped_like, state("generator", salt)))
 
 
 def close(got: object, want: np.ndarray, *, relative: float = 1e-5, absolute: float | None = None) -> None:

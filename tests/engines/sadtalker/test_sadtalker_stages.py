@@ -8,12 +8,12 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from sadtalker_oracle import close, golden, needs_oracle, network
+from sadtalker_oracle import close, face_render, golden, needs_oracle, network
 
 from sadtalker_ext.engines.sadtalker import coefficients, mel
 from sadtalker_ext.engines.sadtalker.crop import MODES, Box, Mode, face_crop
 from sadtalker_ext.engines.sadtalker.face3d import align_to_model, aligned_picture, five_points
-from sadtalker_ext.engines.sadtalker.networks.face_render.fast import faster
+from sadtalker_ext.engines.sadtalker.networks.face_render import Generator
 from sadtalker_ext.engines.sadtalker.networks.keypoints import transform_keypoints
 from sadtalker_ext.engines.sadtalker.networks.posevae import PoseVAE
 from sadtalker_ext.engines.sadtalker.render import windows
@@ -243,8 +243,13 @@ def test_whole_pictures_are_pasted_where_the_reference_pastes_them() -> None:
     assert compared >= 18
 
 
+@pytest.fixture(scope="module")
+def generator() -> Generator:
+    return face_render()
+
+
 @pytest.mark.parametrize("mode", ["crop", "full"])
-def test_a_whole_run(mode: str) -> None:
+def test_a_whole_run(mode: str, generator: Generator) -> None:
     """From the sound's samples and the cropped picture to a frame."""
     run, prepared = golden("e2e"), golden("preprocess")
     samples = run["wav_i16"].astype(np.float32) / 32768
@@ -272,7 +277,6 @@ def test_a_whole_run(mode: str) -> None:
     close(driven[order], want.reshape(-1, *want.shape[2:]), absolute=1e-4)
 
     mapping = network("mapping_00109" if mode == "full" else "mapping_00229")
-    generator = faster(network("generator"))
     picture = torch.from_numpy(prepared[f"{mode}_png_rgb_u8"]).permute(2, 0, 1)[None].float() / 255
     canonical = network("kp_extractor")(picture)
     at_rest = torch.from_numpy(windows.steady_window(source[: mapping.coefficients]))[None]
