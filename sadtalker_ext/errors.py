@@ -58,6 +58,8 @@ class Words:
         "five_points": "give five points with --points",
         "output_dir": "start again with another --output-dir",
         "frame_rate": "say how many frames a second it has (--track-fps)",
+        "a_mesh_instead": "give a .ply, .obj or templates.pkl file in place of the picture, or none for a "
+        "neutral head",
     }
     failures: Mapping[str, str] = {
         "memory": "Out of memory; use a smaller picture or close other programs.",

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+# One thread each for torch, NumPy, OpenCV and the tests' child processes; read when those are imported. The
+# networks of the tests are so small that a second thread costs more than it brings, and worker processes of
+# pytest-xdist use the other cores.
+for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OPENCV_FOR_THREADS_NUM"):
+    os.environ.setdefault(_name, "1")
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests" / "support"))  # modules there that several tests share
@@ -48,3 +55,11 @@ def samples() -> Path:
     if not SAMPLES.is_dir():
         pytest.skip("the shared samples are not on this machine")
     return SAMPLES
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The models folder; it does not exist yet."""
+    monkeypatch.delenv("SADTALKER_CHECKPOINTS", raising=False)
+    monkeypatch.setattr("sadtalker_ext.checkpoints.places.ROOT", tmp_path / "root" / "extensions" / "ours")
+    return tmp_path / "models" / "SadTalker"

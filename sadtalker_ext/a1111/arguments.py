@@ -28,7 +28,7 @@ DEFAULTS: Mapping[str, Any] = MappingProxyType(
         "voice": "",
     }
 )
-FORMER_NAMES = {"preset": "manner_preset"}
+FORMER_NAMES = {"preset": "manner_preset"}  # and what they are called now; both are read
 
 
 def read_arguments(args: Sequence[Any]) -> dict[str, Any]:
@@ -38,12 +38,21 @@ def read_arguments(args: Sequence[Any]) -> dict[str, Any]:
     """
     given: dict[str, Any] = dict(zip(DEFAULTS, args, strict=False))
     if args and isinstance(args[0], dict):
-        named = {FORMER_NAMES.get(name, str(name)): value for name, value in args[0].items()}
+        for former, name in FORMER_NAMES.items():
+            if former in args[0] and name in args[0]:
+                raise OptionsError(f"{former} is now called {name}; give it once.")
+        named = {FORMER_NAMES.get(str(name), str(name)): value for name, value in args[0].items()}
         given = {"enabled": True, **named}
-        unknown = sorted(set(map(str, given)) - set(DEFAULTS))
+        unknown = sorted(set(given) - set(DEFAULTS))
         if unknown:
             raise OptionsError(f"Unknown argument {unknown[0]!r}; known arguments: {', '.join(DEFAULTS)}.")
     return {**DEFAULTS, **{name: value for name, value in given.items() if value is not None}}
+
+
+def notices_of(args: Sequence[Any]) -> list[str]:
+    """What there is to say of arguments that can be used, as of names that they do not have any more."""
+    names = args[0] if args and isinstance(args[0], dict) else ()
+    return [f"{name} is now called {FORMER_NAMES[name]}." for name in names if name in FORMER_NAMES]
 
 
 def options_of(arguments: Mapping[str, Any], *, is_spoken: bool) -> Options:

@@ -25,7 +25,7 @@ from .replies import Refusal
 DRAIN_BYTES = 32 * MEGABYTE  # of a refused request's body
 DRAIN_SECONDS = 10.0
 BLANK = re.compile(r"\s")
-TEXT_FIELDS = ("text", "voice", "preset", "format", "detector")  # plain text in a form; the others are JSON
+TEXT_FIELDS = ("text", "voice", "manner_preset", "preset", "format", "detector")  # in a form; others: JSON
 
 
 class Incoming:

@@ -20,6 +20,7 @@ class RequestWords(Words):
         "run": "whoever runs the server can install it",
         "five_points": "give five points with points",
         "output_dir": "whoever runs the server can choose another one",
+        "a_mesh_instead": "leave picture out, and send template, or neither for a neutral head",
         "frame_rate": "send a recording with timecodes, or the motion as .npz",
     }
     failures: Mapping[str, str] = {

@@ -315,7 +315,8 @@ class Options:
         def __getattr__(self, name: str) -> Any:
             """The knobs of the engines."""
 
-    def __init__(self, **values: Any) -> None:
+    def __init__(self, engine: str = "auto", **values: Any) -> None:
+        values["engine"] = engine
         unknown = sorted(set(values) - _knobs.keys())
         if unknown:
             raise TypeError(f"Options() got an unexpected keyword argument {unknown[0]!r}")

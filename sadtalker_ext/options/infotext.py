@@ -119,6 +119,8 @@ def restore(document: Mapping[str, Any], *, label: Callable[[str], str] = title)
         if given is not None and knob.in_picture:
             notices.append("A face was chosen in the picture; choose it again.")
             continue
+        if knob.is_renamed(given):
+            notices.append(f"{label(knob.name)} {given} is now called {knob.renamed[given]}.")
         try:
             values[knob.name] = knob.check(given)
         except OptionsError:

@@ -24,6 +24,7 @@ class Knob:
     title: its label on a page; "": made from the name.
     shapes: what it has a part in: speech (what is heard), face (what is animated), motion, frames, file.
     files: what a path leads to, "video" (or a motion file) or "mesh".
+    within: the path in whose file its values lie, so that another file has others; "": in none.
     in_picture: it means something in one picture only. local: it is about the files of one computer.
     renamed: choices by the names that they had before.
     engine: the one that alone reads it; "": it is shared.
@@ -42,6 +43,7 @@ class Knob:
     title: str = ""
     shapes: tuple[str, ...] = ("motion",)
     files: str = ""
+    within: str = ""
     in_picture: bool = False
     local: bool = False
     renamed: Mapping[str, str] = field(default_factory=dict)

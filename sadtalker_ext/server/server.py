@@ -27,7 +27,10 @@ GRACE_SECONDS = 2  # for open connections when the server is stopped
 STOP_SECONDS = 10.0  # for the run that is cancelled then
 LOCAL_NAMES = ("127.0.0.1", "localhost", "::1")
 # The extra “webui”: gradio 4 does not run with later versions of the other three.
-INSTALL_LINE = 'pip install "gradio>=3.41.2,<5" "huggingface-hub<1" "pydantic<2.11" "starlette<1"'
+INSTALL_LINE = (
+    'pip install "gradio>=3.41.2,<5" "python-multipart>=0.0.6" "huggingface-hub<1" "pydantic<2.11" '
+    '"starlette<1"'
+)
 
 
 @dataclass(frozen=True)

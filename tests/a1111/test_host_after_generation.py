@@ -152,10 +152,10 @@ def test_relative_names_of_saved_pictures(a1111, tmp_path, monkeypatch):
 def test_folder_that_cannot_be_written(webui, tmp_path, monkeypatch):
     willing = webui.batch.perform
 
-    def perform(shell, request, progress, cancel):
-        if request.output is not None:
+    def perform(request, **more):
+        if request.output.parent == tmp_path:
             raise OutputError("Cannot write into the folder.")
-        return willing(shell, request, progress, cancel)
+        return willing(request, **more)
 
     monkeypatch.setattr(webui.batch, "perform", perform)
     p, processed = batch(tmp_path, 1)
@@ -174,7 +174,7 @@ def test_folder_that_cannot_be_written(webui, tmp_path, monkeypatch):
 def test_errors_are_comments(webui, tmp_path, monkeypatch, error, told):
     tries = []
 
-    def perform(*_):
+    def perform(*_, **__):
         tries.append(1)
         raise error
 
@@ -198,13 +198,13 @@ def test_nothing_is_made_after_an_interruption(webui, tmp_path):
 def test_stopping_in_between(webui, tmp_path, monkeypatch, how):
     willing = webui.batch.perform
 
-    def perform(shell, request, progress, cancel):
+    def perform(request, **more):
         if len(webui.requests) == 1:
             if how == "button":
-                shell.interrupt()
+                the_shell().interrupt()
             else:
                 setattr(webui.state, how, True)
-        return willing(shell, request, progress, cancel)
+        return willing(request, **more)
 
     monkeypatch.setattr(webui.batch, "perform", perform)
     p, processed = batch(tmp_path, 3)
@@ -240,7 +240,7 @@ def test_no_page_no_links(webui, tmp_path):
 def test_a_real_video(a1111, tmp_path, demo_portrait, monkeypatch):
     pytest.importorskip("torch")
     pytest.importorskip("mediapipe")
-    from sadtalker_ext.shell.runs import perform
+    from sadtalker_ext.pipeline import perform
 
     monkeypatch.setattr(a1111.batch, "perform", perform)
     p, processed = batch(tmp_path, 2)

@@ -61,7 +61,11 @@ def test_speech_into_webm(serve, wait, small_portrait, demo_speech, tmp_path):
     client = serve(make=make_video)
     answer = client.post(
         JOBS,
-        data={"options": '{"end": 0.8, "lips": "visemes"}', "format": "webm", "preset": "Still portrait"},
+        data={
+            "options": '{"end": 0.8, "lips": "visemes"}',
+            "format": "webm",
+            "manner_preset": "Still portrait",
+        },
         files={"picture": ("p.png", small_portrait, ""), "speech": ("s.wav", demo_speech.read_bytes(), "")},
     )
     done = wait(client, answer.json()["id"])

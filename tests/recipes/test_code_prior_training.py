@@ -29,10 +29,9 @@ RATE = 16000
 
 @pytest.fixture(scope="module")
 def trainer() -> Iterator[SimpleNamespace]:
-    """The modules of training/code_prior."""
+    """The modules of recipes/code_prior."""
     sys.path.insert(0, str(ROOT))
     try:
-        pytest.importorskip("training.code_prior")
         from recipes.code_prior import codebook, motion_data, pairs, speech, targets, train
 
         yield SimpleNamespace(

@@ -18,7 +18,9 @@ JAW, WIDTH, ROUND, CLOSE, LABIODENTAL, TEETH, TONGUE, SPEECH = range(8)
 def targets() -> Iterator[ModuleType]:
     sys.path.insert(0, str(ROOT))
     try:
-        yield pytest.importorskip("recipes.visemenet.targets")
+        from recipes.visemenet import targets
+
+        yield targets
     finally:
         sys.path.remove(str(ROOT))
 
@@ -80,7 +82,8 @@ def test_voiced_stops_stay(targets: ModuleType) -> None:
 
 
 def test_closures_pair_off_one_to_one(targets: ModuleType) -> None:
-    evaluate = pytest.importorskip("recipes.visemenet.evaluate")
+    from recipes.visemenet import evaluate
+
     close = np.zeros(100)
     close[10:15] = close[40:51] = close[80] = 1
     assert evaluate.middles(close) == pytest.approx([0.12, 0.45, 0.80])

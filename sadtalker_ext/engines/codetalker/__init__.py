@@ -44,8 +44,9 @@ def refusal(source: Any, options: Options) -> SadTalkerError | None:
     if isinstance(source, (str, Path)) and is_mesh_file(source):
         return None
     return OptionsError(
-        "The engine codetalker animates meshes: give a .ply, .obj or templates.pkl file in place of the "
-        "picture, or none for a neutral head; for a portrait choose {engine} instant {lips} codes.",
+        "The engine codetalker animates meshes: {a_mesh_instead}; for a portrait choose {engine} instant "
+        "{lips} codes.",
+        "a_mesh_instead",
         "engine",
         "lips",
     )

@@ -95,8 +95,7 @@ def _described(
     from ...mesh import load_template
     from .loading import choose
 
-    person = options.person if people else None
-    template = load_template(path, person)
+    template = load_template(path, options.person)
     name, vertices = choose(models_dir, options.face_model, len(template.vertices))
     template.require(vertices, f"the face model {name}")
     with_faces(template, models_dir)

@@ -1,4 +1,4 @@
-"""The engine instant at work: lips, head and eyes by small models and procedures, drawn by warping the picture."""
+"""The engine instant at work: small models and procedures move a portrait, which is warped."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class InstantActor(PortraitActor):
         return WarpRenderer(self.subject, device=self.run.host.device())
 
     def motion(self, speech: Speech) -> MotionTrack:
-        """Lips from the speech, head, eyes and brows by seeded procedures, overridden by what was asked for."""
+        """Lips from the speech, the rest by seeded procedures, overridden by what was asked for."""
         from ... import motion as generators
 
         options, run = self.options, self.run

@@ -33,7 +33,8 @@ def _training_importable() -> Iterator[None]:
 @pytest.fixture
 def prior(tiny: Path, _training_importable: None) -> str:
     """A prior that knows nothing, in the models folder; returns its hash."""
-    train = pytest.importorskip("recipes.code_prior.train")
+    from recipes.code_prior import train
+
     torch.manual_seed(3)
     codec = Codec(64, slots=3, codes=16, size=4, width=16)
     speaker = Speaker(3, 16, manners=2, channels=16, width=16, memory=24)

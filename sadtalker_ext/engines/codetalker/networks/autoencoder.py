@@ -13,7 +13,7 @@ from ....errors import Foreign, Sentence, WeightsError
 from .compat import PUBLISHED, Compat
 from .layers import SLOPE, Positions, Transformer, conv_block, enlarging_block
 from .quantiser import Quantiser
-from .state import as_compat, can_assign, layers, load_into, plain_names, settings, with_settings
+from .state_dicts import as_compat, can_assign, layers, load_into, plain_names, settings, with_settings
 
 HEADS = 8
 

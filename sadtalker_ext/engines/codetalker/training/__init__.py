@@ -35,7 +35,7 @@ from ..networks import (
     Sizes,
     VQAutoEncoder,
 )
-from ..networks.speech import KERNELS, PUBLISHED_SIZES, STRIDES, wav2vec2_sizes
+from ..networks.wav2vec import KERNELS, PUBLISHED_SIZES, STRIDES, wav2vec2_sizes
 from . import stage1 as codetalker_stage1
 from . import stage2 as codetalker_stage2
 from .begun import Begun, begun, understood

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from ....checkpoints.tensors import read_tensors
 from ....errors import TrainingError
-from ..networks.speech import wav2vec2_sizes
-from ..networks.state import plain_names
+from ..networks.state_dicts import plain_names
+from ..networks.wav2vec import wav2vec2_sizes
 
 if TYPE_CHECKING:
     from torch import Tensor

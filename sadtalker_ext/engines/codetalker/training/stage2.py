@@ -14,7 +14,7 @@ from ....training.clips import ClipCache
 from ....training.objective import Example, Objective, Share
 from ....training.plan import Plan
 from ..networks import BIWI, VOCASET, CodeQuery, Rhythm, Taught, VQAutoEncoder
-from ..networks.speech import normalised
+from ..networks.wav2vec import normalised
 from ..query import predict
 from .stage1 import distance, unexplained
 

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from ....errors import DependencyError
-from .state import layers
+from .state_dicts import layers
 
 SAMPLE_RATE = 16000  # Hz
 HOP = 320  # samples between steps
