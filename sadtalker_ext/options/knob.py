@@ -72,12 +72,8 @@ class Knob:
             raise self.error(value) from None
 
     def error(self, value: Any) -> OptionsError:
-        return OptionsError(
-            "{knob} must be {expected}, not {value}.",
-            knob=Named(self.name),
-            expected=self.expected(),
-            value=shown(value),
-        )
+        facts = {"expected": self.expected(), "value": shown(value)}
+        return OptionsError("{knob} must be {expected}, not {value}.", knob=Named(self.name), **facts)
 
     def expected(self) -> str:
         """What is accepted, in words."""
@@ -127,6 +123,13 @@ def shown(value: Any) -> str:
     return text if len(text) <= 60 else text[:57] + "…"
 
 
+def flat(value: Any) -> list[float]:
+    """The numbers of a ramp, a point or points in a row; one number alone."""
+    if isinstance(value, (list, tuple)):
+        return [number for item in value for number in flat(item)]
+    return [value]
+
+
 def _check_bool(knob: Knob, value: Any) -> bool:
     if isinstance(value, bool) or type(value).__name__ in ("bool_", "bool"):
         return bool(value)
@@ -147,9 +150,9 @@ def _check_float(knob: Knob, value: Any) -> float:
 
 
 def _in_range(knob: Knob, number: float, value: Any) -> float:
-    if not math.isfinite(number):
-        raise knob.error(value)
-    if (knob.low is not None and number < knob.low) or (knob.high is not None and number > knob.high):
+    low = -math.inf if knob.low is None else knob.low
+    high = math.inf if knob.high is None else knob.high
+    if not (math.isfinite(number) and low <= number <= high):
         raise knob.error(value)
     return number
 
