@@ -6,12 +6,25 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
-from ..errors import OptionsError
-from ..options import Options
+from ..errors import Named, OptionsError
+from ..options import Options, knob_named
 from ..options.presets import preset_named
 from ..page.words import PageWords
 
-HOOK = PageWords("the pictures could not be animated ({type}: {error}).")
+
+class HookWords(PageWords):
+    """Those of the page; what is chosen in a picture can be chosen in the tab alone."""
+
+    phrases: Mapping[str, str] = {
+        **PageWords.phrases,
+        "five_points": "send it to the SadTalker tab to give five points of its face",
+    }
+
+    def knob(self, knob: Named) -> str:
+        return "the SadTalker tab" if knob_named(knob.name).in_picture else super().knob(knob)
+
+
+HOOK = HookWords("the pictures could not be animated ({type}: {error}).")
 COMMENT = "SadTalker: "  # begins what the host shows about a run
 IDLE_SECONDS = 5.0
 # In the order of the script's arguments. speech: an uploaded file, or a recording in base64 (with or without

@@ -14,8 +14,8 @@ gr = pytest.importorskip("gradio")
 import fake_webui  # noqa: E402
 from fake_generation import SPEECH, batch, comments, prepared  # noqa: E402
 
-from sadtalker_ext.a1111.arguments import DEFAULTS, read_arguments  # noqa: E402
-from sadtalker_ext.errors import AudioError  # noqa: E402
+from sadtalker_ext.a1111.arguments import DEFAULTS, HOOK, read_arguments  # noqa: E402
+from sadtalker_ext.errors import AudioError, Named, Sentence  # noqa: E402
 
 
 @pytest.fixture(params=fake_webui.HOSTS)
@@ -131,6 +131,12 @@ def test_recordings_in_base64(a1111, tmp_path, monkeypatch):
     monkeypatch.setattr(a1111.batch, "MAX_SPEECH_BYTES", 20)
     with pytest.raises(AudioError, match="larger"):
         read(SPEECH, tmp_path)
+
+
+def test_faces_are_chosen_in_the_tab():
+    told = Sentence("2 faces were found; choose another with {face}.", Named("face"))
+    assert told.worded(HOOK) == "2 faces were found; choose another with the SadTalker tab."
+    assert Sentence("Mind {idle}.", Named("idle")).worded(HOOK) == "Mind “Idle seconds”."
 
 
 @pytest.fixture
