@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
     RestoreFaces = Callable[[np.ndarray], np.ndarray]
 
-ENHANCERS = ("none", "auto", "gfpgan", "codeformer", "restoreformer", "host")
 LONGEST_SIDE = 8192  # px of an enlarged frame; players give up above it
 BATCH = 4  # faces at once on an accelerator
 # Of each network, the file that its authors publish, and where.

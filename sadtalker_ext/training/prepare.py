@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -26,7 +25,6 @@ from .clips import (
 from .corpora import Corpus, Missing, RawClip
 
 MISMATCH = 0.15  # seconds between the ends of sound and motion that are reported
-LOG = logging.getLogger(__name__)
 Report = Callable[[int, int], None]  # clips done, clips in all
 
 
