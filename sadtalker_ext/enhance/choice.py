@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import OptionsError, Place, Sentence, WeightsError
+from ..host import Check, nothing
 from ..system.caches import Kept, kept
 from . import weights as files
 from .drawing import Drawing, Enhanced
@@ -41,7 +42,7 @@ def enhanced(
     models_dir: Path,
     device: str,
     restore_faces: RestoreFaces | None = None,
-    check: Callable[[], None] | None = None,
+    check: Check = nothing,
 ) -> Drawing:
     """What draws a portrait, with what `options` ask for around it.
 
@@ -136,9 +137,7 @@ def _loaded(file: files.Weights, device: str) -> Any:
     return files.load(file, device)
 
 
-def _enlarged(
-    picture: np.ndarray, scale: int, file: files.Weights, device: str, check: Callable[[], None] | None
-) -> np.ndarray:
+def _enlarged(picture: np.ndarray, scale: int, file: files.Weights, device: str, check: Check) -> np.ndarray:
     key = (picture.shape, hash(picture.tobytes()), scale, file, device)
     return _pictures.get(key, lambda: by_network(picture, scale, _loaded(file, device), device, check))
 
