@@ -42,7 +42,7 @@ from sadtalker_ext.engines.codetalker.networks import (
     CodeQuery,
     VQAutoEncoder,
 )
-from sadtalker_ext.engines.codetalker.networks.speech import PUBLISHED_SIZES, SAMPLE_RATE, normalised
+from sadtalker_ext.engines.codetalker.networks.wav2vec import PUBLISHED_SIZES, SAMPLE_RATE, normalised
 from sadtalker_ext.engines.codetalker.query import predict
 from sadtalker_ext.engines.codetalker.weights import load_pair
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from sadtalker_ext.options import GROUPS, knobs
+from sadtalker_ext.options import knobs
 
 README = Path(__file__).resolve().parents[1] / "README.md"
 
@@ -13,15 +13,13 @@ README = Path(__file__).resolve().parents[1] / "README.md"
 def knob_table() -> str:
     """The table of all knobs in Markdown."""
     lines = ["| flag | what it does | values | default |", "| --- | --- | --- | --- |"]
-    for group in GROUPS:
-        for knob in knobs():
-            if knob.group == group:
-                default = "" if knob.default is None or knob.kind == "bool" else f"`{knob.default}`"
-                values = "" if knob.kind == "bool" else knob.expected()
-                flag = f"`{knob.flag}`"
-                if knob.kind == "bool" and knob.default:
-                    flag, default = f"`--no-{knob.flag[2:]}`", f"`{knob.flag}`"
-                lines.append(f"| {flag} | {knob.help} | {values} | {default} |")
+    for knob in knobs():
+        default = "" if knob.default is None or knob.kind == "bool" else f"`{knob.default}`"
+        values = "" if knob.kind == "bool" else knob.expected()
+        flag = f"`{knob.flag}`"
+        if knob.kind == "bool" and knob.default:
+            flag, default = f"`--no-{knob.flag[2:]}`", f"`{knob.flag}`"
+        lines.append(f"| {flag} | {knob.help} | {values} | {default} |")
     return "\n".join(lines)
 
 

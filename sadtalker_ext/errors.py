@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePath
+from typing import TypeAlias
 
 # Kinds of failures, for whoever shows them.
 MISTAKE, CANCELLED, GONE, FAULT = "mistake", "cancelled", "gone", "fault"
@@ -37,6 +38,9 @@ class Foreign(str):
     """What another program or library says, which may hold names of folders."""
 
 
+Fact: TypeAlias = "str | Named | PurePath | Place | BaseException"
+
+
 class Words:
     """What a medium calls things; here as the command line and the library do, and others override it.
 
@@ -52,7 +56,10 @@ class Words:
         "download": "sadtalker models download {}",
         "run": "run: {}",
         "five_points": "give five points with --points",
+        "output_dir": "start again with another --output-dir",
         "frame_rate": "say how many frames a second it has (--track-fps)",
+        "a_mesh_instead": "give a .ply, .obj or templates.pkl file in place of the picture, or none for a "
+        "neutral head",
     }
     failures: Mapping[str, str] = {
         "memory": "Out of memory; use a smaller picture or close other programs.",
@@ -79,9 +86,8 @@ class Words:
 
     def reason(self, error: BaseException) -> str:
         """Why something failed, in a phrase without a full stop; the system's reasons without the file."""
-        own = error.args[0] if error.args else ""
-        if isinstance(own, Sentence):
-            return own.worded(self).rstrip(".")
+        if isinstance(error, SadTalkerError):
+            return error.worded(self).rstrip(".")
         return getattr(error, "strerror", None) or self.foreign(str(error) or type(error).__name__)
 
     def fact(self, value: object) -> object:
@@ -106,19 +112,23 @@ COMMAND_LINE = Words()
 class Sentence(str):
     """A sentence with facts in it; as text it is the command line's, `worded` gives it to other media.
 
-    text: with facts a template of `str.format`, which names them; without, it is taken literally. named: the
-    facts that are a `Named` of their own name. The others are a `Named`, a path or `Place`, an exception,
-    another sentence (which is put in without its full stop), or a value.
+    text: with facts a template of `str.format`, which names them; without, it is taken literally. facts: a
+    `Named`, a path or `Place`, an exception, what is `Foreign`, another sentence (which is put in without its
+    full stop), or a value. Of those without a name, a text is a `Named` of that name and stands there; the
+    others stand at {path}, {error} and {reason}.
     """
 
     template: str
     facts: Mapping[str, object]
 
-    def __new__(cls, text: str, /, *named: str, **facts: object) -> Sentence:
-        facts |= {name: Named(name) for name in named}
+    def __new__(cls, text: str, /, *unnamed: Fact, **facts: object) -> Sentence:
+        facts |= map(_with_name, unnamed)
         made = super().__new__(cls, _filled(text, facts, COMMAND_LINE))
         made.template, made.facts = text, facts
         return made
+
+    def __reduce__(self) -> tuple[type[Sentence], tuple[str]]:
+        return Sentence, (str(self),)  # for another process the text suffices: facts can be anything
 
     def worded(self, words: Words) -> str:
         return _filled(self.template, self.facts, words)
@@ -128,12 +138,20 @@ class Sentence(str):
         """Names of the knobs it is about."""
         found: list[str] = []
         for fact in self.facts.values():
-            inner = fact.args[0] if isinstance(fact, BaseException) and fact.args else fact
-            if isinstance(inner, Sentence):
-                found += inner.knobs
-            elif isinstance(inner, Named) and inner.name not in Words.phrases:
-                found.append(inner.name)
+            if isinstance(fact, (Sentence, SadTalkerError)):
+                found += fact.knobs
+            elif isinstance(fact, Named) and fact.name not in Words.phrases:
+                found.append(fact.name)
         return tuple(dict.fromkeys(found))
+
+
+def _with_name(fact: Fact) -> tuple[str, object]:
+    if isinstance(fact, BaseException):
+        return "error", fact
+    if isinstance(fact, Foreign):
+        return "reason", fact
+    named = Named(fact) if isinstance(fact, str) else fact
+    return (named.name, named) if isinstance(named, Named) else ("path", named)
 
 
 def _filled(template: str, facts: Mapping[str, object], words: Words) -> str:
@@ -156,11 +174,11 @@ def worded(text: str, words: Words) -> str:
 class SadTalkerError(Exception):
     """Base of every error a user can act on; `str(error)` is the sentence to show on a command line.
 
-    text, named, facts: of a `errors.Sentence`, or that itself.
+    text, unnamed, facts: of a `Sentence`, or that itself.
     """
 
-    def __init__(self, text: str = "", /, *named: str, **facts: object) -> None:
-        self.sentence = text if isinstance(text, Sentence) else Sentence(text, *named, **facts)
+    def __init__(self, text: str = "", /, *unnamed: Fact, **facts: object) -> None:
+        self.sentence = text if isinstance(text, Sentence) else Sentence(text, *unnamed, **facts)
         super().__init__(self.sentence)
 
     @property
@@ -224,9 +242,11 @@ class TrainingError(SadTalkerError):
 class Cancelled(SadTalkerError):
     """The run was cancelled; nothing was written."""
 
-    def __init__(self, text: str = "", /, *named: str, **facts: object) -> None:
+    def __init__(self, text: str = "", /, *unnamed: Fact, **facts: object) -> None:
         """text: "" says just that."""
-        super().__init__(text or Sentence("{cancelled}; nothing was written.", "cancelled"), *named, **facts)
+        super().__init__(
+            text or Sentence("{cancelled}; nothing was written.", "cancelled"), *unnamed, **facts
+        )
 
 
 @dataclass(frozen=True)

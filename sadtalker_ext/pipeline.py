@@ -156,6 +156,8 @@ def speech_file(request: Request, run: Run) -> Iterator[Request]:
         return
     if request.speech is not None:
         raise OptionsError("Give either a recording or {text}, not both.", "text")
+    if request.options is not None and request.options.idle is not None:
+        raise OptionsError("Give either speech or {idle}, not both.", "idle")
     from .audio.say import speak
 
     with tempfile.TemporaryDirectory(prefix="sadtalker-", ignore_cleanup_errors=True) as folder:
@@ -229,7 +231,7 @@ def _listen(request: Request, run: Run) -> Speech:
         speech = silence(options.idle)
     elif request.speech is None:
         raise AudioError(
-            "No speech was given; give an audio or video file, or {idle}.", idle=Named("idle", "SECONDS")
+            "No speech was given; give an audio or video file, or {idle}.", Named("idle", "SECONDS")
         )
     else:
         speech = load_speech(request.speech, start=options.start, end=options.end, check=run.check)

@@ -28,12 +28,12 @@ TEXT_CHARACTERS = 30  # of a text that go into the names of files
 class Request:
     """What is to be made.
 
-    picture: a file, a PIL image or uint8 (H, W, 3 or 4); for an engine that animates meshes the file of one, or
-    None. speech: an audio or video file, or (samples (N,) or (N, channels), rate); or text: spoken by `voice`
-    (see `audio.say`); or neither, with `options.idle`. track: this motion, or that in this file, is rendered
-    instead of a new one, and speech is its soundtrack. options: None are the defaults, at the frame rate of
-    `track`. output: .mp4, .webm, .gif or a folder for PNG frames; None names a new file of the kind `suffix` in
-    the folder for results.
+    picture: a file, a PIL image or uint8 (H, W, 3 or 4); for an engine that animates meshes the file of one,
+    or None. speech: an audio or video file, or (samples (N,) or (N, channels), rate); or text: spoken by
+    `voice` (see `audio.say`); or neither, with `options.idle`. track: this motion, or that in this file, is
+    rendered instead of a new one, and speech is its soundtrack. options: None are the defaults, at the frame
+    rate of `track`. output: .mp4, .webm, .gif or a folder for PNG frames; None names a new file of the kind
+    `suffix` in the folder for results.
     """
 
     picture: PictureSource | None = None
@@ -130,4 +130,6 @@ def text_file(text: str) -> str:
 
 
 def _file_name(source: object) -> str | None:
-    return Path(source).name if isinstance(source, (str, Path)) else None
+    """The name of a file, or of the file that a portrait or a speech was loaded from."""
+    file = getattr(source, "file", source)
+    return Path(file).name if isinstance(file, (str, Path)) else None

@@ -65,3 +65,11 @@ def samples() -> Path:
     if not SAMPLES.is_dir():
         pytest.skip("the shared samples are not on this machine")
     return SAMPLES
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The models folder; it does not exist yet."""
+    monkeypatch.delenv("SADTALKER_CHECKPOINTS", raising=False)
+    monkeypatch.setattr("sadtalker_ext.checkpoints.places.ROOT", tmp_path / "root" / "extensions" / "ours")
+    return tmp_path / "models" / "SadTalker"

@@ -185,13 +185,35 @@ def test_no_face_names_the_five_point_way(voice, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_prepared_portraits_are_kept_and_released(face, voice, tmp_path):
+def test_prepared_portraits_are_kept_and_released(face, voice, tmp_path, monkeypatch):
     from sadtalker_ext import pipeline
+    from sadtalker_ext.engines.instant.actor import InstantActor
 
+    prepared = []
+    prepare = InstantActor.prepare
+    monkeypatch.setattr(InstantActor, "prepare", lambda actor: prepared.append(1) or prepare(actor))
     pipeline.release()
     animate(face, voice, tmp_path / "a.mp4", SHORT)
-    kept = list(pipeline._renderers.values())
     animate(face, voice, tmp_path / "b.mp4", SHORT)
-    assert list(pipeline._renderers.values()) == kept
+    assert prepared == [1]
     pipeline.release()
-    assert not pipeline._renderers
+    animate(face, voice, tmp_path / "c.mp4", SHORT)
+    assert prepared == [1, 1]
+
+
+def test_faces_are_searched_once_a_picture(demo_portrait, voice, tmp_path, monkeypatch):
+    from sadtalker_ext import pipeline
+    from sadtalker_ext.face import detection
+
+    searched = []
+    search = detection.search
+    monkeypatch.setattr(
+        detection, "search", lambda *given, **named: searched.append(1) or search(*given, **named)
+    )
+    pipeline.release()
+    for name in ("a.mp4", "b.mp4"):
+        animate(demo_portrait, voice, tmp_path / name, Options(end=0.2))
+    assert searched == [1]
+    pipeline.release()
+    animate(demo_portrait, voice, tmp_path / "c.mp4", Options(end=0.2))
+    assert searched == [1, 1]

@@ -22,7 +22,7 @@ from modules import scripts
 
 from ..errors import CANCELLED, MISTAKE, tell
 from ..options.presets import PRESETS
-from .arguments import COMMENT, DEFAULTS, HOOK, IDLE_SECONDS, read_arguments
+from .arguments import COMMENT, DEFAULTS, HOOK, IDLE_SECONDS, notices_of, read_arguments
 
 log = logging.getLogger(__name__)
 
@@ -112,6 +112,8 @@ class AfterGeneration(scripts.Script):
             if arguments["enabled"]:
                 from .animate_batch import animate_batch
 
+                for notice in notices_of(args):
+                    comment(f"{COMMENT}{notice}")
                 animate_batch(arguments, p, processed, comment)
         except Exception as error:  # the pictures are made and must reach the user
             failure = tell(error, HOOK)

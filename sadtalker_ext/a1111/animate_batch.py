@@ -150,7 +150,7 @@ def generated_pictures(p: Any, processed: Any) -> list[Image.Image]:
 
 def _request(arguments: Mapping[str, Any], folder: Path) -> Request:
     """What is asked for each picture: a recording, or else a text, or else to be quiet."""
-    speech = _recording(arguments["speech"], folder)
+    speech = recording_of(arguments["speech"], folder)
     text = None if speech is not None else str(arguments["text"] or "").strip() or None
     options = options_of(arguments, is_spoken=speech is not None or text is not None)
     voice = (arguments["voice"] or None) if text is not None else None
@@ -161,7 +161,7 @@ def _perform(shell: WebUIShell, request: Request, report: ProgressCallback, canc
     return perform(request, progress=report, cancel=cancel, host=shell.host)
 
 
-def _recording(value: Any, folder: Path) -> Path | None:
+def recording_of(value: Any, folder: Path) -> Path | None:
     """A file that gradio has uploaded, or bytes in base64 as a file in `folder`.
 
     Raises `AudioError` for any other path: who may use the API may not read the server's files.

@@ -6,12 +6,25 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
-from ..errors import OptionsError
-from ..options import Options
+from ..errors import Named, OptionsError
+from ..options import Options, knob_named
 from ..options.presets import preset_named
 from ..page.words import PageWords
 
-HOOK = PageWords("the pictures could not be animated ({type}: {error}).")
+
+class HookWords(PageWords):
+    """Those of the page; what is chosen in a picture can be chosen in the tab alone."""
+
+    phrases: Mapping[str, str] = {
+        **PageWords.phrases,
+        "five_points": "send it to the SadTalker tab to give five points of its face",
+    }
+
+    def knob(self, knob: Named) -> str:
+        return "the SadTalker tab" if knob_named(knob.name).in_picture else super().knob(knob)
+
+
+HOOK = HookWords("the pictures could not be animated ({type}: {error}).")
 COMMENT = "SadTalker: "  # begins what the host shows about a run
 IDLE_SECONDS = 5.0
 # In the order of the script's arguments. speech: an uploaded file, or a recording in base64 (with or without
@@ -28,7 +41,7 @@ DEFAULTS: Mapping[str, Any] = MappingProxyType(
         "voice": "",
     }
 )
-FORMER_NAMES = {"preset": "manner_preset"}
+FORMER_NAMES = {"preset": "manner_preset"}  # and what they are called now; both are read
 
 
 def read_arguments(args: Sequence[Any]) -> dict[str, Any]:
@@ -38,12 +51,21 @@ def read_arguments(args: Sequence[Any]) -> dict[str, Any]:
     """
     given: dict[str, Any] = dict(zip(DEFAULTS, args, strict=False))
     if args and isinstance(args[0], dict):
-        named = {FORMER_NAMES.get(name, str(name)): value for name, value in args[0].items()}
+        for former, name in FORMER_NAMES.items():
+            if former in args[0] and name in args[0]:
+                raise OptionsError(f"{former} is now called {name}; give it once.")
+        named = {FORMER_NAMES.get(str(name), str(name)): value for name, value in args[0].items()}
         given = {"enabled": True, **named}
-        unknown = sorted(set(map(str, given)) - set(DEFAULTS))
+        unknown = sorted(set(given) - set(DEFAULTS))
         if unknown:
             raise OptionsError(f"Unknown argument {unknown[0]!r}; known arguments: {', '.join(DEFAULTS)}.")
     return {**DEFAULTS, **{name: value for name, value in given.items() if value is not None}}
+
+
+def notices_of(args: Sequence[Any]) -> list[str]:
+    """What there is to say of arguments that can be used, as of names that they do not have any more."""
+    names = args[0] if args and isinstance(args[0], dict) else ()
+    return [f"{name} is now called {FORMER_NAMES[name]}." for name in names if name in FORMER_NAMES]
 
 
 def options_of(arguments: Mapping[str, Any], *, is_spoken: bool) -> Options:

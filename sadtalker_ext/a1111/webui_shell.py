@@ -56,13 +56,13 @@ class WebUIHost:
     def device(self) -> str:
         """The device set by the user, else the host's; the CPU where engines cannot use the host's."""
         wanted = str(option("sadtalker_device", "auto") or "auto").strip()
-        if wanted != "auto" and _usable(wanted):
+        if wanted != "auto" and is_usable(wanted):
             return wanted
         on_cpu = flag("use_cpu") or []
         if "all" in on_cpu or "sadtalker" in on_cpu:
             return "cpu"
         found = str(host_module("devices").get_optimal_device())
-        return found if _usable(found) else "cpu"
+        return found if is_usable(found) else "cpu"
 
     def models_dir(self) -> Path:
         """`--sadtalker-models-path`, else SadTalker among the host's models."""
@@ -79,7 +79,7 @@ class WebUIHost:
         return lambda image: host_module("face_restoration").restore_faces(image)
 
 
-def _usable(device: str) -> bool:
+def is_usable(device: str) -> bool:
     kind, _, number = device.partition(":")
     if kind not in DEVICES:
         return False
@@ -243,9 +243,7 @@ class WebUIShell:
             raise OutputError("Folders can be opened only where the WebUI runs on this computer.")
         folder = path if path.is_dir() else path.parent
         if not folder.is_dir():
-            raise OutputError(
-                "The folder {folder} does not exist any more.", folder=Place(folder, "of the server")
-            )
+            raise OutputError("The folder {path} does not exist any more.", Place(folder, "of the server"))
         show_folder(folder)
 
     @contextmanager

@@ -25,7 +25,7 @@ from .replies import Refusal
 DRAIN_BYTES = 32 * MEGABYTE  # of a refused request's body
 DRAIN_SECONDS = 10.0
 BLANK = re.compile(r"\s")
-TEXT_FIELDS = ("text", "voice", "preset", "format", "detector")  # plain text in a form; the others are JSON
+TEXT_FIELDS = ("text", "voice", "manner_preset", "preset", "format", "detector")  # in a form; others: JSON
 
 
 class Incoming:
@@ -134,7 +134,7 @@ def _read_json(data: bytearray, folder: Path, files: tuple[str, ...], values: tu
     for name in files:
         if name in given:
             stored[name] = folder / name
-            stored[name].write_bytes(_decode(name, given.pop(name)))
+            stored[name].write_bytes(from_base64(name, given.pop(name)))
     return Body(given, stored)
 
 
@@ -152,7 +152,7 @@ def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not a number of JSON")
 
 
-def _decode(name: str, text: Any) -> bytes:
+def from_base64(name: str, text: Any) -> bytes:
     wrong = Refusal(
         422,
         f"{name} must be the content of a file in base64 (or a data: URI), not a path or an address.",

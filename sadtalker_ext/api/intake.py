@@ -23,7 +23,7 @@ from .body import Body
 from .limits import Limits
 
 VALUE_FIELDS = ("text", "voice", "idle", "options", "manner_preset", "preset", "format")
-FORMER_FIELDS = {"preset": "manner_preset"}  # by what they are called now; both are read
+FORMER_FIELDS = {"preset": "manner_preset"}  # and what they are called now; both are read
 FORMATS: Mapping[str, str] = MappingProxyType({"mp4": "video/mp4", "webm": "video/webm", "gif": "image/gif"})
 # Kinds whose decoders are part of Pillow; the others may start programs (EPS) or have no clear beginning.
 PICTURE_KINDS = ("PNG", "JPEG", "MPO", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF")
@@ -53,7 +53,7 @@ def read_request(body: Body, folder: Path, shell: Shell, limits: Limits) -> Requ
 
     folder: where the files that were sent lie, and where the video goes.
     """
-    values, files = renamed(body.values), dict(body.files)
+    values, files = _renamed(body.values), dict(body.files)
     for name in ("text", "voice", "manner_preset", "format"):
         if name in values and not isinstance(values[name], str):
             raise OptionsError(f"{name} must be a string.")
@@ -80,9 +80,7 @@ def read_request(body: Body, folder: Path, shell: Shell, limits: Limits) -> Requ
         if "picture" not in files:
             raise PictureError("No picture was sent; give it as a file of a form, or in base64.")
         check_picture(files["picture"], limits)
-    elif "picture" in files:
-        raise PictureError(f"The engine {engine.name} animates {engine.animates}; leave picture out.")
-    elif engine.look is not None and options.files():
+    elif engine.look is not None and any(knob.name in files for knob in engine.knobs):
         problem = engine.look(options, models_dir).problem
         if problem is not None:
             raise problem
@@ -100,8 +98,18 @@ def read_request(body: Body, folder: Path, shell: Shell, limits: Limits) -> Requ
     )
 
 
-def renamed(values: Mapping[str, Any]) -> dict[str, Any]:
+def notices_of(body: Body) -> tuple[str, ...]:
+    """What there is to say of a body that can be used, as of names that fields do not have any more."""
+    return tuple(
+        f"{name} is now called {FORMER_FIELDS[name]}." for name in body.values if name in FORMER_FIELDS
+    )
+
+
+def _renamed(values: Mapping[str, Any]) -> dict[str, Any]:
     """The values of a body with its fields by the names that they have now."""
+    for former, name in FORMER_FIELDS.items():
+        if former in values and name in values:
+            raise OptionsError(f"{former} is now called {name}; give it once.")
     return {FORMER_FIELDS.get(name, name): value for name, value in values.items()}
 
 

@@ -51,13 +51,15 @@ class Product:
 
 @dataclass(eq=False)
 class Job:
-    """One request on its way. Times are seconds of the clock that the queue was given; owner: a user's name."""
+    """One request on its way. Times: seconds of the queue's clock. owner: a user's name.
+
+    notices: sentences about what was sent; those about the video are in `product`.
+    """
 
     id: str
     owner: str
     request: Request
     created: str
-    queued_at: float
     state: str = QUEUED
     cancel: CancelToken = field(default_factory=CancelToken)
     meter: Meter | None = None
@@ -65,6 +67,7 @@ class Job:
     started_at: float | None = None
     ended_at: float | None = None
     product: Product | None = None
+    notices: tuple[str, ...] = ()
 
     @property
     def folder(self) -> Path:
@@ -119,12 +122,15 @@ class Jobs:
                     RETRY,
                 )
 
-    def submit(self, request: Request, owner: str = "") -> Job:
-        """Queue a request, whose output's folder is the queue's from then on; raises as `check_room`."""
+    def submit(self, request: Request, owner: str = "", notices: tuple[str, ...] = ()) -> Job:
+        """Queue a request, whose output's folder is the queue's from then on; raises as `check_room`.
+
+        notices: what there is to say of it already.
+        """
         with self._changed:
             self.check_room()
             now = datetime.now(timezone.utc).isoformat(timespec="seconds")
-            job = Job(secrets.token_hex(16), owner, request, now, self._clock())
+            job = Job(secrets.token_hex(16), owner, request, now, notices=notices)
             self._jobs[job.id] = job
             self._pending.append(job)
             if self._thread is None or not self._thread.is_alive():
@@ -186,7 +192,8 @@ class Jobs:
                 document["expires_in"] = round(max(0.0, job.ended_at + self.limits.keep_seconds - now))
             if product is not None:
                 document["video"] = product.facts
-                document["notices"] = list(product.notices)
+            if product is not None or job.notices:
+                document["notices"] = [*job.notices, *(product.notices if product is not None else ())]
             return document
 
     def sweep(self) -> None:

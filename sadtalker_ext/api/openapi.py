@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 from ..options import knobs
+from ..options.knob import Knob
 from .intake import FORMATS, file_fields
 
 ERROR = {
@@ -86,6 +87,13 @@ def _file(meaning: str) -> dict[str, Any]:
     return {"type": "string", "description": f"{meaning}; {BASE64}"}
 
 
+def _file_of(knob: Knob) -> dict[str, Any]:
+    only = f"engine {knob.engine}" if knob.engine else ""
+    if knob.files == "mesh":  # of which fewer kinds are taken here, and never as the picture
+        return _file(f"mesh of a head, .ply or .obj ({only}, in the place of picture)")
+    return _file(f"{knob.help} ({only})" if only else knob.help)
+
+
 def _number(name: str, default: int, meaning: str) -> dict[str, Any]:
     schema = {"type": "integer", "minimum": 1, "default": default}
     return {"name": name, "in": "query", "required": False, "description": meaning, "schema": schema}
@@ -108,7 +116,7 @@ _JOB_BODY: Mapping[str, Mapping[str, Any]] = {
     "voice": {"type": "string", "description": "id of a voice for the text"},
     "idle": {"type": "number", "description": "seconds of quiet presence, in the place of speech"},
     "track": _file("motion to be rendered again: .npz or Live Link Face .csv"),
-    **{knob.name: _file(knob.help) for knob in knobs() if knob.kind == "path"},
+    **{knob.name: _file_of(knob) for knob in knobs() if knob.kind == "path"},
     "manner_preset": {"type": "string", "description": "a manner of moving; GET schema lists them"},
     "preset": {"type": "string", "description": "the former name of manner_preset", "deprecated": True},
     "options": {"type": "object", "description": "see GET schema; in a form as JSON text"},

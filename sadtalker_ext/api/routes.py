@@ -16,7 +16,7 @@ from ..errors import CANCELLED, FAULT, MEMORY, MISTAKE, tell
 from . import catalogue
 from .access import caller
 from .body import Body, Incoming, read_body
-from .intake import FORMATS, VALUE_FIELDS, file_fields, read_request, voice_rows
+from .intake import FORMATS, VALUE_FIELDS, file_fields, notices_of, read_request, voice_rows
 from .jobs import DONE, ENDED, RETRY, Job, Jobs
 from .replies import FileReply, Refusal, answer, refuse
 from .words import REQUEST
@@ -101,7 +101,7 @@ class Routes:
         try:
             body = await self._read(request, folder, file_fields(), VALUE_FIELDS)
             asked = await self._look(read_request, body, folder, self.jobs.shell, self.limits)
-            job = self.jobs.submit(asked, user)
+            job = self.jobs.submit(asked, user, notices_of(body))
         except BaseException:
             self.jobs.folders.remove(folder)
             raise

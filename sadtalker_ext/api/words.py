@@ -19,6 +19,8 @@ class RequestWords(Words):
         "download": "whoever runs the server can fetch it with: sadtalker models download {}",
         "run": "whoever runs the server can install it",
         "five_points": "give five points with points",
+        "a_mesh_instead": "leave picture out, and send template, or neither for a neutral head",
+        "output_dir": "whoever runs the server can choose another one",
         "frame_rate": "send a recording with timecodes, or the motion as .npz",
     }
     failures: Mapping[str, str] = {

@@ -99,12 +99,12 @@ def _unreadable(path: Path, messages: str) -> AudioError:
             reason = "its audio stream is empty"
         return AudioError(
             "The sound of {name} cannot be decoded ({reason}); give another file.",
+            Foreign(reason),
             name=path.name,
-            reason=Foreign(reason),
         )
     return AudioError(
         "{name} is not an audio or video file that ffmpeg can read ({reason}); give a wav, mp3, m4a, ogg, "
         "flac or mp4 file.",
+        Foreign(refusal(messages)),
         name=path.name,
-        reason=Foreign(refusal(messages)),
     )

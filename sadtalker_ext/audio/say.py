@@ -46,7 +46,7 @@ def advice(models_dir: Path | None = None) -> Sentence:
     piper = Sentence(f"piper with a voice file (.onnx) named by {VOICES_VARIABLE}")
     if models_dir:
         folder = Place(models_dir / "voices", "the folder for voices")
-        piper = Sentence("piper with a voice file (.onnx) in {folder}", folder=folder)
+        piper = Sentence("piper with a voice file (.onnx) in {path}", folder)
     way = "Install espeak-ng (for instance: sudo apt install espeak-ng), or {piper}."
     if speech_programs.SYSTEM == "Darwin":
         way = "macOS's own program “say” should be on the PATH; or install {piper}."

@@ -62,6 +62,11 @@ class Speech:
         return f"<Speech {self.duration:.2f} s of {origin}{sound}>"
 
     @property
+    def file(self) -> Path | None:
+        """Where it came from, if that is a file."""
+        return self.source
+
+    @property
     def is_silent(self) -> bool:
         """Whether nothing can be heard in it: the mouth will rest."""
         return max(float(self.samples.max(initial=0)), -float(self.samples.min(initial=0))) < SILENT_PEAK
@@ -116,7 +121,7 @@ def load_speech(
         )
     path, problem = existing_file(source)
     if problem:
-        raise AudioError("The audio file {source!r} {problem}.", source=Place(source), problem=problem)
+        raise AudioError("The audio file {path!r} {problem}.", Place(source), problem=problem)
     return _from_file(path, start, end, check)
 
 

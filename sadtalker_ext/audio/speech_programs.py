@@ -270,9 +270,7 @@ def run(command: Command, text: Path | None, seconds: float, check: Callable[[],
             )
         except OSError as error:
             raise AudioError(
-                "The speech program {name} cannot be started ({reason}); install it anew.",
-                name=name,
-                reason=error,
+                "The speech program {name} cannot be started ({error}); install it anew.", error, name=name
             ) from error
         finally:
             if given is not None:
@@ -291,8 +289,8 @@ def run(command: Command, text: Path | None, seconds: float, check: Callable[[],
             reason = _last_line(complaints.read(OUTPUT_BYTES).decode("utf-8", "replace")) or f"exit {status}"
             raise AudioError(
                 "The speech program {name} failed ({reason}); choose another voice.",
+                Foreign(reason),
                 name=name,
-                reason=Foreign(reason),
             )
         printed.seek(0)
         return printed.read(OUTPUT_BYTES).decode("utf-8", "replace")

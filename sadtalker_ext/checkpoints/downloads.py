@@ -84,7 +84,7 @@ class Downloads:
         except SadTalkerError as error:
             ended = replace(ended, error=error.sentence)
         except Exception as error:  # a thread of the host must not die with a traceback nobody sees
-            ended = replace(ended, error=Sentence("The download failed ({error}); try again.", error=error))
+            ended = replace(ended, error=Sentence("The download failed ({error}); try again.", error))
         with self._lock:
             self._jobs[checkpoint.id] = ended
 

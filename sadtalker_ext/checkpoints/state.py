@@ -83,16 +83,16 @@ def require(checkpoint: Checkpoint, models_dir: Path) -> Path:
     if found.state == MISSING:
         raise WeightsError(
             "The engine {checkpoint.engine} needs {checkpoint.file}; {fetch}, or from {checkpoint.page} into "
-            "{folder}.",
+            "{path}.",
+            Named("fetch", checkpoint.id),
+            folder,
             checkpoint=checkpoint,
-            fetch=Named("fetch", checkpoint.id),
-            folder=folder,
         )
     raise WeightsError(
-        "{note}; fetch {checkpoint.file} anew from {checkpoint.page} into {folder}.",
+        "{note}; fetch {checkpoint.file} anew from {checkpoint.page} into {path}.",
+        folder,
         note=found.note,
         checkpoint=checkpoint,
-        folder=folder,
     )
 
 
@@ -127,16 +127,16 @@ def verify(
     found = fault(checkpoint, path)
     if found is not None:
         raise WeightsError(
-            "{path} {found.reason}; fetch {checkpoint.file} anew from {checkpoint.page}.",
-            path=path,
-            found=found,
+            "{path} {reason}; fetch {checkpoint.file} anew from {checkpoint.page}.",
+            path,
+            reason=found.reason,
             checkpoint=checkpoint,
         )
     if checkpoint.sha256 and not file_hash(path, report, check).startswith(checkpoint.sha256):
         raise WeightsError(
             "{path} is not the file that was published (its sha256 differs); fetch it anew from {page}, "
             "unless you changed it yourself.",
-            path=path,
+            path,
             page=checkpoint.page,
         )
 
@@ -158,15 +158,8 @@ def file_hash(path: Path, report: Report | None = None, check: Check | None = No
 def _judge(checkpoint: Checkpoint, path: Path, part: int, *, elsewhere: bool) -> Status:
     size, found = _size(path), fault(checkpoint, path)
     if found is not None:
-        return Status(
-            checkpoint,
-            found.state,
-            path,
-            size,
-            Sentence("{path} {reason}.", path=path, reason=found.reason),
-            part,
-            elsewhere,
-        )
+        why = Sentence("{path} {reason}.", path, reason=found.reason)
+        return Status(checkpoint, found.state, path, size, why, part, elsewhere)
     note = ""
     if checkpoint.size is not None and size != checkpoint.size:
         note = f"It is usable, but not the published file: {size:,} bytes instead of {checkpoint.size:,}."

@@ -28,24 +28,19 @@ def read_tensors(path: Path, prefix: str = "") -> dict[str, torch.Tensor]:
             found = dict(_walk(_from_torch(path), "", prefix))
     except OSError as error:
         if error.errno == errno.EINVAL:  # mapping more bytes than there are
-            raise WeightsError(
-                "{path} is cut off or damaged; delete it and fetch it anew.", path=path
-            ) from error
-        raise WeightsError(
-            "{path} cannot be read ({reason}); check its permissions.", path=path, reason=error
-        ) from error
+            raise WeightsError("{path} is cut off or damaged; delete it and fetch it anew.", path) from error
+        raise WeightsError("{path} cannot be read ({error}); check its permissions.", path, error) from error
     except pickle.UnpicklingError as error:
         raise WeightsError(
-            "{path} holds more than weights, which could run code; fetch the file anew from its author.",
-            path=path,
+            "{path} holds more than weights, which could run code; fetch the file anew from its author.", path
         ) from error
     except (RuntimeError, ValueError, EOFError, KeyError) as error:
         raise WeightsError(
-            "{path} is damaged ({error}); delete it and fetch it anew.", path=path, error=error
+            "{path} is damaged ({error}); delete it and fetch it anew.", path, error
         ) from error
     if not found:
         raise WeightsError(
-            "{path} holds no tensors named {prefix}…; it is another kind of file.", path=path, prefix=prefix
+            "{path} holds no tensors named {prefix}…; it is another kind of file.", path, prefix=prefix
         )
     return found
 

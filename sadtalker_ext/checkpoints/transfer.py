@@ -77,9 +77,7 @@ def download(
     target = home(checkpoint, models_dir) / checkpoint.file
     folder = Place(target.parent, "the folder for models")
     by_hand = Sentence(
-        "fetch {checkpoint.file} from {checkpoint.page} and put it into {folder}",
-        checkpoint=checkpoint,
-        folder=folder,
+        "fetch {checkpoint.file} from {checkpoint.page} and put it into {path}", folder, checkpoint=checkpoint
     )
     if not allowed:
         raise WeightsError("{off}; {by_hand}.", off=OFF, by_hand=by_hand)
@@ -99,11 +97,10 @@ def download(
         os.replace(part, target)
     except OSError as error:
         raise WeightsError(
-            "{file} cannot be written into {folder} ({reason}); make room there, or make the folder "
-            "writable.",
+            "{file} cannot be written into {path} ({error}); make room there, or make the folder writable.",
+            folder,
+            error,
             file=checkpoint.file,
-            folder=folder,
-            reason=error,
         ) from error
     return target
 
@@ -304,8 +301,8 @@ def _check_space(file: IO[bytes], needed: int) -> None:
     if needed + SPARE > free:
         lacking = (needed + SPARE - free) / 1e6
         raise WeightsError(
-            "The disk of {folder} is too full by {lacking:,.0f} MB; make room, then try again.",
-            folder=Place(folder, "the folder for models"),
+            "The disk of {path} is too full by {lacking:,.0f} MB; make room, then try again.",
+            Place(folder, "the folder for models"),
             lacking=lacking,
         )
 

@@ -107,7 +107,7 @@ def _remedies(missing: Sequence[Need], folder: Path) -> Sentence:
         )
         names = " ".join(need.weights for need in weights)
         place, download = Place(folder, "the folder for models"), Named("download", names)
-        parts.append(Sentence("{files} in {place}: {download}", files=files, place=place, download=download))
+        parts.append(Sentence("{files} in {path}: {download}", place, files=files, download=download))
     return joined(parts, "; ")
 
 

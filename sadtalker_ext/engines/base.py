@@ -1,4 +1,4 @@
-"""What an engine is: how a subject and speech become motion, how motion becomes frames, and what that needs."""
+"""What an engine is: how a subject and speech become motion, motion frames, and what that needs."""
 
 from __future__ import annotations
 
@@ -159,8 +159,8 @@ class Listener(Protocol):
 class Actor:
     """A subject that can speak: speech into motion, motion into frames.
 
-    subject: None where the motion alone is wanted, of engines whose motion does not depend on it. What depends
-    on the subject alone is prepared when it is first needed, and kept for the next run.
+    subject: None where the motion alone is wanted, of engines whose motion does not depend on it. What
+    depends on the subject alone is prepared when it is first needed, and kept for the next run.
     """
 
     engine: str  # its name
@@ -304,13 +304,13 @@ class Look:
 class Engine:
     """One way from a subject and speech to frames.
 
-    animates: "pictures", or what else is animated; a page asks for a picture and a face in it only where it is
-    pictures. source: what it takes in place of a picture, in words. space: of its motion; None: the vertices of whichever mesh it animates. needs(models_dir): what it
-    uses. refusal(source, options): why it cannot animate what the user gives, None where it can.
-    subject(source, options, run): what is animated, from what the user gives. open(subject, options, run): the
-    actor. knobs: those that it alone reads. reads: names of the shared ones that shape face, motion and frames
-    and that it reads; None: all. weights: files that it can use. look(options, models_dir): what is in the
-    files that its knobs name.
+    animates: "pictures", or what else is animated; a page asks for a picture and a face in it only where it
+    is pictures. source: what it takes in place of a picture, in words. space: of its motion; None: the
+    vertices of whichever mesh it animates. needs(models_dir): what it uses. refusal(source, options): why it
+    cannot animate what the user gives, None where it can. subject(source, options, run): what is animated,
+    from what the user gives. open(subject, options, run): the actor. knobs: those that it alone reads. reads:
+    names of the shared ones that shape face, motion and frames and that it reads; None: all. weights: files
+    that it can use. look(options, models_dir): what is in the files that its knobs name.
     """
 
     name: str

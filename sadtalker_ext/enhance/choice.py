@@ -71,10 +71,9 @@ def enhanced(
         if found is None:
             notices.append(
                 Sentence(
-                    "No weights of a network that enlarges pictures, such as Real-ESRGAN's, lie in {folder} "
-                    "or "
+                    "No weights of a network that enlarges pictures, such as Real-ESRGAN's, lie in {path} or "
                     "beside it; the frames were enlarged by interpolation.",
-                    folder=Place(models_dir, "the folder for models"),
+                    Place(models_dir, "the folder for models"),
                 )
             )
         elif size == (portrait.width, portrait.height):
@@ -123,13 +122,13 @@ def look_up(name: str, models_dir: Path, hosted: bool) -> files.Weights | None:
                 return file
     file_name, page = PUBLISHED[kinds[0]]
     raise WeightsError(
-        "{enhancer} {name} needs the weights of a network; put {file_name} from {page} into {folder}, or "
+        "{enhancer} {name} needs the weights of a network; put {file_name} from {page} into {path}, or "
         "choose {enhancer} none.",
         "enhancer",
+        Place(models_dir, "the folder for models"),
         name=name,
         file_name=file_name,
         page=page,
-        folder=Place(models_dir, "the folder for models"),
     )
 
 

@@ -30,9 +30,9 @@ SPREAD = 2.0  # px over which changes are averaged
 class Drawing(Protocol):
     """What draws the motion of a portrait: an actor, or an actor that is enhanced.
 
-    portrait: None where something else is animated. size: width and height of a frame. region: x0, y0, x1, y1,
-    outside which frames are equal to each other. view: the part of the portrait that a frame shows. notices:
-    sentences worth showing.
+    portrait: None where something else is animated. size: width and height of a frame. region: x0, y0, x1,
+    y1, outside which frames are equal to each other. view: the part of the portrait that a frame shows.
+    notices: sentences worth showing.
     """
 
     @property
@@ -67,10 +67,10 @@ class Drawing(Protocol):
 class Enhanced:
     """Frames of another drawing, enhanced; what depends on the picture alone is made once.
 
-    base: whose frames these are. restorer: None leaves faces alone. strength: 0..1. scale: 1, 2 or 4 times as large. enlarged: the whole picture,
-    uint8 (scale·H, scale·W, 3), already enlarged by a network; None where frames are enlarged by
-    interpolation. notices: sentences worth showing. Outside the region frames are equal to each other, as
-    those of `base` are.
+    base: whose frames these are. restorer: None leaves faces alone. strength: 0..1. scale: 1, 2 or 4 times as
+    large. enlarged: the whole picture, uint8 (scale·H, scale·W, 3), already enlarged by a network; None where
+    frames are enlarged by interpolation. notices: sentences worth showing. Outside the region frames are
+    equal to each other, as those of `base` are.
     """
 
     def __init__(

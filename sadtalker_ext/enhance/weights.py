@@ -101,8 +101,8 @@ def load(weights: Weights, device: str) -> Any:
         reason = str(error).strip().splitlines()[-1:] or [type(error).__name__]
         raise WeightsError(
             "{name} cannot be used ({reason}); fetch the file anew from its author.",
+            Foreign(reason[0]),
             name=weights.path.name,
-            reason=Foreign(reason[0]),
         ) from error
     network: nn.Module = model.model
     network.eval().requires_grad_(False)

@@ -173,19 +173,15 @@ def read_motion(path: Path, every: int = 1) -> np.ndarray:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise MeshError(
-            "{path} cannot be read as .npy numbers; it is damaged or of another kind.", path=path
+            f"{path} cannot be read as .npy numbers; it is damaged or of another kind."
         ) from error
     if not isinstance(array, np.ndarray) or not np.issubdtype(array.dtype, np.floating):
-        raise MeshError(
-            "{path} holds no vertices: they are floating-point numbers of one .npy array.", path=path
-        )
+        raise MeshError(f"{path} holds no vertices: they are floating-point numbers of one .npy array.")
     if array.ndim == 2 and array.shape[1] % 3 == 0:
         array = array.reshape(len(array), -1, 3)
     if array.ndim != 3 or array.shape[2] != 3 or array.shape[1] == 0:
         raise MeshError(
-            "{path} holds no vertices: its shape is {shape}, wanted are frames × vertices × 3.",
-            path=path,
-            shape=array.shape,
+            f"{path} holds no vertices: its shape is {array.shape}, wanted are frames × vertices × 3."
         )
     frames: np.ndarray = array[::every]
     return frames
@@ -199,7 +195,7 @@ def pairs(predicted: Path, truth: Path) -> Iterator[tuple[str, Path, Path]]:
     """
     for path in (predicted, truth):
         if not path.exists():
-            raise MeshError("There is no {path}; check the name.", path=path)
+            raise MeshError(f"There is no {path}; check the name.")
     if predicted.is_dir() != truth.is_dir():
         raise MeshError("Give two files or two folders: the prediction first, then the truth.")
     if not predicted.is_dir():
@@ -207,11 +203,11 @@ def pairs(predicted: Path, truth: Path) -> Iterator[tuple[str, Path, Path]]:
         return
     found = sorted(path for path in predicted.iterdir() if path.suffix.lower() == ".npy")
     if not found:
-        raise MeshError("There are no .npy files in {predicted}.", predicted=predicted)
+        raise MeshError(f"There are no .npy files in {predicted}.")
     for path in found:
         partner = truth / (path.stem.split(CONDITION)[0] + path.suffix)
         if not partner.is_file():
-            raise MeshError("{path} has no truth: there is no {partner}.", path=path, partner=partner)
+            raise MeshError(f"{path} has no truth: there is no {partner}.")
         yield path.stem, path, partner
 
 

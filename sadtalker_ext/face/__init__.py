@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .detection import DETECTORS, find_faces
 from .faces import Face, LandmarkDetector
-from .geometry import eye_aperture, face_width, head_pose, lip_gap, mouth_width
+from .geometry import eye_aperture, face_width, head_pose, lip_gap
 from .mean import mean_face
 from .picture import Picture, load_picture
 from .points import face_from_points
@@ -30,7 +30,6 @@ __all__ = [
     "load_picture",
     "load_portrait",
     "mean_face",
-    "mouth_width",
     "save_picture",
     "save_preview",
 ]

@@ -75,7 +75,7 @@ def _network(allow_download: bool) -> Any:
         from face_alignment import api
         from face_alignment.detection.sfd import sfd_detector
     except ImportError as error:
-        raise DependencyError("{install} ({error}).", install=INSTALL, error=error) from error
+        raise DependencyError("{install} ({error}).", error, install=INSTALL) from error
     kinds: Any = face_alignment.LandmarksType  # releases up to 1.3 name it _2D
     kind = kinds.TWO_D if hasattr(kinds, "TWO_D") else kinds._2D
     files = _weight_files([sfd_detector.models_urls["s3fd"], api.models_urls["2DFAN-4"]], allow_download)
@@ -90,12 +90,12 @@ def _network(allow_download: bool) -> Any:
         return face_alignment.FaceAlignment(kind, **options)
     except (OSError, RuntimeError, ValueError, KeyError) as error:
         raise WeightsError(
-            "The weights of face-alignment cannot be loaded ({error}); delete {first} and {second} in "
-            "{folder} to have them fetched anew.",
-            error=error,
+            "The weights of face-alignment cannot be loaded ({error}); delete {first} and {second} in {path} "
+            "to have them fetched anew.",
+            error,
+            Place(files[0].parent, "torch's cache"),
             first=files[0].name,
             second=files[1].name,
-            folder=Place(files[0].parent, "torch's cache"),
         ) from error
 
 
@@ -112,11 +112,11 @@ def _weight_files(urls: list[str], allow_download: bool) -> list[Path]:
             continue
         if not allow_download:
             raise WeightsError(
-                "face-alignment needs {wanted} in {folder}; put them there, or ask for {detector} "
+                "face-alignment needs {wanted} in {path}; put them there, or ask for {detector} "
                 "face-alignment once while online.",
                 "detector",
+                place,
                 wanted=wanted,
-                folder=place,
             )
         found = re.search(r"-([0-9a-f]{8,})\.", file.name)
         try:
@@ -125,10 +125,10 @@ def _weight_files(urls: list[str], allow_download: bool) -> list[Path]:
         except (OSError, RuntimeError) as error:  # no network, a full disk, or another hash
             raise WeightsError(
                 "face-alignment could not fetch its weights ({error}); download {wanted} from {page}/ and "
-                "put them into {folder}.",
-                error=error,
+                "put them into {path}.",
+                error,
+                place,
                 wanted=wanted,
                 page=url.rsplit("/", 1)[0],
-                folder=place,
             ) from error
     return files

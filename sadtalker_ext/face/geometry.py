@@ -69,12 +69,6 @@ def lip_gap(landmarks: np.ndarray) -> float:
     return max(0.0, float(np.mean(gaps)) / face_width(landmarks))
 
 
-def mouth_width(landmarks: np.ndarray) -> float:
-    """Distance between the outer mouth corners, in face widths."""
-    across = landmarks[topology.MOUTH_LEFT] - landmarks[topology.MOUTH_RIGHT]
-    return float(np.linalg.norm(across)) / face_width(landmarks)
-
-
 def eye_aperture(landmarks: np.ndarray) -> tuple[float, float]:
     """Lid opening over the eye's width, (person's left, person's right): about .3 open, below .12 shut."""
     left = _aperture(landmarks, topology.LEFT_LID_PAIRS, topology.LEFT_EYE_INNER, topology.LEFT_EYE_OUTER)

@@ -184,9 +184,7 @@ class MediapipeDetector:
             except RuntimeError as error:
                 del self._graphs[name]  # a graph that failed once answers nothing any more
                 raise EngineError(
-                    "mediapipe failed on this picture ({error}); {five_points}.",
-                    "five_points",
-                    error=error,
+                    "mediapipe failed on this picture ({error}); {five_points}.", "five_points", error
                 ) from error
 
 
@@ -264,8 +262,8 @@ def _unusable(reason: str) -> DependencyError:
     return DependencyError(
         "The face mesh needs mediapipe 0.10.5 to 0.10.21, whose wheels carry their models; {advice} "
         "({reason}).",
+        Foreign(reason),
         advice=advice("mediapipe"),
-        reason=Foreign(reason),
     )
 
 

@@ -93,7 +93,7 @@ def load_picture(source: PictureSource) -> Picture:
         )
     path, problem = existing_file(source)
     if problem:
-        raise PictureError("The picture {source!r} {problem}.", source=Place(source), problem=problem)
+        raise PictureError("The picture {path!r} {problem}.", Place(source), problem=problem)
     return _read(path)
 
 
@@ -116,8 +116,8 @@ def _read(path: Path) -> Picture:
         except _DAMAGE as error:
             raise PictureError(
                 "{name} cannot be opened as a picture ({error}); save it anew as PNG or JPEG.",
+                error,
                 name=path.name,
-                error=error,
             ) from error
         with _damage_as_sentence(path.name):
             _check_shape(image.size, path.name)
@@ -143,7 +143,7 @@ def _damage_as_sentence(name: str) -> Iterator[None]:
         raise PictureError(f"{name} does not fit into memory; scale it down first.") from error
     except _DAMAGE as error:
         raise PictureError(
-            "{name} is damaged or cut short ({error}); get a complete copy of it.", name=name, error=error
+            "{name} is damaged or cut short ({error}); get a complete copy of it.", error, name=name
         ) from error
 
 

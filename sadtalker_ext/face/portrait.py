@@ -15,6 +15,8 @@ from .picture import Picture, load_picture
 from .points import face_from_points
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from .picture import PictureSource
 
 FIVE_POINT_WAY = Sentence(
@@ -27,12 +29,14 @@ FIVE_POINT_WAY = Sentence(
 class Portrait:
     """A picture and the face in it that is to talk.
 
-    faces: every face that was found, largest first; number N of the preview is faces[N - 1].
+    faces: every face that was found, largest first; number N of the preview is faces[N - 1]. remark: what is
+    worth knowing of the choice, or "".
     """
 
     picture: Picture
     face: Face
     faces: tuple[Face, ...] = ()
+    remark: str = ""
 
     def __repr__(self) -> str:
         return f"<Portrait {self.picture!r}, {self.face!r}; faces: {len(self.faces)}>"
@@ -55,8 +59,13 @@ class Portrait:
 
     @property
     def notices(self) -> tuple[str, ...]:
-        """What was done to the picture that its owner may want to know."""
-        return self.picture.notices
+        """What was done to the picture, and chosen in it, that its owner may want to know."""
+        return (*self.picture.notices, self.remark) if self.remark else self.picture.notices
+
+    @property
+    def file(self) -> Path | None:
+        """Where the picture came from, if that is a file."""
+        return self.picture.path
 
     @property
     def width(self) -> int:
@@ -104,14 +113,18 @@ def load_portrait(
     try:
         faces = find_faces(picture.image, detector=detector, thorough=thorough, check=check)
     except DependencyError as error:
-        raise DependencyError("{error}; or {way}.", error=error, way=FIVE_POINT_WAY) from error
+        raise DependencyError("{error}; or {way}.", error, way=FIVE_POINT_WAY) from error
     if not faces:
         raise FaceNotFoundError(
             "No face was found in {picture.name}; choose a clearer picture or {way}.",
             picture=picture,
             way=FIVE_POINT_WAY,
         )
-    return Portrait(picture, choose_face(faces, face, face_at, picture), tuple(faces))
+    remark = ""
+    if len(faces) > 1 and face is None and face_at is None:
+        text = "{count} faces were found, and the largest speaks; choose another with {face}."
+        remark = Sentence(text, "face", count=len(faces))
+    return Portrait(picture, choose_face(faces, face, face_at, picture), tuple(faces), remark)
 
 
 def choose_face(

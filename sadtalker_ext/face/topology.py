@@ -56,8 +56,6 @@ LEFT_EYE_INNER, LEFT_EYE_OUTER = 362, 263
 # Vertical lid pairs (upper, lower) over the middle of each eye.
 RIGHT_LID_PAIRS = ((160, 144), (159, 145), (158, 153))
 LEFT_LID_PAIRS = ((385, 380), (386, 374), (387, 373))
-# Skin just above the upper lid, where a closing lid's fold lies.
-RIGHT_EYE_FOLD = (247, 30, 29, 27, 28, 56, 190)
 
 # Irises: the centre, then four points of the rim.
 RIGHT_IRIS_CENTRE, RIGHT_IRIS_RIM = 468, (469, 470, 471, 472)

@@ -64,7 +64,7 @@ def check_export(path: str | os.PathLike[str], overwrite: bool = False) -> Path:
     """
     target = user_path(path)
     if not os.fspath(path) or not target.name:
-        raise OutputError("{path!r} does not name an output; choose {known}.", path=Place(path), known=KNOWN)
+        raise OutputError("{path!r} does not name an output; choose {known}.", Place(path), known=KNOWN)
     if _kind(path) in SEQUENCES:
         check_name(target)
         check_parent(target)
@@ -234,9 +234,9 @@ def _write_folder(
             os.rename(made, target)
     except OSError as error:
         raise OutputError(
-            "Cannot write the folder {target} ({reason}); choose another place or free some space.",
-            target=target,
-            reason=error,
+            "Cannot write the folder {path} ({error}); choose another place or free some space.",
+            target,
+            error,
         ) from error
     finally:
         shutil.rmtree(made, ignore_errors=True)
@@ -244,7 +244,7 @@ def _write_folder(
 
 def _check_folder(target: Path, overwrite: bool) -> None:
     if not target.is_dir():
-        raise OutputError("{target} is a file; choose another name for the folder of meshes.", target=target)
+        raise OutputError("{path} is a file; choose another name for the folder of meshes.", target)
     if not any(target.iterdir()):
         return
     try:
@@ -253,14 +253,10 @@ def _check_folder(target: Path, overwrite: bool) -> None:
         document = None
     if not isinstance(document, Mapping) or document.get("writer") != WRITER:
         raise OutputError(
-            "The folder {target} holds files that are not meshes of ours; choose another name.", target=target
+            "The folder {path} holds files that are not meshes of ours; choose another name.", target
         )
     if not overwrite:
-        raise OutputError(
-            "The folder {target} holds a result already; {another_name}.",
-            "another_name",
-            target=target,
-        )
+        raise OutputError("The folder {path} holds a result already; {another_name}.", "another_name", target)
 
 
 class _ObjWriter:

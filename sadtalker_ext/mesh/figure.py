@@ -48,9 +48,9 @@ class TemplateFigure:
         """Raises `MeshError` for a template without triangles."""
         if template.faces is None or len(template.faces) == 0:
             raise MeshError(
-                "The template {source} has points but no triangles to draw; give the mesh of its topology as "
-                "a .ply or .obj file.",
-                source=Place(template.source),
+                "The template {path} has points but no triangles to draw; give the mesh of its topology as a "
+                ".ply or .obj file.",
+                Place(template.source),
             )
         self.vertices = np.asarray(template.vertices, np.float32)
         self.faces = np.asarray(template.faces)
@@ -62,8 +62,11 @@ class TemplateFigure:
         """Vertices float32 (V, 3), one array a row; `TrackError` for a motion of another mesh's vertices."""
         if track.space.dim != self.vertices.size:
             raise TrackError(
-                f"This motion is in the {track.space.name} space, which does not move the "
-                f"{len(self.vertices):,} vertices of {self._source}; choose the template it was made for."
+                "This motion is in the {space} space, which does not move the {count:,} vertices of {path}; "
+                "choose the template it was made for.",
+                Place(self._source),
+                space=track.space.name,
+                count=len(self.vertices),
             )
         for row in track.data:
             yield self.vertices + np.asarray(row).reshape(-1, 3)

@@ -28,24 +28,24 @@ def read_mesh(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
     try:
         size = path.stat().st_size
     except OSError as error:
-        raise MeshError("{path} cannot be read ({reason}).", path=path, reason=error) from error
+        raise MeshError("{path} cannot be read ({error}).", path, error) from error
     if size == 0:
-        raise MeshError("{path} is empty.", path=path)
+        raise MeshError("{path} is empty.", path)
     if size > SIZE_LIMIT:
-        raise MeshError("{path} is too large for a face ({size:,.0f} MB).", path=path, size=size / 1e6)
+        raise MeshError("{path} is too large for a face ({size:,.0f} MB).", path, size=size / 1e6)
     try:
         if path.suffix.lower() == ".obj":
             vertices, faces = _read_obj(path)
         else:
             vertices, faces = _read_ply(path)
     except OSError as error:
-        raise MeshError("{path} cannot be read ({reason}).", path=path, reason=error) from error
+        raise MeshError("{path} cannot be read ({error}).", path, error) from error
     if len(vertices) == 0:
-        raise MeshError("{path} has no vertices; it is empty, cut off or another kind of file.", path=path)
+        raise MeshError("{path} has no vertices; it is empty, cut off or another kind of file.", path)
     if len(faces) == 0:
         return vertices, None
     if not 0 <= int(faces.min()) <= int(faces.max()) < len(vertices):
-        raise MeshError("{path} is damaged: its faces name vertices that it does not have.", path=path)
+        raise MeshError("{path} is damaged: its faces name vertices that it does not have.", path)
     return vertices, np.ascontiguousarray(faces, dtype=np.int32)
 
 
@@ -74,9 +74,9 @@ def _read_obj(path: Path) -> tuple[np.ndarray, np.ndarray]:
     except (ValueError, OverflowError) as error:
         raise MeshError(
             "{path} is no usable .obj file (line {number}: {error}); export it anew.",
-            path=path,
+            path,
+            error,
             number=number,
-            error=error,
         ) from error
 
 
@@ -111,9 +111,9 @@ def _read_ply(path: Path) -> tuple[np.ndarray, np.ndarray]:
     promised = _promised(path)
     if promised["vertex"] > MOST_VERTICES or promised["face"] > FACE_LIMIT:
         raise MeshError(
-            "{path} has more vertices or faces than a head needs (at most {most:,} and "
-            "{face_limit:,}); simplify it.",
-            path=path,
+            "{path} has more vertices or faces than a head needs (at most {most:,} and {face_limit:,}); "
+            "simplify it.",
+            path,
             most=MOST_VERTICES,
             face_limit=FACE_LIMIT,
         )
@@ -132,7 +132,7 @@ def _read_ply(path: Path) -> tuple[np.ndarray, np.ndarray]:
             f"{{path}} is no usable .ply file{why}; export it with triangles.", path=path, error=error
         ) from error
     if len(vertices) != promised["vertex"] or len(faces) < promised["face"]:
-        raise MeshError("{path} is cut off: it has fewer vertices or faces than it says.", path=path)
+        raise MeshError("{path} is cut off: it has fewer vertices or faces than it says.", path)
     return vertices, faces
 
 

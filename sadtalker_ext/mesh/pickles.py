@@ -42,26 +42,24 @@ def read_pickle(path: Path, *, size_limit: int = SIZE_LIMIT) -> Any:
         if size > size_limit:
             raise MeshError(
                 "{path} is too large to be read ({size:,.0f} MB, at most {most:,.0f} MB).",
-                path=path,
+                path,
                 size=size / 1e6,
                 most=size_limit / 1e6,
             )
         data = path.read_bytes()
     except OSError as error:
-        raise MeshError("{path} cannot be read ({reason}).", path=path, reason=error) from error
+        raise MeshError("{path} cannot be read ({error}).", path, error) from error
     try:
         _check_codes(data)
         return _Built(_Reader(io.BytesIO(data)).load()).value
     except _Refused as refused:
         raise MeshError(
             "{path} holds more than numbers ({refused}), so it is not read; get it anew from its author.",
-            path=path,
+            path,
             refused=refused,
         ) from refused
     except Exception as error:  # a damaged pickle can raise anything
-        raise MeshError(
-            "{path} is cut off or is not a pickle; get it anew from its author.", path=path
-        ) from error
+        raise MeshError("{path} is cut off or is not a pickle; get it anew from its author.", path) from error
 
 
 def _check_codes(data: bytes) -> None:

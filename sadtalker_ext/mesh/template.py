@@ -33,9 +33,9 @@ class Template:
         """Raises `MeshError` unless it has that many vertices. what: that needs them, such as a model."""
         if len(self.vertices) != vertices:
             raise MeshError(
-                "The template {source} has {count:,} vertices, but {what} moves {vertices:,}; choose a "
+                "The template {path} has {count:,} vertices, but {what} moves {vertices:,}; choose a "
                 "template of the same topology.",
-                source=Place(self.source),
+                Place(self.source),
                 count=len(self.vertices),
                 what=what,
                 vertices=vertices,
@@ -61,19 +61,17 @@ def load_template(
     path = user_path(path)
     suffix = path.suffix.lower()
     if not path.is_file():
-        raise MeshError("There is no mesh file {path}; check the name.", path=path)
+        raise MeshError("There is no mesh file {path}; check the name.", path)
     if suffix in MESH_SUFFIXES:
         if subject is not None:
-            raise MeshError(
-                "{path} is one mesh; a subject can be chosen from a templates.pkl only.", path=path
-            )
+            raise MeshError("{path} is one mesh; a subject can be chosen from a templates.pkl only.", path)
         vertices, own = read_mesh(path)
         name = path.stem
     elif suffix in PICKLE_SUFFIXES:
         name, vertices = _from_pickle(path, subject)
         own = faces_among(path.parent, len(vertices)) if faces is None else None
     else:
-        raise MeshError("{path} is no mesh; templates are .ply, .obj or templates.pkl files.", path=path)
+        raise MeshError("{path} is no mesh; templates are .ply, .obj or templates.pkl files.", path)
     triangles = own if faces is None else _given_faces(faces, len(vertices))
     return Template(name, _checked_vertices(vertices, path), triangles, str(path))
 
@@ -94,11 +92,11 @@ def load_templates(path: str | Path) -> dict[str, Template]:
 def _collection(path: Path) -> dict[str, np.ndarray]:
     found = read_pickle(path)
     if not isinstance(found, dict) or not found:
-        raise MeshError("{path} is no collection of templates: it holds no names with vertices.", path=path)
+        raise MeshError("{path} is no collection of templates: it holds no names with vertices.", path)
     for name, value in found.items():
         if not isinstance(name, str) or not isinstance(value, np.ndarray):
             raise MeshError(
-                "{path} is no collection of templates: {name!r} stands for no vertices.", path=path, name=name
+                "{path} is no collection of templates: {name!r} stands for no vertices.", path, name=name
             )
     return found
 
@@ -108,10 +106,7 @@ def _from_pickle(path: Path, subject: str | None) -> tuple[str, np.ndarray]:
     name = min(found) if subject is None else subject
     if name not in found:
         raise MeshError(
-            "{path} has no subject {name!r}; it has {known}.",
-            path=path,
-            name=name,
-            known=", ".join(sorted(found)),
+            "{path} has no subject {name!r}; it has {known}.", path, name=name, known=", ".join(sorted(found))
         )
     return name, _rows(found[name], name, path)
 
@@ -122,8 +117,8 @@ def _rows(vertices: np.ndarray, name: str, path: Path) -> np.ndarray:
     if vertices.ndim != 2 or vertices.shape[1] != 3:
         raise MeshError(
             "{name} in {path} is no list of vertices: its shape is {shape}.",
+            path,
             name=name,
-            path=path,
             shape=vertices.shape,
         )
     return vertices
@@ -133,16 +128,14 @@ def _checked_vertices(vertices: np.ndarray, path: Path) -> np.ndarray:
     if not 3 <= len(vertices) <= MOST_VERTICES:
         raise MeshError(
             "{path} has {count:,} vertices; a face needs 3 at least and {most:,} at most.",
-            path=path,
+            path,
             count=len(vertices),
             most=MOST_VERTICES,
         )
     with np.errstate(over="ignore", invalid="ignore"):
         exact = np.ascontiguousarray(vertices, dtype=np.float32)
     if not np.isfinite(exact).all():
-        raise MeshError(
-            "{path} has vertices that are no numbers (NaN or infinite); export it anew.", path=path
-        )
+        raise MeshError("{path} has vertices that are no numbers (NaN or infinite); export it anew.", path)
     return exact
 
 
@@ -155,12 +148,12 @@ def _given_faces(faces: str | Path | np.ndarray, count: int) -> np.ndarray:
         return np.ascontiguousarray(faces, dtype=np.int32)
     vertices, own = read_mesh(user_path(faces))
     if own is None:
-        raise MeshError("{faces} has no faces; it is a cloud of points.", faces=Place(faces))
+        raise MeshError("{path} has no faces; it is a cloud of points.", Place(faces))
     if len(vertices) != count:
         raise MeshError(
-            "{faces} has {count:,} vertices, but the template has {wanted:,}; the faces of another topology "
+            "{path} has {count:,} vertices, but the template has {wanted:,}; the faces of another topology "
             "do not fit.",
-            faces=Place(faces),
+            Place(faces),
             count=len(vertices),
             wanted=count,
         )

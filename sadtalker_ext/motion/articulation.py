@@ -74,7 +74,6 @@ VISEMES: Mapping[str, Viseme] = MappingProxyType(
     {phone: viseme for phones, viseme in _TABLE for phone in phones.split()}
 )
 BILABIALS = frozenset({"P", "B", "M"})
-OPEN_VOWELS = frozenset({"AA", "AE", "AO", "AW", "AY"})
 REDUCIBLE = frozenset({"AH", "IH", "UH", "EH", "ER"})  # vowels that shrink when short
 
 # Seconds in which a pull rises before a phone and falls after it.

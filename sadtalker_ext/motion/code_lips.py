@@ -97,11 +97,11 @@ def bfm_prior(models_dir: Path) -> CodePrior:
     path = bfm_weights(models_dir)
     if path is None:
         raise WeightsError(
-            "For SadTalker's expressions codetalker needs {file} in {folder}; train it from recordings "
-            "of your own (docs/code-prior.md), or choose {lips} auto.",
+            "For SadTalker's expressions codetalker needs {file} in {path}; train it from recordings of your "
+            "own (docs/code-prior.md), or choose {lips} auto.",
             "lips",
+            Place(models_dir, "the folder for models"),
             file=BFM_FILE,
-            folder=Place(models_dir, "the folder for models"),
         )
     return load_code_prior(path, "bfm")
 
@@ -278,9 +278,7 @@ def _load(path: str) -> CodePrior:
             metadata = file.metadata() or {}
             tensors: dict[str, torch.Tensor] = {key: file.get_tensor(key).float() for key in file.keys()}  # noqa: SIM118
     except OSError as error:
-        raise WeightsError(
-            "The code prior {path} cannot be read ({reason}).", path=path, reason=error
-        ) from error
+        raise WeightsError("The code prior {path} cannot be read ({error}).", path, error) from error
     except SafetensorError as error:
         raise wrong from error
     try:

@@ -89,17 +89,14 @@ def _load(path: str) -> VisemeNet:
         raw = Path(path).read_bytes()
     except OSError as error:
         raise WeightsError(
-            "The VisemeNet weights {path} cannot be read ({reason}); reinstall sadtalker_ext.",
-            path=path,
-            reason=error,
+            "The VisemeNet weights {path} cannot be read ({error}); reinstall sadtalker_ext.", path, error
         ) from error
     net = VisemeNet()
     try:
         net.load_state_dict({name: tensor.float() for name, tensor in load(raw).items()})
     except (SafetensorError, RuntimeError, ValueError) as error:
         raise WeightsError(
-            "The file {path} does not hold VisemeNet weights or is damaged; reinstall sadtalker_ext.",
-            path=path,
+            "The file {path} does not hold VisemeNet weights or is damaged; reinstall sadtalker_ext.", path
         ) from error
     net.sha256 = hashlib.sha256(raw).hexdigest()
     return net.eval().requires_grad_(False)

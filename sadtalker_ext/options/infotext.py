@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from ..errors import OptionsError
 from ..version import __version__
 from . import Options, knob_named, knobs
-from .knob import Knob, shown
+from .knob import Knob, flat, shown
 
 # A name, a colon, and a value up to the next comma; a value with a comma in it is in quotes.
 PAIR = re.compile(r'\s*([^\s:,"][^:,"]*):\s*("(?:\\.|[^"\\])*"|[^,]*)(?:,|$)', re.DOTALL)
@@ -50,20 +51,17 @@ def to_infotext(document: Mapping[str, Any]) -> str:
     """
     options: Mapping[str, Any] = document.get("options") or {}
     engine = str(document.get("engine") or options.get("engine") or "auto")
-    pairs = [(LINE_ENGINE, engine)]
     read = [knob for knob in knobs() if engine == "auto" or knob.engine in ("", engine)]
-    described = [knob for knob in read if is_described(knob)]
-    described.sort(key=lambda knob: knob.name != "seed")
-    pairs += [
-        (title(knob.name), _written(knob, options[knob.name]))
-        for knob in described
-        if options.get(knob.name) is not None
-    ]
-    for key, value in ((LINE_PICTURE, document.get("picture")), (LINE_SPEECH, document.get("speech"))):
-        if value:
-            pairs.append((key, str(value)))
-    pairs.append((LINE_VERSION, str(document.get("version") or __version__)))
-    return ", ".join(f"{key}: {_quoted(value)}" for key, value in pairs)
+    given = [knob for knob in read if is_described(knob) and options.get(knob.name) is not None]
+    given.sort(key=lambda knob: knob.name != "seed")
+    sources = {LINE_PICTURE: document.get("picture"), LINE_SPEECH: document.get("speech")}
+    pairs = {
+        LINE_ENGINE: engine,
+        **{title(knob.name): _written(knob, options[knob.name]) for knob in given},
+        **{key: str(value) for key, value in sources.items() if value},
+        LINE_VERSION: str(document.get("version") or __version__),
+    }
+    return ", ".join(f"{key}: {_quoted(value)}" for key, value in pairs.items())
 
 
 def from_infotext(text: str) -> dict[str, Any]:
@@ -77,24 +75,15 @@ def from_infotext(text: str) -> dict[str, Any]:
         pairs.setdefault(key.rstrip().lower(), _unquoted(value.strip()))
     engine = pairs.pop(LINE_ENGINE.lower(), None)
     if engine is None:
-        raise OptionsError(
-            "This is not a line that tells how a video was made; it would begin with “Engine: …”."
-        )
-    version, picture, speech = (
-        pairs.pop(key.lower(), None) for key in (LINE_VERSION, LINE_PICTURE, LINE_SPEECH)
-    )
+        told = "This is not a line that tells how a video was made; it would begin with “Engine: …”."
+        raise OptionsError(told)
+    lines = {key.lower(): pairs.pop(key.lower(), None) for key in (LINE_VERSION, LINE_PICTURE, LINE_SPEECH)}
     known = {knob.name: knob for knob in knobs()}
     options = {}
     for key, value in pairs.items():
         name = key.replace(" ", "_")
         options[name] = _read(known[name], value) if name in known else value
-    return {
-        "engine": engine,
-        "version": version,
-        "picture": picture,
-        "speech": speech,
-        "options": options,
-    }
+    return {"engine": engine, **lines, "options": options}
 
 
 def restore(document: Mapping[str, Any], *, label: Callable[[str], str] = title) -> Restored:
@@ -119,6 +108,8 @@ def restore(document: Mapping[str, Any], *, label: Callable[[str], str] = title)
         if given is not None and knob.in_picture:
             notices.append("A face was chosen in the picture; choose it again.")
             continue
+        if knob.is_renamed(given):
+            notices.append(f"{label(knob.name)} {given} is now called {knob.renamed[given]}.")
         try:
             values[knob.name] = knob.check(given)
         except OptionsError:
@@ -162,14 +153,8 @@ def _written(knob: Knob, value: Any) -> str:
     if knob.kind in ("int", "float"):
         return _number(value)
     if knob.kind in ("ramp", "point", "points"):
-        return " ".join(map(_number, _flat(value)))
+        return " ".join(map(_number, flat(value)))
     return str(value)
-
-
-def _flat(value: Any) -> list[float]:
-    if isinstance(value, (list, tuple)):
-        return [number for item in value for number in _flat(item)]
-    return [value]
 
 
 def _number(value: float) -> str:
@@ -182,7 +167,7 @@ def _number(value: float) -> str:
 
 def _read(knob: Knob, text: str) -> Any:
     """The value of a knob's text; text that does not fit is returned as it is, for `restore` to name."""
-    try:
+    with suppress(KeyError, ValueError):
         if knob.kind == "bool":
             return {"true": True, "false": False}[text]
         if knob.kind == "int":
@@ -194,8 +179,6 @@ def _read(knob: Knob, text: str) -> Any:
             if knob.kind == "points":
                 return [list(pair) for pair in zip(numbers[::2], numbers[1::2], strict=True)]
             return numbers
-    except (KeyError, ValueError):
-        pass
     return text
 
 
@@ -206,9 +189,6 @@ def _quoted(value: str) -> str:
 
 
 def _unquoted(text: str) -> str:
-    if text.startswith('"'):
-        try:
-            return str(json.loads(text))
-        except ValueError:
-            pass
+    with suppress(ValueError):
+        return str(json.loads(text)) if text.startswith('"') else text
     return text

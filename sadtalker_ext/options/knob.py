@@ -24,6 +24,7 @@ class Knob:
     title: its label on a page; "": made from the name.
     shapes: what it has a part in: speech (what is heard), face (what is animated), motion, frames, file.
     files: what a path leads to, "video" (or a motion file) or "mesh".
+    within: the path in whose file its values lie, so that another file has others; "": in none.
     in_picture: it means something in one picture only. local: it is about the files of one computer.
     renamed: choices by the names that they had before.
     engine: the one that alone reads it; "": it is shared.
@@ -42,6 +43,7 @@ class Knob:
     title: str = ""
     shapes: tuple[str, ...] = ("motion",)
     files: str = ""
+    within: str = ""
     in_picture: bool = False
     local: bool = False
     renamed: Mapping[str, str] = field(default_factory=dict)
@@ -70,12 +72,8 @@ class Knob:
             raise self.error(value) from None
 
     def error(self, value: Any) -> OptionsError:
-        return OptionsError(
-            "{knob} must be {expected}, not {value}.",
-            knob=Named(self.name),
-            expected=self.expected(),
-            value=shown(value),
-        )
+        facts = {"expected": self.expected(), "value": shown(value)}
+        return OptionsError("{knob} must be {expected}, not {value}.", knob=Named(self.name), **facts)
 
     def expected(self) -> str:
         """What is accepted, in words."""
@@ -125,6 +123,13 @@ def shown(value: Any) -> str:
     return text if len(text) <= 60 else text[:57] + "…"
 
 
+def flat(value: Any) -> list[float]:
+    """The numbers of a ramp, a point or points in a row; one number alone."""
+    if isinstance(value, (list, tuple)):
+        return [number for item in value for number in flat(item)]
+    return [value]
+
+
 def _check_bool(knob: Knob, value: Any) -> bool:
     if isinstance(value, bool) or type(value).__name__ in ("bool_", "bool"):
         return bool(value)
@@ -145,9 +150,9 @@ def _check_float(knob: Knob, value: Any) -> float:
 
 
 def _in_range(knob: Knob, number: float, value: Any) -> float:
-    if not math.isfinite(number):
-        raise knob.error(value)
-    if (knob.low is not None and number < knob.low) or (knob.high is not None and number > knob.high):
+    low = -math.inf if knob.low is None else knob.low
+    high = math.inf if knob.high is None else knob.high
+    if not (math.isfinite(number) and low <= number <= high):
         raise knob.error(value)
     return number
 

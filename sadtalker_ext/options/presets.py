@@ -9,30 +9,14 @@ from typing import Any
 from ..errors import OptionsError
 from .knob import shown
 
+_KNOBS = ("still", "head_motion", "expression_scale", "blink_rate", "gaze")
+_VALUES: Mapping[str, tuple[float, ...]] = {
+    "Presenter": (False, 1.0, 1.0, 1.0, 1.0),
+    "Still portrait": (True, 0.4, 1.0, 0.8, 0.5),
+    "Lively": (False, 1.5, 1.2, 1.2, 1.4),
+}
 PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
-    {
-        "Presenter": {
-            "still": False,
-            "head_motion": 1.0,
-            "expression_scale": 1.0,
-            "blink_rate": 1.0,
-            "gaze": 1.0,
-        },
-        "Still portrait": {
-            "still": True,
-            "head_motion": 0.4,
-            "expression_scale": 1.0,
-            "blink_rate": 0.8,
-            "gaze": 0.5,
-        },
-        "Lively": {
-            "still": False,
-            "head_motion": 1.5,
-            "expression_scale": 1.2,
-            "blink_rate": 1.2,
-            "gaze": 1.4,
-        },
-    }
+    {name: dict(zip(_KNOBS, values, strict=True)) for name, values in _VALUES.items()}
 )
 
 

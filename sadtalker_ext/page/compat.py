@@ -215,10 +215,9 @@ def on_load(
     fn: Callable[..., Any] | None,
     inputs: Sequence[Component] | None = None,
     outputs: Sequence[Component] | None = None,
-    js: str | None = None,
 ) -> Any:
     """Call `fn` whenever the page is opened; arguments as for `listen`."""
-    return listen(blocks.load, fn, inputs, outputs, js=js, queue=False)
+    return listen(blocks.load, fn, inputs, outputs, queue=False)
 
 
 def page() -> Any:

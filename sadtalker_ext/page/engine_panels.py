@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ import gradio as gr
 
 from ..engines import ENGINES, Engine
 from ..options import Options, knobs
+from ..options.knob import Knob
 from ..shell import Shell
 from . import compat, knob_panel
 from .notes import explain, note
@@ -28,7 +29,7 @@ def instead(engine: Engine | None) -> Any:
     """An update of what is said in the place of the portrait."""
     if engine is None or engine.animates == "pictures":
         return compat.update(visible=False)
-    sentence = f"The engine {engine.name} animates {engine.source}: no portrait is needed."
+    sentence = f"The engine {engine.name} animates {engine.animates}: no portrait is needed."
     return compat.update(value=note(f"{sentence} For a portrait choose another engine."), visible=True)
 
 
@@ -37,29 +38,39 @@ def connect(shell: Shell, blocks: gr.Blocks, panel: knob_panel.KnobPanel) -> Non
     for name, said in panel.notes.items():
         own = [knob for knob in knobs() if knob.engine == name and knob.kind in ("path", "text")]
         inputs = [panel.components[knob.name] for knob in own]
-        lists = [knob.name for knob in own if knob.kind == "text"]
-        outputs = [*(panel.components[text] for text in lists), said]
-        listen = partial(_listener, shell, ENGINES[name], [knob.name for knob in own], lists)
+        outputs = [*(panel.components[knob.name] for knob in own if knob.kind == "text"), said]
+        listen = partial(_listener, shell, ENGINES[name], own)
         for knob, component in zip(own, inputs, strict=True):
-            is_file = knob.kind == "path"
-            compat.listen(component.change, listen(is_new=is_file), inputs, outputs, queue=False)
-        compat.on_load(blocks, listen(is_new=False), inputs, outputs)
+            compat.listen(component.change, listen(knob.name), inputs, outputs, queue=False)
+        compat.on_load(blocks, listen(), inputs, outputs)
 
 
 def _listener(
-    shell: Shell, engine: Engine, names: list[str], lists: list[str], *, is_new: bool
+    shell: Shell, engine: Engine, own: Sequence[Knob], changed: str = ""
 ) -> Callable[..., list[Any]]:
-    """Values of the knobs `names` into updates of `lists`, and a note; a new file empties what it does not have."""
+    """Values of the knobs into updates of those that are lists, and a note.
+
+    changed: the knob whose value is new; what lies in its file, and is not in the new one, is emptied.
+    """
 
     def looked(*values: Any) -> list[Any]:
-        chosen = dict(zip(names, values, strict=True))
-        choices, sentence = look(engine, shell.host.models_dir(), chosen)
-        updates = []
-        for name in lists:
-            offered = choices.get(name, ())
-            lost = is_new and chosen[name] not in offered
-            value = {"value": ""} if lost else {}
-            updates.append(compat.update(choices=["", *offered], **value))
+        folder, chosen = shell.host.models_dir(), dict(zip((knob.name for knob in own), values, strict=True))
+        choices, sentence = look(engine, folder, chosen)
+        lost = {
+            knob.name: ""
+            for knob in own
+            if knob.within and knob.within == changed and chosen[knob.name] not in choices.get(knob.name, ())
+        }
+        if any(chosen[name] for name in lost):
+            choices, sentence = look(engine, folder, {**chosen, **lost})
+        updates = [
+            compat.update(
+                choices=["", *choices.get(knob.name, ())],
+                **({"value": lost[knob.name]} if knob.name in lost else {}),
+            )
+            for knob in own
+            if knob.kind == "text"
+        ]
         return [*updates, sentence]
 
     return looked

@@ -13,7 +13,7 @@ import gradio as gr
 
 from ..engines import ENGINES, Engine
 from ..options import Options, groups, knob_named, knobs
-from ..options.knob import Knob
+from ..options.knob import Knob, flat
 from ..options.presets import PRESETS
 from . import compat
 
@@ -202,7 +202,7 @@ def _seed_buttons(seed: Any) -> Any:
 def to_widget(knob: Knob, value: Any) -> Any:
     """A knob's value as its component shows it."""
     if knob.nullable and knob.kind in ("int", "float", "ramp", "point", "points"):
-        return "" if value is None else " ".join(f"{number:.15g}" for number in _flat(value))
+        return "" if value is None else " ".join(f"{number:.15g}" for number in flat(value))
     if knob.kind == "text":
         return value or ""
     if knob.kind == "path":
@@ -293,9 +293,3 @@ def connect_manner(manner: Any, panel: KnobPanel) -> None:
     compat.listen(manner.input, choose, [manner], targets, queue=False)
     for target in targets:
         compat.listen(target.input, None, [], [manner], js=f"() => [{OWN_MANNER!r}]")
-
-
-def _flat(value: Any) -> list[float]:
-    if isinstance(value, (list, tuple)):
-        return [number for item in value for number in _flat(item)]
-    return [value]

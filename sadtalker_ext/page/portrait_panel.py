@@ -99,16 +99,16 @@ def build(shell: Shell) -> PortraitPanel:
 
     # Beside the host's queue: looking for faces takes about a second and no GPU.
     announced = compat.listen(image.change, _announced, [], [message, box], queue=False)
-    compat.listen(announced.then, _examined, [image], shown, queue=False)
+    compat.listen(announced.then, examine, [image], shown, queue=False)
     # Gradio 4 would drop clicks that come faster than their answers.
     every: dict[str, Any] = {"trigger_mode": "multiple"} if compat.GRADIO4 else {}
-    compat.listen(preview.select, _clicked, [page], shown, queue=False, **every)
-    compat.listen(number.input, _numbered, [page, number], shown, queue=False, **every)
-    compat.click(by_hand, _by_hand, [page], shown, queue=False)
-    compat.click(zoom, _zoomed, [page], shown, queue=False)
-    compat.click(undo, _undone, [page], shown, queue=False)
-    compat.click(restart, _by_hand, [page], shown, queue=False)
-    compat.click(back, _back, [page], shown, queue=False)
+    compat.listen(preview.select, click_at, [page], shown, queue=False, **every)
+    compat.listen(number.input, choose_face, [page, number], shown, queue=False, **every)
+    compat.click(by_hand, point_by_hand, [page], shown, queue=False)
+    compat.click(zoom, zoom_in, [page], shown, queue=False)
+    compat.click(undo, undo_point, [page], shown, queue=False)
+    compat.click(restart, point_by_hand, [page], shown, queue=False)
+    compat.click(back, leave_points, [page], shown, queue=False)
     return PortraitPanel(image, preview, message, [image, page, number])
 
 
@@ -169,7 +169,7 @@ def _announced() -> list[Any]:
     return [note("Looking for faces …"), compat.update(visible=False)]
 
 
-def _examined(picture: Image.Image | None) -> list[Any]:
+def examine(picture: Image.Image | None) -> list[Any]:
     if picture is None:
         return _shown(None, INTRODUCTION)
     try:
@@ -178,27 +178,27 @@ def _examined(picture: Image.Image | None) -> list[Any]:
         return _shown(None, tell(error, UNREADABLE).sentence, "error")
 
 
-def _clicked(page: _Page | None, event: gr.SelectData) -> list[Any]:
+def click_at(page: _Page | None, event: gr.SelectData) -> list[Any]:
     return _after(page, lambda chosen: chosen.clicked(*compat.select_point(event)))
 
 
-def _numbered(page: _Page | None, number: str | None) -> list[Any]:
+def choose_face(page: _Page | None, number: str | None) -> list[Any]:
     return _after(page, lambda chosen: chosen.numbered(number))
 
 
-def _by_hand(page: _Page | None) -> list[Any]:
+def point_by_hand(page: _Page | None) -> list[Any]:
     return _after(page, FaceChoice.pointed)
 
 
-def _zoomed(page: _Page | None) -> list[Any]:
+def zoom_in(page: _Page | None) -> list[Any]:
     return _after(page, FaceChoice.zoomed)
 
 
-def _undone(page: _Page | None) -> list[Any]:
+def undo_point(page: _Page | None) -> list[Any]:
     return _after(page, FaceChoice.undone)
 
 
-def _back(page: _Page | None) -> list[Any]:
+def leave_points(page: _Page | None) -> list[Any]:
     return _after(page, lambda chosen: FaceChoice(chosen.found, chosen.number))
 
 

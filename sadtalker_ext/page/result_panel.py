@@ -198,7 +198,7 @@ def show(shell: Shell, panel: ResultPanel, finished: Finished) -> tuple[list[Any
         with tempfile.TemporaryDirectory(prefix="sadtalker-", ignore_cleanup_errors=True) as folder:
             files = [compat.served(panel.track, path) for path in track_files(finished, Path(folder))]
     except (SadTalkerError, OSError) as error:
-        notices.append(Sentence("The motion could not be saved as a file ({error}).", error=error))
+        notices.append(Sentence("The motion could not be saved as a file ({error}).", error))
     path, playable = str(finished.path), finished.path.suffix.lower() in PLAYABLE
     values = [
         finished,

@@ -98,14 +98,14 @@ def build(shell: Shell) -> SpeechPanel:
     def turn(chosen: str) -> list[Any]:
         shown = [compat.update(visible=chosen == name) for name in SOURCES]
         # Asking the programs for their voices may take a second: not before someone wants to know.
-        return [*shown, *(_voice_list(shell) if chosen == TEXT else (compat.update(), compat.update()))]
+        return [*shown, *(voice_list(shell) if chosen == TEXT else (compat.update(), compat.update()))]
 
     compat.listen(source.change, turn, [source], [*boxes, voice, spoken], queue=False)
     compat.listen(source.change, None, [source], [], js=MICROPHONE_CHOSEN)
-    compat.listen(file.change, _preview, [file], [heard], queue=False, show_progress="minimal")
+    compat.listen(file.change, preview, [file], [heard], queue=False, show_progress="minimal")
     compat.click(
         listen,
-        lambda words, name: _listened(shell, words, name),
+        lambda words, name: listen(shell, words, name),
         [text, voice],
         [spoken],
         queue=False,
@@ -149,7 +149,7 @@ def _idle(seconds: Any) -> float:
         raise AudioError(f"The seconds of quiet presence must be {knob.expected()}.") from error
 
 
-def _voice_list(shell: Shell) -> tuple[Any, str]:
+def voice_list(shell: Shell) -> tuple[Any, str]:
     """What fills the list of voices, and a sentence where there is none."""
     from ..audio.say import has_program, no_program, voices
 
@@ -173,7 +173,7 @@ def _guarded(show: Callable[[], str]) -> str:
         return explain(error, UNPLAYABLE)
 
 
-def _preview(value: Any) -> str:
+def preview(value: Any) -> str:
     path = compat.file_path(value)
     return note(UPLOAD_HINT) if path is None else _guarded(lambda: _file_preview(path))
 
@@ -187,7 +187,7 @@ def _file_preview(path: Path) -> str:
         stated = opened.stated_seconds
     speech = load_speech(path, end=PREVIEW_SECONDS)
     whole = speech.duration < PREVIEW_SECONDS
-    told = [_length(speech.duration if whole else max(stated, PREVIEW_SECONDS))]
+    told = [length_in_words(speech.duration if whole else max(stated, PREVIEW_SECONDS))]
     if not whole and stated > PREVIEW_SECONDS:
         told.append("Its first minute can be heard here.")
     if speech.is_silent:
@@ -197,7 +197,7 @@ def _file_preview(path: Path) -> str:
     return _player(speech.samples) + note(f"{path.name}: {' '.join(told)}")
 
 
-def _listened(shell: Shell, text: str, voice: str) -> str:
+def listen(shell: Shell, text: str, voice: str) -> str:
     return _guarded(lambda: _spoken(shell, text, voice))
 
 
@@ -213,13 +213,13 @@ def _spoken(shell: Shell, text: str, voice: str) -> str:
             start, Path(folder) / "speech.wav", voice=_voice_id(voice), models_dir=shell.host.models_dir()
         )
         speech = load_speech(wav)
-    told = _length(speech.duration)
+    told = length_in_words(speech.duration)
     if len(words) > len(start):
         told = f"The beginning of the text. {told}"
     return _player(speech.samples) + note(told)
 
 
-def _length(seconds: float) -> str:
+def length_in_words(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     return f"{seconds:.1f} s." if seconds < 60 else f"{minutes} min {rest:02d} s."
 

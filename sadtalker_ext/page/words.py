@@ -32,6 +32,7 @@ class PageWords(Words):
         "fetch": "fetch what is missing under “Models” on this page",
         "download": "fetch what is missing under “Models” on this page",
         "five_points": "click five points below the portrait",
+        "output_dir": "whoever runs the server can choose another one",
         "frame_rate": "record it with timecodes, or give the motion as .npz",
     }
     failures: Mapping[str, str] = {

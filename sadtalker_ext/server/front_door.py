@@ -39,7 +39,7 @@ class FrontDoor:
     files, only those below `folders` are served.
 
     side_door: a secret path below which the server itself asks without a password; gradio 3 does.
-    credentials: user → password; None is anybody. anywhere: any name of the server will do.
+    credentials: user → password; None is anybody.
     """
 
     def __init__(
@@ -48,12 +48,10 @@ class FrontDoor:
         *,
         credentials: Mapping[str, str] | None = None,
         folders: Sequence[Path] = (),
-        anywhere: bool = False,
     ) -> None:
         self._app = app
         self._credentials = credentials
         self._folders = [Path(os.path.realpath(folder)) for folder in folders]
-        self._anywhere = anywhere or credentials is not None
         # Browsers send a password with a page's requests, but not all of them with its websockets.
         self._pass = secrets.token_urlsafe(32)
         self.side_door = f"/{secrets.token_urlsafe(32)}"
@@ -90,7 +88,7 @@ class FrontDoor:
     def _refusal(self, scope: Scope, headers: Mapping[str, str]) -> tuple[int, str] | None:
         """Status and sentence for a request that is not let in; None for one that is."""
         host = headers.get("host", "")
-        if not self._anywhere and not _is_this_computer(host):
+        if self._credentials is None and not _is_this_computer(host):
             return 403, "This server answers to localhost only; start it with --auth to reach it elsewhere."
         if not self._knows(headers):
             return 401, "A user name and a password are needed."

@@ -27,7 +27,10 @@ GRACE_SECONDS = 2  # for open connections when the server is stopped
 STOP_SECONDS = 10.0  # for the run that is cancelled then
 LOCAL_NAMES = ("127.0.0.1", "localhost", "::1")
 # The extra “webui”: gradio 4 does not run with later versions of the other three.
-INSTALL_LINE = 'pip install "gradio>=3.41.2,<5" "huggingface-hub<1" "pydantic<2.11" "starlette<1"'
+INSTALL_LINE = (
+    'pip install "gradio>=3.41.2,<5" "python-multipart>=0.0.6" "huggingface-hub<1" "pydantic<2.11" '
+    '"starlette<1"'
+)
 
 
 @dataclass(frozen=True)
@@ -58,11 +61,8 @@ def serve(settings: ServerSettings, announce: Callable[[str], None]) -> None:
     local = settings.host in LOCAL_NAMES
     if not local and not settings.auth:
         raise OptionsError(
-            "Anyone who can reach {given} could use this page; add {auth} USER:PASSWORD, or leave {host} out "
-            "to serve this computer only.",
-            "auth",
-            "host",
-            given=settings.host,
+            f"Anyone who can reach {settings.host} could use this page; "
+            "add --auth USER:PASSWORD, or leave --host out to serve this computer only."
         )
     with (
         listen(settings.host, settings.port) as listener,
@@ -172,10 +172,7 @@ def check_gradio() -> None:
         import gradio  # noqa: F401
     except Exception as error:  # whatever a mismatch of versions breaks in there
         raise DependencyError(
-            "gradio {found} cannot be loaded ({error}); install what it needs with: {install_line}",
-            found=found,
-            error=error,
-            install_line=INSTALL_LINE,
+            f"gradio {found} cannot be loaded ({error}); install what it needs with: {INSTALL_LINE}"
         ) from error
 
 
@@ -190,9 +187,7 @@ def listen(host: str, port: int) -> socket.socket:
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
     except (OSError, UnicodeError) as error:
-        raise OptionsError(
-            "{host} {given} is no address of this computer; leave it out.", "host", given=host
-        ) from error
+        raise OptionsError(f"--host {host} is no address of this computer; leave it out.") from error
     wanted = range(port, min(port + PORTS_TRIED, HIGHEST_PORT + 1)) if port else range(1)
     for tried in (*wanted, 0):
         listener = socket.socket(family, kind, protocol)
@@ -206,7 +201,7 @@ def listen(host: str, port: int) -> socket.socket:
             listener.close()
             if error.errno not in (errno.EADDRINUSE, errno.EACCES):
                 raise OptionsError(
-                    "Cannot listen on {given} ({reason}); leave {host} out.", "host", given=host, reason=error
+                    f"Cannot listen on {host} ({error.strerror or error}); leave --host out."
                 ) from error
     raise OptionsError("No port is free; close other servers.")
 
@@ -220,9 +215,7 @@ def _checked_device(device: str) -> str:
         torch.zeros(1, device=device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise OptionsError(
-            "torch cannot compute on {given!r} here; leave {device} out to take the best one there is.",
-            "device",
-            given=device,
+            f"torch cannot compute on {device!r} here; leave --device out to take the best one there is."
         ) from error
     return device
 
@@ -237,10 +230,7 @@ def _check_output_dir(folder: Path) -> None:
             folder.rmdir()
     except OSError as error:
         raise OutputError(
-            "Results cannot be written to {folder} ({reason}); name another {output_dir}.",
-            "output_dir",
-            folder=folder,
-            reason=error,
+            f"Results cannot be written to {folder} ({error.strerror or error}); name another --output-dir."
         ) from error
 
 

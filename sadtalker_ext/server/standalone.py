@@ -166,9 +166,9 @@ class StandaloneShell:
             return numbered(folder, stem, suffix)
         except OutputError as error:
             raise OutputError(
-                "The folder for results, {folder}, cannot be used; start again with another {output_dir}.",
+                "The folder for results, {path}, cannot be used; {output_dir}.",
                 "output_dir",
-                folder=Place(folder, "kept by the server"),
+                Place(folder, "kept by the server"),
             ) from error
 
     def open_folder(self, path: Path) -> None:

@@ -24,10 +24,10 @@ def numbered(folder: Path, stem: str, suffix: str) -> Path:
         taken = [re.match(r"(\d{5,9})(?!\d)", entry.name) for entry in os.scandir(folder)]
     except OSError as error:
         raise OutputError(
-            "The folder for results, {folder}, cannot be used ({reason}); choose another one in Settings → "
+            "The folder for results, {path}, cannot be used ({error}); choose another one in Settings → "
             "SadTalker.",
-            folder=Place(folder, "kept by the server"),
-            reason=error,
+            Place(folder, "kept by the server"),
+            error,
         ) from error
     number = max((int(match.group(1)) for match in taken if match), default=-1) + 1
     return folder / f"{number:05}-{stem}{suffix}"
@@ -56,5 +56,5 @@ def show_folder(folder: Path) -> None:
         )
     except (OSError, subprocess.SubprocessError) as error:
         raise OutputError(
-            "No file manager could be started; the folder is {folder}.", folder=Place(folder, "on the server")
+            "No file manager could be started; the folder is {path}.", Place(folder, "on the server")
         ) from error

@@ -103,7 +103,7 @@ class Ffmpeg:
             self._messages.close()
             ffmpeg_executable.cache_clear()
             raise DependencyError(
-                "ffmpeg cannot be started ({reason}); {advice}", reason=error, advice=advice("imageio-ffmpeg")
+                "ffmpeg cannot be started ({error}); {advice}", error, advice=advice("imageio-ffmpeg")
             ) from error
         for stream in (self._process.stdin, self._process.stdout):
             if stream is not None:

@@ -31,9 +31,9 @@ def check_new_file(target: Path, overwrite: bool) -> None:
     """
     check_name(target)
     if target.is_dir():
-        raise OutputError("The output {target} is a folder; give the name of a file.", target=target)
+        raise OutputError("The output {path} is a folder; give the name of a file.", target)
     if target.exists() and not overwrite:
-        raise OutputError("{target} exists already; {another_name}.", "another_name", target=target)
+        raise OutputError("{path} exists already; {another_name}.", "another_name", target)
     check_parent(target)
 
 
@@ -42,17 +42,17 @@ def check_parent(target: Path) -> None:
     folder = target.parent
     if not folder.is_dir():
         raise OutputError(
-            "The folder {folder} for the output does not exist; create it first.",
-            folder=Place(folder, "of the server"),
+            "The folder {path} for the output does not exist; create it first.",
+            Place(folder, "of the server"),
         )
     try:
         with tempfile.TemporaryFile(prefix=".sadtalker-", dir=folder):  # without a name where that exists
             pass
     except OSError as error:
         raise OutputError(
-            "Cannot write into the folder {folder} ({reason}); choose another place for the output.",
-            folder=Place(folder, "of the server"),
-            reason=error,
+            "Cannot write into the folder {path} ({error}); choose another place for the output.",
+            Place(folder, "of the server"),
+            error,
         ) from error
 
 
@@ -72,9 +72,7 @@ def write_whole(target: Path, overwrite: bool, write: Callable[[IO[bytes]], obje
             write(file)
         move_file(made, target, overwrite)
     except OSError as error:
-        raise OutputError(
-            "Cannot write {target} ({reason}); choose another place.", target=target, reason=error
-        ) from error
+        raise OutputError("Cannot write {path} ({error}); choose another place.", target, error) from error
     finally:
         made.unlink(missing_ok=True)
 
@@ -90,13 +88,13 @@ def move_file(made: Path, target: Path, overwrite: bool) -> None:
         os.replace(made, target)
     except FileExistsError:
         raise OutputError(
-            "{target} was created meanwhile; choose another name or allow overwriting it.", target=target
+            "{path} was created meanwhile; choose another name or allow overwriting it.", target
         ) from None
     except OSError as error:
         if claimed:
             target.unlink(missing_ok=True)
         raise OutputError(
-            "Cannot write {target} ({reason}); choose another place for it.", target=target, reason=error
+            "Cannot write {path} ({error}); choose another place for it.", target, error
         ) from error
 
 

@@ -220,10 +220,10 @@ def advice(name: str, environment: Environment | None = None) -> Sentence:
     line = finding.remedy()
     if finding.state == "present" and finding.version:
         again = ["--force-reinstall", "--no-deps", f"{name}=={finding.version}"]
-        return Sentence("{run}", run=Named("run", typed([*adding(), *again])))
+        return Sentence("{run}", Named("run", typed([*adding(), *again])))
     if finding.state == "unsuitable" and line:
-        return Sentence("{note}; to replace it, {run}", note=finding.note, run=Named("run", line))
-    return Sentence("{run}", run=Named("run", line)) if line else Sentence(finding.note)
+        return Sentence("{note}; to replace it, {run}", Named("run", line), note=finding.note)
+    return Sentence("{run}", Named("run", line)) if line else Sentence(finding.note)
 
 
 def release(text: str) -> Release:

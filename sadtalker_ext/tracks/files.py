@@ -60,14 +60,14 @@ def load_track(path: str | os.PathLike[str], fps: float | None = None) -> Motion
     if suffix not in SUFFIXES:
         raise TrackError(f"{source.name} is not a motion track; give a .npz or a Live Link Face .csv file.")
     if problem:
-        raise TrackError("The motion track {path!r} {problem}.", path=Place(path), problem=problem)
+        raise TrackError("The motion track {path!r} {problem}.", Place(path), problem=problem)
     try:
         if suffix == ".npz":
             track = _read_npz(source)
         else:
             track = read_livelink(source.read_bytes(), source.name, fps)
     except OSError as error:
-        raise TrackError("Cannot read {source} ({reason}).", source=source, reason=error) from error
+        raise TrackError("Cannot read {path} ({error}).", source, error) from error
     if track.duration > MAX_SECONDS:
         raise TrackError(
             f"{source.name} would last {track.duration / 3600:.3g} hours at its {track.fps:g} frames/s; "
@@ -83,7 +83,7 @@ def check_track_output(path: str | os.PathLike[str], overwrite: bool = False) ->
     """
     target = user_path(path)
     if target.suffix.lower() not in SUFFIXES:
-        raise OutputError("A motion track is written as .npz or .csv; {path!r} is neither.", path=Place(path))
+        raise OutputError("A motion track is written as .npz or .csv; {path!r} is neither.", Place(path))
     check_new_file(target, overwrite)
     return target
 

@@ -158,7 +158,7 @@ def _rows(text: str, separator: str, name: str) -> Iterator[list[str]]:
                 # Where something else separates the columns, a comma is the decimal sign.
                 yield row if separator == "," else [cell.replace(",", ".") for cell in row]
     except csv.Error as error:
-        raise TrackError("{name} is not a readable .csv file ({error}).", name=name, error=error) from error
+        raise TrackError("{name} is not a readable .csv file ({error}).", error, name=name) from error
 
 
 def _number(cell: str, name: str, row: int) -> float:

@@ -85,26 +85,19 @@ class ClipCache:
         self.folder = Path(folder)
         if not (self.folder / MANIFEST).is_file():
             state = "is not finished" if (self.folder / UNFINISHED).exists() else "holds no prepared corpus"
-            raise TrainingError(
-                "{folder} {state}; make one by: sadtalker train prepare.", folder=self.folder, state=state
-            )
+            raise TrainingError(f"{self.folder} {state}; make one by: sadtalker train prepare.")
         try:
             told = dict(json.loads((self.folder / CORPUS).read_text(encoding="utf-8")))
             version = told.get("format", FORMAT)
             if version != FORMAT:  # which may have other fields
                 raise TrainingError(
-                    "{folder} was prepared by another version (format {version}, here {format}); prepare the "
-                    "corpus anew.",
-                    folder=self.folder,
-                    version=version,
-                    format=FORMAT,
+                    f"{self.folder} was prepared by another version (format {version}, here {FORMAT}); "
+                    "prepare the corpus anew."
                 )
             self.info = CorpusInfo(**{**told, "subjects": tuple(told["subjects"])})
             self.entries = tuple(read_manifest(self.folder / MANIFEST))
         except (OSError, ValueError, TypeError, KeyError) as error:
-            raise TrainingError(
-                "{folder} is damaged ({error}); prepare the corpus anew.", folder=self.folder, error=error
-            ) from error
+            raise TrainingError(f"{self.folder} is damaged ({error}); prepare the corpus anew.") from error
         self._checked: set[str] = set()
 
     def of_split(self, split: str) -> tuple[Entry, ...]:
@@ -125,14 +118,10 @@ class ClipCache:
             with np.load(path, allow_pickle=False) as file:
                 motion, audio = file["motion"], file["audio"]
         except (OSError, ValueError, KeyError) as error:
-            raise TrainingError(
-                "{path} cannot be read ({error}); prepare the corpus anew.", path=path, error=error
-            ) from error
+            raise TrainingError(f"{path} cannot be read ({error}); prepare the corpus anew.") from error
         if entry.clip not in self._checked:
             if digest(motion, audio) != entry.sha1:
-                raise TrainingError(
-                    "{path} is not what was prepared (its sha1 differs); prepare it anew.", path=path
-                )
+                raise TrainingError(f"{path} is not what was prepared (its sha1 differs); prepare it anew.")
             self._checked.add(entry.clip)
         info = self.info
         return ClipRecord(
@@ -172,9 +161,7 @@ class CacheWriter:
                 (self.folder / name).unlink(missing_ok=True)
         if (self.folder / MANIFEST).exists():
             raise TrainingError(
-                "{folder} holds a prepared corpus; choose another folder, or {overwrite} it.",
-                "overwrite",
-                folder=self.folder,
+                f"{self.folder} holds a prepared corpus; choose another folder, or --overwrite it."
             )
         (self.folder / CLIPS).mkdir(parents=True, exist_ok=True)
         self.done: dict[str, Entry] = {}
@@ -191,11 +178,8 @@ class CacheWriter:
             entries = list(read_manifest(self.folder / UNFINISHED, cut=True))
         except (OSError, ValueError, TypeError) as error:
             raise TrainingError(
-                "{folder} holds an unfinished preparation that cannot be gone on with ({error}); {overwrite} "
-                "it.",
-                "overwrite",
-                folder=self.folder,
-                error=error,
+                f"{self.folder} holds an unfinished preparation that cannot be gone on with ({error}); "
+                "--overwrite it."
             ) from error
         missing = object()
         changed = [
@@ -203,11 +187,8 @@ class CacheWriter:
         ]
         if changed:
             raise TrainingError(
-                "{folder} holds an unfinished preparation of other {changed}; go on with the same, or "
-                "{overwrite} it.",
-                "overwrite",
-                folder=self.folder,
-                changed=", ".join(changed),
+                f"{self.folder} holds an unfinished preparation of other {', '.join(changed)}; go on with "
+                "the same, or --overwrite it."
             )
         self.done = {e.clip: e for e in entries if clip_path(self.folder, e.clip).exists()}
         lines = "".join(f"{json.dumps(asdict(entry))}\n" for entry in self.done.values())
@@ -239,7 +220,7 @@ class CacheWriter:
     def finish(self, info: CorpusInfo, templates: Mapping[str, np.ndarray]) -> ClipCache:
         """Writes what the clips share and gives the manifest its name; returns the cache."""
         if not self.done:
-            raise TrainingError("No clip could be prepared, so {folder} stays empty.", folder=self.folder)
+            raise TrainingError(f"No clip could be prepared, so {self.folder} stays empty.")
         if templates:
             arrays = {name: np.asarray(value, np.float32) for name, value in templates.items()}
             # Names are the user's: as keyword arguments some would clash with the function's own.

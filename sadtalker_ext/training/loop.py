@@ -63,7 +63,7 @@ class Training:
         self._clips = cache.of_split(TRAIN)
         self._held_out = cache.of_split(VALIDATION)
         if not self._clips:
-            raise TrainingError("{folder} has no clips to train on.", folder=cache.folder)
+            raise TrainingError(f"{cache.folder} has no clips to train on.")
         self.epoch, self.position, self.step = 0, 0, 0  # position: steps of the epoch that are done
         self.best: float | None = None
         self.best_epoch: int | None = None
@@ -82,8 +82,7 @@ class Training:
             changed.append("clips")
         if state["position"] and state["world"] != self.worker.world:
             raise TrainingError(
-                "This run stopped within an epoch of {world} processes; resume it with as many.",
-                world=state["world"],
+                f"This run stopped within an epoch of {state['world']} processes; resume it with as many."
             )
         if changed:
             raise TrainingError(
@@ -93,9 +92,7 @@ class Training:
             self.objective.load_state(state["objective"])
             self._optimiser.load_state_dict(state["optimiser"])
         except (RuntimeError, ValueError, KeyError) as error:
-            raise TrainingError(
-                "{state} is of another network; start a new run.", state=self.run.state
-            ) from error
+            raise TrainingError(f"{self.run.state} is of another network; start a new run.") from error
         self.worker.load(state["worker"])
         self.epoch, self.position, self.step = state["epoch"], state["position"], state["step"]
         self.best, self.best_epoch = state["best"], state["best_epoch"]
@@ -172,17 +169,9 @@ class Training:
     def _failure(self, loss: float, names: str) -> TrainingError:
         what = "gradients" if math.isfinite(loss) else "loss"
         return TrainingError(
-            "Training stopped in epoch {epoch}, step {step}: the {what} of {names} {are} not finite; "
-            "{saved}. Try a lower {rate}, {clip_norm} 1 or {precision} no, and look at that clip.",
-            "rate",
-            "clip_norm",
-            "precision",
-            epoch=self.epoch + 1,
-            step=self.step + 1,
-            what=what,
-            names=names,
-            are="are" if what == "gradients" else "is",
-            saved=self._saved,
+            f"Training stopped in epoch {self.epoch + 1}, step {self.step + 1}: the {what} of {names} "
+            f"{'are' if what == 'gradients' else 'is'} not finite; {self._saved}. Try a lower --rate, "
+            "--clip-norm 1 or --precision no, and look at that clip."
         )
 
     def _finish_epoch(self, stopped: threading.Event) -> None:
@@ -245,12 +234,8 @@ class Training:
         if self.worker.rank == 0 and not self.run.model.exists():
             self.run.save_model(self.objective.checkpoint())
         raise Cancelled(
-            "Stopped in epoch {epoch} after step {step}; {resume} goes on from there, and {model} holds the "
-            "best weights so far.",
-            "resume",
-            epoch=self.epoch + 1,
-            step=self.step,
-            model=self.run.model,
+            f"Stopped in epoch {self.epoch + 1} after step {self.step}; --resume goes on from there, and "
+            f"{self.run.model} holds the best weights so far."
         ) from reason
 
     def _save(self) -> None:

@@ -29,20 +29,14 @@ class RunFolder:
         self.folder = Path(folder)
         self.model, self.state = self.folder / model, self.folder / STATE
         if resume and not self.state.exists():
-            raise TrainingError(
-                "{folder} holds no training to resume; leave out {resume}.", "resume", folder=self.folder
-            )
+            raise TrainingError(f"{self.folder} holds no training to resume; leave out --resume.")
         if not resume and (self.state.exists() or self.model.exists()):
-            raise TrainingError(
-                "{folder} holds a training; {resume} it, or choose another folder.",
-                "resume",
-                folder=self.folder,
-            )
+            raise TrainingError(f"{self.folder} holds a training; --resume it, or choose another folder.")
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise TrainingError(
-                "{folder} cannot be made ({reason}); choose another.", folder=self.folder, reason=error
+                f"{self.folder} cannot be made ({error.strerror}); choose another."
             ) from error
 
     def save_model(self, weights: Mapping[str, torch.Tensor]) -> None:
@@ -58,12 +52,7 @@ class RunFolder:
         try:
             write_whole(path, True, lambda file: torch.save(value, file))
         except RuntimeError as error:  # how torch tells of a full disk
-            raise OutputError(
-                "Cannot write {path} ({error}); free some space, then {resume}.",
-                "resume",
-                path=path,
-                error=error,
-            ) from error
+            raise OutputError(f"Cannot write {path} ({error}); free some space, then --resume.") from error
 
     def load_state(self) -> dict[str, Any]:
         """What `save_state` wrote, on the CPU; `TrainingError` where it cannot be read."""
@@ -73,13 +62,9 @@ class RunFolder:
             found = load(self.state, map_location="cpu", weights_only=True)
             assert isinstance(found, dict)
         except Exception as error:  # damaged archives and pickles raise a dozen classes
-            raise TrainingError(
-                "{state} cannot be read ({error}); start anew elsewhere.", state=self.state, error=error
-            ) from error
+            raise TrainingError(f"{self.state} cannot be read ({error}); start anew elsewhere.") from error
         if found.get("format") != FORMAT:
-            raise TrainingError(
-                "{state} is of another version; finish the run with that one.", state=self.state
-            )
+            raise TrainingError(f"{self.state} is of another version; finish the run with that one.")
         return found
 
     def tell(self, about: Mapping[str, Any]) -> None:
@@ -91,7 +76,5 @@ class RunFolder:
         try:
             found = json.loads((self.folder / ABOUT).read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
-            raise TrainingError(
-                "{path} cannot be read ({error}).", path=self.folder / ABOUT, error=error
-            ) from error
+            raise TrainingError(f"{self.folder / ABOUT} cannot be read ({error}).") from error
         return found if isinstance(found, dict) else {}

@@ -158,9 +158,7 @@ def open_worker(
     """
     if device not in ("auto", "cpu"):
         raise TrainingError(
-            "{device} must be auto or cpu, not {given}; choose a GPU by CUDA_VISIBLE_DEVICES.",
-            "device",
-            given=device,
+            f"--device must be auto or cpu, not {device}; choose a GPU by CUDA_VISIBLE_DEVICES."
         )
     many = int(os.environ.get("WORLD_SIZE", "1")) > 1
     try:
@@ -180,10 +178,7 @@ def open_worker(
         worker = Accelerated(device, precision, skipping)
     except ValueError as error:
         raise TrainingError(
-            "This device cannot train in {given} ({error}); choose {precision} no or bf16.",
-            "precision",
-            given=precision,
-            error=error,
+            f"This device cannot train in {precision} ({error}); choose --precision no or bf16."
         ) from error
     try:
         yield worker, ""

@@ -67,9 +67,7 @@ def folder_facts(folder: Path) -> dict[str, Any]:
             raise ValueError("no frames")
         return facts
     except (OSError, ValueError) as error:
-        raise VideoError(
-            "The folder {folder} holds no frames written by this tool.", folder=folder
-        ) from error
+        raise VideoError("The folder {path} holds no frames written by this tool.", folder) from error
 
 
 def folder_frames(folder: Path) -> Iterator[np.ndarray]:
@@ -82,6 +80,4 @@ def folder_frames(folder: Path) -> Iterator[np.ndarray]:
                 frame = np.asarray(picture.convert("RGB"))
             yield frame
     except OSError as error:
-        raise VideoError(
-            "A frame in {folder} cannot be read ({error}).", folder=folder, error=error
-        ) from error
+        raise VideoError("A frame in {path} cannot be read ({error}).", folder, error) from error

@@ -68,7 +68,7 @@ def read_metadata(path: str | os.PathLike[str]) -> dict[str, object]:
         return document if isinstance(document, dict) else {}
     found, problem = existing_file(path)
     if problem:
-        raise VideoError("The video {path!r} {problem}.", path=Place(path), problem=problem)
+        raise VideoError("The video {path!r} {problem}.", Place(path), problem=problem)
     comment = gif_facts(found).comment if is_gif(found) else _container_comment(found)
     try:
         document = json.loads(comment)

@@ -66,7 +66,7 @@ def probe(path: str | os.PathLike[str]) -> MediaInfo:
         return _probe_folder(user_path(path))
     found, problem = existing_file(path)
     if problem:
-        raise VideoError("The video {path!r} {problem}.", path=Place(path), problem=problem)
+        raise VideoError("The video {path!r} {problem}.", Place(path), problem=problem)
     messages, tags = _header(found)
     facts: dict[str, object] = {"metadata": parse_ffmetadata(tags)}
     audio = AUDIO.search(messages)
@@ -107,8 +107,8 @@ def _header(path: Path) -> tuple[str, str]:
         raise VideoError(
             "{name} is not a video or sound that ffmpeg can read ({reason}); give an mp4, webm, mov or gif "
             "file.",
+            Foreign(refusal(messages)),
             name=path.name,
-            reason=Foreign(refusal(messages)),
         )
     return messages.split("Output #0")[0], tags
 

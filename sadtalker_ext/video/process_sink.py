@@ -63,4 +63,4 @@ def _failure(process: Ffmpeg, status: int, name: str) -> OutputError:
             f"{name} cannot be written: ffmpeg was ended by signal {-status}; is memory short?"
         )
     reason = process.complaint() or "it stopped without a word"
-    return OutputError("{name} cannot be written: ffmpeg says {reason!r}.", name=name, reason=Foreign(reason))
+    return OutputError("{name} cannot be written: ffmpeg says {reason!r}.", Foreign(reason), name=name)

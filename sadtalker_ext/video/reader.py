@@ -36,7 +36,7 @@ def read_frames(
         return _from_folder(folder, fps, size, check)
     found, problem = existing_file(path)
     if problem:
-        raise VideoError("The video {path!r} {problem}.", path=Place(path), problem=problem)
+        raise VideoError("The video {path!r} {problem}.", Place(path), problem=problem)
     return _from_file(found, fps, size, check)
 
 
@@ -110,7 +110,5 @@ def _unreadable(path: Path, messages: str) -> VideoError:
     if "Input #0" in messages and ": Video:" not in messages:
         return VideoError(f"{path.name} has no picture: it holds no video stream.")
     return VideoError(
-        "{name} is not a video that ffmpeg can read ({reason}).",
-        name=path.name,
-        reason=Foreign(complaint(messages)),
+        "{name} is not a video that ffmpeg can read ({reason}).", Foreign(complaint(messages)), name=path.name
     )

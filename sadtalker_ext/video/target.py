@@ -39,10 +39,7 @@ def output_format(path: str | os.PathLike[str]) -> str:
         return PNG
     if suffix not in FORMATS:
         raise OutputError(
-            "Cannot write a {suffix} file ({path}); choose {known}.",
-            suffix=suffix,
-            path=Place(path),
-            known=KNOWN,
+            "Cannot write a {suffix} file ({path}); choose {known}.", Place(path), suffix=suffix, known=KNOWN
         )
     return FORMATS[suffix]
 
@@ -60,15 +57,13 @@ def check_output(path: str | os.PathLike[str], overwrite: bool = False, *, forma
     """
     target = user_path(path)
     if not os.fspath(path) or not target.name:
-        raise OutputError(
-            "{path!r} does not name an output file; choose {known}.", path=Place(path), known=KNOWN
-        )
+        raise OutputError("{path!r} does not name an output file; choose {known}.", Place(path), known=KNOWN)
     kind = format or output_format(path)
     check_name(target)
     if kind == PNG and format is None and not is_folder_name(path) and not target.is_dir():
         raise OutputError(
             "The output {path!r} has no ending that says its format; choose {known}.",
-            path=Place(path),
+            Place(path),
             known=KNOWN,
         )
     if kind == PNG and target.exists():
@@ -81,21 +76,15 @@ def check_output(path: str | os.PathLike[str], overwrite: bool = False, *, forma
 
 def _check_folder(target: Path, overwrite: bool) -> None:
     if not target.is_dir():
-        raise OutputError(
-            "{target} is a file; choose another name for the folder of pictures.", target=target
-        )
+        raise OutputError("{path} is a file; choose another name for the folder of pictures.", target)
     if not any(target.iterdir()):
         return
     if not wrote_folder(target):
         raise OutputError(
-            "The folder {target} holds files that are not frames of ours; choose another name.", target=target
+            "The folder {path} holds files that are not frames of ours; choose another name.", target
         )
     if not overwrite:
-        raise OutputError(
-            "The folder {target} holds a result already; {another_name}.",
-            "another_name",
-            target=target,
-        )
+        raise OutputError("The folder {path} holds a result already; {another_name}.", "another_name", target)
 
 
 def wrote_folder(folder: Path) -> bool:
@@ -122,7 +111,7 @@ def move_folder(made: Path, target: Path, overwrite: bool) -> None:
             os.rename(made, target)
     except OSError as error:
         raise OutputError(
-            "Cannot write the folder {target} ({reason}); choose another place.", target=target, reason=error
+            "Cannot write the folder {path} ({error}); choose another place.", target, error
         ) from error
 
 

@@ -114,7 +114,7 @@ class VideoWriter:
             self._discard()
             if isinstance(error, OSError):
                 raise OutputError(
-                    "Cannot write a temporary file ({reason}); free some space.", reason=error
+                    "Cannot write a temporary file ({error}); free some space.", error
                 ) from error
             raise
         return self

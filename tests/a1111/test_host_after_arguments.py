@@ -14,7 +14,8 @@ gr = pytest.importorskip("gradio")
 import fake_webui  # noqa: E402
 from fake_generation import SPEECH, batch, comments, prepared  # noqa: E402
 
-from sadtalker_ext.errors import AudioError  # noqa: E402
+from sadtalker_ext.a1111.arguments import DEFAULTS, HOOK, read_arguments  # noqa: E402
+from sadtalker_ext.errors import AudioError, Named, Sentence  # noqa: E402
 
 
 @pytest.fixture(params=fake_webui.HOSTS)
@@ -53,13 +54,23 @@ def test_idle_text_and_speech(webui, tmp_path, monkeypatch):
 
 def test_arguments_by_name(webui, tmp_path):
     p, processed = batch(tmp_path, 1)
-    named = {"idle": 1, "preset": "Still portrait", "engine": "instant"}
+    named = {"idle": 1, "manner_preset": "Still portrait", "engine": "instant"}
     webui.script.postprocess(p, processed, named, None, "", 5.0, "auto", "Presenter", "")
     ((request, _, _),) = webui.requests
     assert (request.options.engine, request.options.idle, request.options.still) == ("instant", 1.0, True)
     webui.script.postprocess(p, processed, {**named, "enabled": False})
     assert len(webui.requests) == 1
-    assert webui.module.Wish.of([True, None, None, None]) == webui.module.Wish(enabled=True)
+    assert comments(processed)[1:] == ["SadTalker: A notice."]
+    assert read_arguments([True, None, None, None]) == {**DEFAULTS, "enabled": True}
+
+
+def test_the_former_name_of_an_argument(webui, tmp_path):
+    p, processed = batch(tmp_path, 2)
+    webui.script.postprocess(p, processed, {"idle": 1, "preset": "Still portrait"})
+    assert [request.options.still for request, _, _ in webui.requests] == [True, True]
+    assert comments(processed)[0] == "SadTalker: preset is now called manner_preset."
+    assert processed.comments.count("is now called") == 1
+    assert processed.extra_generation_params["SadTalker notes"][0] == "preset is now called manner_preset."
 
 
 @pytest.mark.parametrize(
@@ -70,6 +81,7 @@ def test_arguments_by_name(webui, tmp_path):
         ((True, None, "", "soon"), "“Idle seconds”"),
         ((True, None, "", 1e9), "“Idle seconds”"),
         (({"speach": "x"},), "speach"),
+        (({"preset": "Lively", "manner_preset": "Lively"},), "give it once"),
         ((True, "data:audio/wav;base64,@@@"), "base64"),
         ((True, "no base64, no file"), "base64"),
         ((True, 7), "base64"),
@@ -100,15 +112,15 @@ def test_files_of_the_server_cannot_be_read(a1111, tmp_path, monkeypatch):
     refused = (secret, uploads / ".." / "secret.wav", uploads / "link.wav", uploads, uploads / "gone.wav")
     for value in (*map(str, refused), {"name": str(secret)}, SimpleNamespace(name=str(secret))):
         with pytest.raises(AudioError, match="base64"):
-            a1111.batch._recording(value, tmp_path)
+            a1111.batch.recording_of(value, tmp_path)
     for value in (str(upload), {"path": str(upload)}, SimpleNamespace(name=str(upload))):
-        assert a1111.batch._recording(value, tmp_path) == upload
+        assert a1111.batch.recording_of(value, tmp_path) == upload
     monkeypatch.setattr(a1111.batch, "_decoded", lambda text: b"some paths are base64, too")
-    assert a1111.batch._recording(str(upload), tmp_path) == upload
+    assert a1111.batch.recording_of(str(upload), tmp_path) == upload
 
 
 def test_recordings_in_base64(a1111, tmp_path, monkeypatch):
-    read = a1111.batch._recording
+    read = a1111.batch.recording_of
     for value in (
         f"data:audio/wav;base64,{SPEECH}",
         SPEECH,
@@ -119,6 +131,12 @@ def test_recordings_in_base64(a1111, tmp_path, monkeypatch):
     monkeypatch.setattr(a1111.batch, "MAX_SPEECH_BYTES", 20)
     with pytest.raises(AudioError, match="larger"):
         read(SPEECH, tmp_path)
+
+
+def test_faces_are_chosen_in_the_tab():
+    told = Sentence("2 faces were found; choose another with {face}.", Named("face"))
+    assert told.worded(HOOK) == "2 faces were found; choose another with the SadTalker tab."
+    assert Sentence("Mind {idle}.", Named("idle")).worded(HOOK) == "Mind “Idle seconds”."
 
 
 @pytest.fixture
@@ -137,16 +155,15 @@ def test_controls(webui):
     assert webui.script.title() == "SadTalker"
     assert webui.script.show(False) is webui.scripts.AlwaysVisible
     first, second = built(webui), built(webui, True)
-    fields = [field for field in vars(webui.module.Wish())]
-    assert len(first) == len(fields)
+    assert len(first) == len(DEFAULTS)
     ids = [control.elem_id for control in (*first, *second)]
     assert len(set(ids)) == len(ids)
     assert all(elem_id.startswith("sadtalker_") for elem_id in ids)
     assert len({control.label for control in first}) == len(first)
     assert all(control.do_not_save_to_config for control in first)
-    defaults = webui.module.Wish.of([control.value for control in first])
-    assert not defaults.enabled
-    assert (defaults.idle, defaults.engine, defaults.preset) == (5.0, "auto", "Presenter")
+    defaults = read_arguments([control.value for control in first])
+    assert not defaults["enabled"]
+    assert (defaults["idle"], defaults["engine"], defaults["manner_preset"]) == (5.0, "auto", "Presenter")
 
 
 def test_hosts_accordion_is_used(webui, monkeypatch, no_stubs):

@@ -12,8 +12,10 @@ from PIL import Image
 gr = pytest.importorskip("gradio")
 
 import fake_webui  # noqa: E402
+import talkative  # noqa: E402
 from fake_generation import NO_FACE, SPEECH, batch, comments, prepared, videos  # noqa: E402
 
+from sadtalker_ext import pipeline  # noqa: E402
 from sadtalker_ext.a1111.webui_shell import the_shell  # noqa: E402
 from sadtalker_ext.errors import AudioError, OutputError  # noqa: E402
 from sadtalker_ext.options import Options  # noqa: E402
@@ -152,10 +154,10 @@ def test_relative_names_of_saved_pictures(a1111, tmp_path, monkeypatch):
 def test_folder_that_cannot_be_written(webui, tmp_path, monkeypatch):
     willing = webui.batch.perform
 
-    def perform(shell, request, progress, cancel):
-        if request.output is not None:
+    def perform(request, **more):
+        if request.output.parent == tmp_path:
             raise OutputError("Cannot write into the folder.")
-        return willing(shell, request, progress, cancel)
+        return willing(request, **more)
 
     monkeypatch.setattr(webui.batch, "perform", perform)
     p, processed = batch(tmp_path, 1)
@@ -174,7 +176,7 @@ def test_folder_that_cannot_be_written(webui, tmp_path, monkeypatch):
 def test_errors_are_comments(webui, tmp_path, monkeypatch, error, told):
     tries = []
 
-    def perform(*_):
+    def perform(*_, **__):
         tries.append(1)
         raise error
 
@@ -198,13 +200,13 @@ def test_nothing_is_made_after_an_interruption(webui, tmp_path):
 def test_stopping_in_between(webui, tmp_path, monkeypatch, how):
     willing = webui.batch.perform
 
-    def perform(shell, request, progress, cancel):
+    def perform(request, **more):
         if len(webui.requests) == 1:
             if how == "button":
-                shell.interrupt()
+                the_shell().interrupt()
             else:
                 setattr(webui.state, how, True)
-        return willing(shell, request, progress, cancel)
+        return willing(request, **more)
 
     monkeypatch.setattr(webui.batch, "perform", perform)
     p, processed = batch(tmp_path, 3)
@@ -237,12 +239,23 @@ def test_no_page_no_links(webui, tmp_path):
     assert webui.servable == []
 
 
+def test_every_stage_is_heard_once(a1111, tmp_path, monkeypatch):
+    pytest.importorskip("imageio_ffmpeg")
+    talkative.install(monkeypatch)
+    monkeypatch.setattr(a1111.batch, "perform", pipeline.perform)
+    p, processed = batch(tmp_path, 2)
+    a1111.script.postprocess(p, processed, True, base64.b64encode(talkative.recording()).decode())
+    assert len(videos(processed)) == 2
+    talkative.assert_told(processed.extra_generation_params["SadTalker notes"], talkative.OF_SPEECH)
+    said = [line for line in comments(processed) if not line.startswith("SadTalker video: ")]
+    talkative.assert_told(said, talkative.OF_SPEECH)
+
+
 def test_a_real_video(a1111, tmp_path, demo_portrait, monkeypatch):
     pytest.importorskip("torch")
     pytest.importorskip("mediapipe")
-    from sadtalker_ext.shell.runs import perform
 
-    monkeypatch.setattr(a1111.batch, "perform", perform)
+    monkeypatch.setattr(a1111.batch, "perform", pipeline.perform)
     p, processed = batch(tmp_path, 2)
     portrait = Image.open(demo_portrait).convert("RGB")
     portrait.thumbnail((256, 256))

@@ -26,7 +26,7 @@ def a1111(tmp_path, monkeypatch):
 def test_device(webui, monkeypatch):
     host = WebUIShell().host
     assert host.device() == "cpu"
-    monkeypatch.setattr(webui_shell, "_usable", lambda device: device in ("cpu", "cuda", "cuda:1"))
+    monkeypatch.setattr(webui_shell, "is_usable", lambda device: device in ("cpu", "cuda", "cuda:1"))
     webui.devices.get_optimal_device = lambda: "cuda"
     assert host.device() == "cuda"
     webui.shared.cmd_opts.use_cpu = ["all"]
@@ -41,9 +41,9 @@ def test_device(webui, monkeypatch):
 
 
 def test_usable_devices():
-    assert webui_shell._usable("cpu")
+    assert webui_shell.is_usable("cpu")
     for name in ("", "privateuseone:0", "cuda:99", "cuda:x", "abacus"):
-        assert not webui_shell._usable(name), name
+        assert not webui_shell.is_usable(name), name
 
 
 def test_folders(webui, tmp_path):

@@ -255,7 +255,7 @@ def test_interrupt_spares_the_next(a1111):
 
 def test_checkpoint_leaves_and_comes_back(webui, monkeypatch):
     webui.shared.opts.data["sadtalker_unload_checkpoint"] = True
-    monkeypatch.setattr(webui_shell, "_usable", lambda device: True)
+    monkeypatch.setattr(webui_shell, "is_usable", lambda device: True)
     monkeypatch.setattr(webui.devices, "get_optimal_device", lambda: "cuda")
     wheres = []
     WebUIShell().run(A, lambda p, c: wheres.append(webui.where))
@@ -270,7 +270,7 @@ def test_checkpoint_leaves_and_comes_back(webui, monkeypatch):
 
 def test_checkpoint_comes_back_after_an_error(a1111, monkeypatch):
     a1111.shared.opts.data["sadtalker_unload_checkpoint"] = True
-    monkeypatch.setattr(webui_shell, "_usable", lambda device: True)
+    monkeypatch.setattr(webui_shell, "is_usable", lambda device: True)
     monkeypatch.setattr(a1111.devices, "get_optimal_device", lambda: "cuda")
 
     def work(progress, cancel):

@@ -24,7 +24,7 @@ from PIL import Image
 from sadtalker_ext.api import Jobs, Limits, mount
 from sadtalker_ext.host import CancelToken, Progress
 from sadtalker_ext.options import Options
-from sadtalker_ext.pipeline import Result
+from sadtalker_ext.request import Request, Result
 from sadtalker_ext.shell import Settings
 from sadtalker_ext.tracks import MotionTrack
 
@@ -71,15 +71,17 @@ class Maker:
     """In the place of the work: waits where the test says so, then writes a small file as the video."""
 
     def __init__(self) -> None:
-        self.orders: list[Any] = []
+        self.requests: list[Request] = []
         self.begun = threading.Semaphore(0)
         self.held = threading.Event()
         self.held.set()
         self.error: BaseException | None = None
         self.content = bytes(range(256)) * 40
 
-    def __call__(self, shell: Any, order: Any, limits: Limits, progress: Any, cancel: CancelToken) -> Result:
-        self.orders.append(order)
+    def __call__(
+        self, shell: Any, request: Request, limits: Limits, progress: Any, cancel: CancelToken
+    ) -> Result:
+        self.requests.append(request)
         for done in (1, 2):  # of the first frame alone nobody can tell how long the others take
             progress(Progress("render", done, 4))
         self.begun.release()
@@ -88,7 +90,8 @@ class Maker:
         cancel.check()
         if self.error is not None:
             raise self.error
-        path = order.folder / f"video.{order.format}"
+        path = request.output
+        assert isinstance(path, Path)
         path.write_bytes(self.content)
         track = MotionTrack.rest(5, 25.0)
         return Result(path, 5, 25.0, 0.2, 0.1, "instant", Options(), track, {"seed": 7}, ("A notice.",))

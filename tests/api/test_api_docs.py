@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from sadtalker_ext.api import Limits
-from sadtalker_ext.api.intake import CLOSED_KNOBS, FILE_FIELDS, FORMATS, VALUE_FIELDS
+from sadtalker_ext.api.intake import FORMATS, VALUE_FIELDS, closed_knobs, file_fields
 from sadtalker_ext.api.jobs import CANCELLED, DONE, FAILED, QUEUED, RUNNING
 from sadtalker_ext.api.openapi import DESCRIPTIONS
 from sadtalker_ext.options import knobs
@@ -24,7 +24,7 @@ def test_every_route(method, path):
 @pytest.mark.parametrize(
     "name",
     [
-        *FILE_FIELDS,
+        *file_fields(),
         *VALUE_FIELDS,
         *FORMATS,
         *PRESETS,
@@ -33,7 +33,7 @@ def test_every_route(method, path):
         DONE,
         FAILED,
         CANCELLED,
-        *CLOSED_KNOBS,
+        *closed_knobs(),
     ],
 )
 def test_every_name(name):
@@ -60,4 +60,4 @@ def test_the_limits():
 
 
 def test_closed_options_exist():
-    assert set(CLOSED_KNOBS) < {knob.name for knob in knobs()}
+    assert set(closed_knobs()) < {knob.name for knob in knobs()}

@@ -70,7 +70,7 @@ tempfile.tempdir = sys.argv[1]
 from sadtalker_ext.host import CancelToken
 from sadtalker_ext.options import Options
 from sadtalker_ext.api import Jobs
-from sadtalker_ext.api.intake import Order
+from sadtalker_ext.request import Request
 
 class Shell:
     def run(self, task, work, cancel):
@@ -78,7 +78,7 @@ class Shell:
 
 begun = threading.Event()
 
-def make(shell, order, limits, progress, cancel):
+def make(shell, request, limits, progress, cancel):
     begun.set()
     while True:
         cancel.check()
@@ -86,7 +86,7 @@ def make(shell, order, limits, progress, cancel):
 jobs = Jobs(Shell(), make=make)
 for _ in range(2):
     folder = jobs.folders.new()
-    jobs.submit(Order(folder, folder / "picture", Options(idle=1.0), "mp4"))
+    jobs.submit(Request(folder / "picture", options=Options(idle=1.0), output=folder / "video.mp4"))
 assert begun.wait(60)
 assert len(list(Path(sys.argv[1]).glob("sadtalker-api-*/*"))) == 3
 """

@@ -73,8 +73,11 @@ def refused(answer: Any, status: int, *words: str) -> None:
         ({"options": {"head_motion": 99}}, "head_motion must be"),
         ({"options": {"points": [[1, 2]]}}, "points must be"),
         ({"options": {"face": 1, "face_at": [1, 2]}}, "only one of face"),
+        ({"manner_preset": "Nobody"}, "Unknown preset"),
+        ({"manner_preset": 1}, "preset must be a string"),
         ({"preset": "Nobody"}, "Unknown preset"),
         ({"preset": 1}, "preset must be a string"),
+        ({"preset": "Lively", "manner_preset": "Lively"}, "give it once"),
         ({"format": "exe"}, "format must be one of"),
         ({"format": "../x.mp4"}, "format must be one of"),
         ({"output": "/tmp/x.mp4"}, "Unknown field 'output'"),
@@ -162,8 +165,8 @@ def test_a_form_in_single_bytes_is_the_same(client, picture, maker, wait):
     answer = client.post(JOBS, content=pieces(), headers={"Content-Type": XYZ})
     assert answer.status_code == 202, answer.text
     maker.wait_begun()
-    assert maker.orders[0].picture.read_bytes() == tricky
-    assert maker.orders[0].picture.name == "picture.png"
+    assert maker.requests[0].picture.read_bytes() == tricky
+    assert maker.requests[0].picture.name == "picture.png"
 
 
 @pytest.mark.parametrize("kind", ["application/json", XYZ])
@@ -325,7 +328,7 @@ def test_texts(client, encoded, maker, wait, monkeypatch):
     answer = client.post(JOBS, json={**sent, "voice": "prog:en"})
     assert answer.status_code == 202
     wait(client, answer.json()["id"])
-    assert (maker.orders[0].text, maker.orders[0].voice) == (sent["text"], "prog:en")
+    assert (maker.requests[0].text, maker.requests[0].voice) == (sent["text"], "prog:en")
 
 
 def test_text_without_a_speech_program(client, encoded, monkeypatch):

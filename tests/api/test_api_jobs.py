@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import threading
 from typing import Any
 
 import numpy as np
@@ -26,12 +27,17 @@ def submit(client: Any, encoded: str, **fields: Any) -> str:
     return answer.json()["id"]
 
 
+def threads() -> list[str]:
+    """The threads of queues that are alive."""
+    return [thread.name for thread in threading.enumerate() if thread.name == "sadtalker-jobs"]
+
+
 def folders(temp: Any) -> list[str]:
     return [path.name for root in temp.iterdir() for path in root.iterdir() if path.is_dir()]
 
 
 def test_a_job_from_request_to_video(client, encoded, picture, wait, maker, temp):
-    answer = post(client, encoded, preset="Lively", options={"seed": 3, "gaze": 0.5})
+    answer = post(client, encoded, manner_preset="Lively", options={"seed": 3, "gaze": 0.5})
     assert answer.status_code == 202
     document = answer.json()
     assert answer.headers["location"] == document["links"]["self"] == f"{JOBS}/{document['id']}"
@@ -40,19 +46,38 @@ def test_a_job_from_request_to_video(client, encoded, picture, wait, maker, temp
     assert done["video"]["frames"] == 5
     assert done["notices"] == ["A notice."]
     assert done["expires_in"] == 3600
-    order = maker.orders[0]
-    assert (order.options.seed, order.options.gaze, order.options.head_motion) == (3, 0.5, 1.5)
-    assert order.options.idle == 1
+    request = maker.requests[0]
+    assert (request.options.seed, request.options.gaze, request.options.head_motion) == (3, 0.5, 1.5)
+    assert request.options.idle == 1
     video = client.get(done["links"]["video"])
     assert (video.status_code, video.headers["content-type"]) == (200, "video/mp4")
     assert video.content == maker.content
     assert client.get(done["links"]["metadata"]).json() == {"seed": 7}
     # What was sent is gone; the video and the track stay.
-    assert sorted(path.name for path in order.folder.iterdir()) == ["track.npz", "video.mp4"]
+    assert sorted(path.name for path in request.output.parent.iterdir()) == ["track.npz", "video.mp4"]
     assert client.delete(done["links"]["self"]).json() == {"id": document["id"], "state": "removed"}
     assert client.get(done["links"]["self"]).status_code == 404
     assert client.get(done["links"]["video"]).status_code == 404
     assert folders(temp) == []
+
+
+@pytest.mark.parametrize("is_form", [False, True])
+def test_the_former_name_of_a_field(client, encoded, picture, wait, maker, is_form):
+    maker.held.clear()
+    if is_form:
+        files = {"picture": ("a.png", picture, "image/png")}
+        answer = client.post(JOBS, data={"idle": "1", "preset": "Lively"}, files=files)
+    else:
+        answer = post(client, encoded, preset="Lively", options={"lips": "codetalker"})
+    assert answer.status_code == 202, answer.text
+    told = "preset is now called manner_preset."
+    assert answer.json()["notices"] == [told]
+    assert "notices" not in post(client, encoded, manner_preset="Lively").json()
+    maker.held.set()
+    assert wait(client, answer.json()["id"])["notices"] == [told, "A notice."]
+    request = maker.requests[0]
+    assert request.options.head_motion == 1.5
+    assert request.options.lips == ("auto" if is_form else "codes")
 
 
 def test_the_picture_arrives_as_it_was_sent(client, encoded, picture, wait, maker):
@@ -60,14 +85,18 @@ def test_the_picture_arrives_as_it_was_sent(client, encoded, picture, wait, make
     for value in (encoded, f"data:image/png;base64,{encoded}", encoded[:40] + "\n " + encoded[40:]):
         submit(client, value)
         maker.wait_begun()
-        assert maker.orders[-1].picture.read_bytes() == picture
+        assert maker.requests[-1].picture.read_bytes() == picture
         client.delete(f"{JOBS}/{client.get(JOBS).json()['jobs'][0]['id']}")
         wait(client, client.get(JOBS).json()["jobs"][0]["id"])
 
 
 def test_a_form_does_what_json_does(client, picture, demo_speech, wait, maker):
     maker.held.clear()
-    fields = {"preset": "Presenter", "options": json.dumps({"seed": 5, "yaw": [0, 10]}), "format": "gif"}
+    fields = {
+        "manner_preset": "Presenter",
+        "options": json.dumps({"seed": 5, "yaw": [0, 10]}),
+        "format": "gif",
+    }
     sent = {
         "picture": ("me.PNG", picture, "image/png"),
         "speech": ("../../etc/pass wd.wav", demo_speech.read_bytes(), "audio/wav"),
@@ -75,10 +104,10 @@ def test_a_form_does_what_json_does(client, picture, demo_speech, wait, maker):
     answer = client.post(JOBS, data=fields, files=sent)
     assert answer.status_code == 202, answer.text
     maker.wait_begun()
-    order = maker.orders[0]
-    assert (order.options.seed, order.options.yaw, order.format) == (5, (0.0, 10.0), "gif")
-    assert order.speech.read_bytes() == demo_speech.read_bytes()
-    assert sorted(path.name for path in order.folder.iterdir()) == ["picture.png", "speech.wav"]
+    request = maker.requests[0]
+    assert (request.options.seed, request.options.yaw, request.output.suffix) == (5, (0.0, 10.0), ".gif")
+    assert request.speech.read_bytes() == demo_speech.read_bytes()
+    assert sorted(path.name for path in request.output.parent.iterdir()) == ["picture.png", "speech.wav"]
     maker.held.set()
     done = wait(client, answer.json()["id"])
     assert client.get(done["links"]["video"]).headers["content-type"] == "image/gif"
@@ -89,7 +118,7 @@ def test_an_empty_file_chooser_counts_as_nothing(client, picture, wait, maker):
     answer = client.post(JOBS, data={"idle": "1.5", "text": "", "voice": "", "speech": ""}, files=sent)
     assert answer.status_code == 202, answer.text
     wait(client, answer.json()["id"])
-    assert maker.orders[0].options.idle == 1.5
+    assert maker.requests[0].options.idle == 1.5
 
 
 def test_ref_videos_are_uploads(client, picture, wait, maker):
@@ -100,9 +129,9 @@ def test_ref_videos_are_uploads(client, picture, wait, maker):
     answer = client.post(JOBS, data={"idle": "1"}, files=sent)
     assert answer.status_code == 202, answer.text
     wait(client, answer.json()["id"])
-    order = maker.orders[0]
-    assert order.options.ref_pose == str(order.folder / "ref_pose.mp4")
-    assert order.options.ref_blink is None
+    request = maker.requests[0]
+    assert request.options.ref_pose == str(request.output.with_name("ref_pose.mp4"))
+    assert request.options.ref_blink is None
 
 
 def test_a_track_can_be_fetched_and_rendered_again(client, encoded, picture, wait, maker, tmp_path):
@@ -119,8 +148,8 @@ def test_a_track_can_be_fetched_and_rendered_again(client, encoded, picture, wai
         answer = client.post(JOBS, files=sent)
         assert answer.status_code == 202, answer.text
         wait(client, answer.json()["id"])
-        assert maker.orders[-1].track.suffix == suffix
-        assert maker.orders[-1].options.fps == 25.0
+        assert maker.requests[-1].track.suffix == suffix
+        assert maker.requests[-1].options.fps == 25.0
     assert client.get(done["links"]["track"] + "?format=xml").status_code == 422
 
 
@@ -139,7 +168,7 @@ def test_one_job_runs_while_the_others_know_their_place(client, encoded, wait, m
     maker.held.set()
     for job in ids:
         assert wait(client, job)["state"] == "done"
-    assert len(maker.orders) == 3
+    assert len(maker.requests) == 3
 
 
 def test_a_job_waits_for_the_other_work_of_the_host(client, encoded, wait, maker, shell):
@@ -154,7 +183,7 @@ def test_a_job_waits_for_the_other_work_of_the_host(client, encoded, wait, maker
     shell.gate.release()
     assert wait(client, second)["state"] == "done"
     assert client.get(f"{JOBS}/{first}").json()["state"] == "cancelled"
-    assert len(maker.orders) == 1  # the cancelled one was never begun
+    assert len(maker.requests) == 1  # the cancelled one was never begun
     assert shell.tasks == [f"task({first})", f"task({second})"]
 
 
@@ -181,7 +210,7 @@ def test_cancelling_a_waiting_job(client, encoded, wait, maker, temp):
     assert len(folders(temp)) == 1
     maker.held.set()
     assert wait(client, running)["state"] == "done"
-    assert len(maker.orders) == 1
+    assert len(maker.requests) == 1
 
 
 @pytest.mark.parametrize(
@@ -224,7 +253,7 @@ def test_errors_name_no_folder(client, encoded, wait, maker):
     maker.held.clear()
     job = submit(client, encoded)
     maker.wait_begun()
-    folder = maker.orders[0].folder
+    folder = maker.requests[0].output.parent
     maker.error = AudioError("The audio file {path!r} is an empty file.", path=folder / "speech.wav")
     maker.held.set()
     assert wait(client, job)["error"] == "The audio file 'speech.wav' is an empty file."
@@ -286,9 +315,9 @@ def test_large_results_push_out_older_ones_but_not_themselves(serve, encoded, wa
 
 def test_a_result_that_somebody_deleted_is_gone(client, encoded, wait, maker):
     done = wait(client, submit(client, encoded))
-    (maker.orders[0].folder / "video.mp4").unlink()
+    maker.requests[0].output.unlink()
     assert client.get(done["links"]["video"]).status_code == 404
-    (maker.orders[0].folder / "track.npz").unlink()
+    maker.requests[0].output.with_name("track.npz").unlink()
     assert client.get(done["links"]["track"]).status_code == 404
     assert client.get(done["links"]["track"] + "?format=csv").status_code in (404, 422)
 
@@ -344,9 +373,9 @@ def test_closing_ends_everything(serve, encoded, maker, temp, shell):
     submit(client, encoded)
     maker.wait_begun()
     submit(client, encoded)
-    thread = client.jobs._thread
+    assert len(threads()) == 1
     client.jobs.close()
-    assert not thread.is_alive()
+    assert threads() == []
     assert list(temp.iterdir()) == []
     answer = post(client, encoded)
     assert (answer.status_code, "error" in answer.json()) == (503, True)
@@ -355,7 +384,7 @@ def test_closing_ends_everything(serve, encoded, maker, temp, shell):
 
 def test_an_unused_queue_has_no_thread_and_no_folder(temp, shell):
     jobs = Jobs(shell)
-    assert jobs._thread is None
+    assert threads() == []
     assert list(temp.iterdir()) == []
     jobs.close()
 

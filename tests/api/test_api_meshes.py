@@ -22,7 +22,12 @@ from tiny_codetalker import SPEECH_SIZES
 
 from sadtalker_ext import pipeline
 from sadtalker_ext.api.intake import make_video
+from sadtalker_ext.api.words import REQUEST
 from sadtalker_ext.engines.codetalker.networks import CodeQuery, QuerySizes, Sizes, VQAutoEncoder
+from sadtalker_ext.errors import TrackError
+from sadtalker_ext.mesh import load_template
+from sadtalker_ext.mesh.draw import MeshRenderer
+from sadtalker_ext.tracks import MotionTrack, vertex_space
 
 JOBS = "/sadtalker/v1/jobs"
 VERTICES = 12
@@ -94,6 +99,15 @@ def test_a_head_speaks_without_a_picture(serve, wait, models, demo_speech, tmp_p
     again = wait(client, client.post(JOBS, json=sent).json()["id"])
     assert (again["state"], again["video"]["frames"]) == ("done", 5), again
     refused(client.get(done["links"]["track"], params={"format": "csv"}), "csv")
+
+
+def test_a_motion_of_another_head_is_told_without_folders(tmp_path) -> None:
+    path = tmp_path / "head.obj"
+    path.write_bytes(HEAD)
+    track = MotionTrack.rest(2, 25.0, vertex_space(13))
+    with pytest.raises(TrackError) as caught:
+        list(MeshRenderer(load_template(path), size=64).render(track))
+    assert "does not move the 12 vertices of head.obj" in caught.value.worded(REQUEST)
 
 
 def test_what_fails_later_is_told_without_folders(serve, wait, models, tmp_path) -> None:

@@ -15,9 +15,9 @@ pytest.importorskip("hypothesis", reason="property-based tests need hypothesis")
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from sadtalker_ext.api.body import _decode
+from sadtalker_ext.api.body import from_base64
 from sadtalker_ext.api.form import FormReader
-from sadtalker_ext.api.intake import FILE_FIELDS, VALUE_FIELDS, open_knobs
+from sadtalker_ext.api.intake import VALUE_FIELDS, file_fields, open_knobs
 from sadtalker_ext.api.replies import Refusal, byte_range
 from sadtalker_ext.options import knobs
 
@@ -108,7 +108,7 @@ def test_any_json(serve_once, document):
 
 
 @common
-@given(fields=st.dictionaries(st.sampled_from([*FILE_FIELDS, *VALUE_FIELDS]), anything, max_size=6))
+@given(fields=st.dictionaries(st.sampled_from([*file_fields(), *VALUE_FIELDS]), anything, max_size=6))
 def test_any_values_of_known_fields(serve_once, encoded, fields):
     client, temp = serve_once
     for sent in (fields, {"picture": encoded, **fields}, {"picture": encoded, "idle": 1, **fields}):
@@ -243,7 +243,7 @@ def test_any_password(locked_once, header):
 @given(text=anything)
 def test_any_base64(text):
     with suppress(Refusal):
-        assert _decode("picture", text)
+        assert from_base64("picture", text)
 
 
 @common

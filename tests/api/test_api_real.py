@@ -13,10 +13,12 @@ pytest.importorskip("torch")
 pytest.importorskip("imageio_ffmpeg")
 pytest.importorskip("mediapipe", reason="the demo portrait's face is found by mediapipe")
 
+import talkative
 from PIL import Image
 
 from sadtalker_ext.api.intake import make_video
 from sadtalker_ext.audio import load_speech
+from sadtalker_ext.tracks.files import save_track
 from sadtalker_ext.video import probe, read_metadata
 
 JOBS = "/sadtalker/v1/jobs"
@@ -57,11 +59,33 @@ def test_idle_video_and_its_motion_again(serve, wait, small_portrait, tmp_path):
     assert (done["state"], done["video"]["frames"]) == ("done", 10), done
 
 
+def test_every_stage_is_heard(serve, wait, picture, monkeypatch, tmp_path):
+    talkative.install(monkeypatch)
+    client = serve(make=make_video)
+    sent = {"picture": ("p.png", picture, ""), "speech": ("s.wav", talkative.recording(), "")}
+    done = wait(client, client.post(JOBS, files=sent).json()["id"])
+    assert done["state"] == "done", done
+    talkative.assert_told(done["notices"], talkative.OF_SPEECH)
+
+    track = save_track(talkative.motion(), tmp_path / "motion.npz").read_bytes()
+    job = client.post(JOBS, files={**sent, "track": ("t.npz", track, "")}).json()["id"]
+    talkative.assert_told(wait(client, job)["notices"], talkative.OF_A_TRACK)
+
+    former = {"options": '{"lips": "codetalker"}', "preset": "Lively"}
+    told = wait(client, client.post(JOBS, files=sent, data=former).json()["id"])["notices"]
+    assert told[:2] == ["preset is now called manner_preset.", "lips codetalker is now called codes."]
+    talkative.assert_told(told[2:], talkative.OF_SPEECH)
+
+
 def test_speech_into_webm(serve, wait, small_portrait, demo_speech, tmp_path):
     client = serve(make=make_video)
     answer = client.post(
         JOBS,
-        data={"options": '{"end": 0.8, "lips": "visemes"}', "format": "webm", "preset": "Still portrait"},
+        data={
+            "options": '{"end": 0.8, "lips": "visemes"}',
+            "format": "webm",
+            "manner_preset": "Still portrait",
+        },
         files={"picture": ("p.png", small_portrait, ""), "speech": ("s.wav", demo_speech.read_bytes(), "")},
     )
     done = wait(client, answer.json()["id"])

@@ -8,7 +8,6 @@ import re
 import threading
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from small_checkpoint import PLAIN, WHOLE
@@ -97,11 +96,3 @@ def files(monkeypatch: pytest.MonkeyPatch) -> Iterator[Files]:
     yield served
     served.server.shutdown()
     served.server.server_close()
-
-
-@pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The models folder; it does not exist yet."""
-    monkeypatch.delenv("SADTALKER_CHECKPOINTS", raising=False)
-    monkeypatch.setattr("sadtalker_ext.checkpoints.places.ROOT", tmp_path / "root" / "extensions" / "ours")
-    return tmp_path / "models" / "SadTalker"

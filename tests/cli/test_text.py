@@ -10,7 +10,7 @@ import pytest
 
 from sadtalker_ext import cli
 from sadtalker_ext.audio import say
-from sadtalker_ext.cli import inputs
+from sadtalker_ext.request import text_file
 
 VOICES = (
     say.Voice("espeak-ng:de", "German", "de", "espeak-ng"),
@@ -23,7 +23,7 @@ def spoken(monkeypatch, demo_speech) -> list[dict]:
     """What was asked to be spoken; the demo's recording is what is heard."""
     asked = []
 
-    def speak(text, target, *, voice=None, models_dir=None):
+    def speak(text, target, *, voice=None, models_dir=None, check=None):
         asked.append({"text": text, "voice": voice, "target": Path(target)})
         return Path(shutil.copyfile(demo_speech, target))
 
@@ -53,7 +53,7 @@ def test_motion_speaks_the_text(spoken, demo_portrait, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["speech.wav", "--text", "hi"], "either AUDIO or --text"),
+        (["speech.wav", "--text", "hi"], "either a recording or --text"),
         (["speech.wav", "--voice", "de"], "give a text too"),
         (["--text", "hi", "--idle", "2"], "either speech or --idle"),
         (["--text", ""], "no text to speak"),
@@ -106,4 +106,4 @@ def test_without_a_program_voices_says_how_to_get_one(monkeypatch, capsys):
     ],
 )
 def test_files_are_named_after_the_first_words(text, stem):
-    assert inputs._stem(text) == stem
+    assert text_file(text) == f"{stem}.wav"

@@ -25,23 +25,25 @@ def textured(height: int, width: int) -> np.ndarray:
 class MovingPicture:
     """Frames that show the picture, shifted by `steps` px sideways within the region."""
 
-    accepts = frozenset({ARKIT.name})
     has_alpha = False
     region = REGION
+    portrait = None
+    notices = ()
 
     def __init__(self, image: np.ndarray, steps=(0,)) -> None:
         self.image, self.steps = image, steps
         self.size = (image.shape[1], image.shape[0])
+        self.view = (0, 0, *self.size)
         self.held = 0
+        self.check = lambda: None
 
     def opening(self, track):
         return np.zeros(len(track))
 
-    def render(self, track, *, check=None):
+    def draw(self, track, onto=None):
         x0, y0, x1, y1 = self.region
         for index in range(len(track)):
-            if check is not None:
-                check()
+            self.check()
             frame = self.image.copy()
             step = self.steps[index % len(self.steps)]
             moved = np.roll(self.image, step, axis=1)

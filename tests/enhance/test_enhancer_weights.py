@@ -192,16 +192,18 @@ def test_tiles_leave_no_trace(by, wanted, monkeypatch):
 
 def test_frames_that_no_player_shows_are_refused(portrait, moving, models):
     base = moving(portrait.image)
-    base.size = (3000, 200)
+    base.size, base.portrait = (3000, 200), portrait
     with pytest.raises(OptionsError, match="--upscale 4"):
-        choice.build(base, portrait, Options(upscale="4"), models, "cpu")
+        choice.enhanced(base, Options(upscale="4"), models, "cpu")
 
 
 def test_enlarging_without_weights_is_done_and_told(portrait, moving, models, track):
-    made = choice.build(moving(portrait.image), portrait, Options(upscale="2"), models, "cpu")
+    base = moving(portrait.image)
+    base.portrait = portrait
+    made = choice.enhanced(base, Options(upscale="2"), models, "cpu")
     assert len(made.notices) == 1
     assert str(models) in made.notices[0]
-    assert next(iter(made.render(track))).shape == (480, 480, 3)
+    assert next(iter(made.draw(track))).shape == (480, 480, 3)
 
 
 @with_spandrel
@@ -219,7 +221,7 @@ def test_an_upscaler_of_spandrels_enlarges_the_picture_once(portrait, moving, mo
     for _ in range(2):
         made = choice.build(base, portrait, Options(upscale="2"), models, "cpu")
         assert made.notices == ()
-        frames = list(made.render(track))
+        frames = list(made.draw(track))
     assert len(runs) == 1
     assert len(frames) == 6
     still = frames[0][:40]
@@ -236,7 +238,7 @@ def test_a_restorer_of_spandrels_restores(portrait, moving, models, track):
     saved(models / "RestoreFormer.pth", tiny.state_dict())
     options = Options(enhancer="auto", enhancer_strength=1.0)
     made = choice.build(moving(portrait.image), portrait, options, models, "cpu")
-    frame = next(iter(made.render(track)))
+    frame = next(iter(made.draw(track)))
     assert frame.shape == (240, 240, 3)
     assert not np.array_equal(frame, portrait.image)
     assert np.array_equal(frame[:30], portrait.image[:30])

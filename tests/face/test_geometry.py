@@ -11,7 +11,6 @@ from sadtalker_ext.face import (  # fmt: skip
     head_pose,
     lip_gap,
     mean_face,
-    mouth_width,
     topology,
 )
 from sadtalker_ext.face.geometry import rotation_from_pose
@@ -65,11 +64,9 @@ def test_lips_that_cross_are_closed_not_open() -> None:
 
 
 @pytest.mark.parametrize("pose", [(0, 0, 0), (40, 0, 0), (-30, 20, 10)])
-def test_widths_do_not_change_with_the_pose(pose: tuple[float, float, float]) -> None:
+def test_its_width_does_not_change_with_the_pose(pose: tuple[float, float, float]) -> None:
     landmarks = posed(*pose)
     assert face_width(landmarks) == pytest.approx(200, abs=0.05)
-    assert mouth_width(landmarks) == pytest.approx(mouth_width(mean_face().points), abs=1e-4)
-    assert 0.3 < mouth_width(landmarks) < 0.45
 
 
 def test_eye_aperture_tells_the_persons_own_left_and_right() -> None:

@@ -43,7 +43,6 @@ def test_contours_run_as_they_say() -> None:
     for line in (
         topology.LIPS_OUTER_UPPER, topology.LIPS_INNER_LOWER, topology.LEFT_EYE_UPPER,
         topology.RIGHT_EYE_LOWER, topology.LEFT_BROW_UPPER, topology.RIGHT_BROW_UPPER,
-        topology.RIGHT_EYE_FOLD,
     ):  # fmt: skip
         assert (np.diff(points[list(line), 0]) > 0).all()
     for ring in (topology.FACE_OVAL, topology.LIPS_OUTER, topology.LEFT_EYE, topology.RIGHT_EYE):

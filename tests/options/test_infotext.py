@@ -11,9 +11,10 @@ pytest.importorskip("hypothesis")
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sadtalker_ext.engines import ENGINES
 from sadtalker_ext.errors import OptionsError
-from sadtalker_ext.options import ENGINE_GROUPS, Options, knobs
-from sadtalker_ext.options.infotext import NOT_DESCRIBED, from_infotext, restore, to_infotext
+from sadtalker_ext.options import Options, knob_named, knobs
+from sadtalker_ext.options.infotext import from_infotext, is_described, restore, to_infotext
 from sadtalker_ext.options.knob import Knob
 from sadtalker_ext.version import __version__
 
@@ -49,7 +50,7 @@ def plain(value: Any) -> Any:
 @settings(max_examples=60, deadline=None)
 @given(
     values=VALUES,
-    engine=st.sampled_from(["instant", "auto", *ENGINE_GROUPS]),
+    engine=st.sampled_from(["auto", *ENGINES]),
     picture=st.none() | TEXT,
     speech=st.none() | TEXT,
     version=TEXT,
@@ -67,13 +68,11 @@ def test_a_line_reads_back_as_what_was_written(
     line = to_infotext(document)
     assert len(line.splitlines()) == 1
     read = from_infotext(line)
-    others = {
-        knob.name for knob in knobs() if knob.group in ENGINE_GROUPS and engine not in (knob.group, "auto")
-    }
+    others = {knob.name for knob in knobs() if knob.engine and engine not in (knob.engine, "auto")}
     left = {
         name: value
         for name, value in document["options"].items()
-        if value is not None and name not in NOT_DESCRIBED and name not in others
+        if value is not None and is_described(knob_named(name)) and name not in others
     }
     assert read == {**document, "options": left}
 

@@ -324,37 +324,37 @@ class TestOnThePage:
 
     def test_a_cleared_picture_resets_all(self, faces):
         faces.found = [face_at(150, 150, 100), face_at(400, 150, 80)]
-        filled = portrait_panel._examined(picture_of(512, 400))
+        filled = portrait_panel.examine(picture_of(512, 400))
         assert filled[0].choice.found.faces
         assert filled[1]["visible"]
-        cleared = portrait_panel._examined(None)
+        cleared = portrait_panel.examine(None)
         assert cleared[0] is None
         assert not cleared[1]["visible"]
         assert cleared[2]["value"] is None
         assert len(cleared) == len(filled) == 10
 
     def test_what_goes_wrong_is_a_sentence(self, faces):
-        shown = portrait_panel._examined(picture_of(40, 40))
+        shown = portrait_panel.examine(picture_of(40, 40))
         assert 'class="sadtalker-error">The picture is 40x40 pixels' in shown[3]
         faces.error = ZeroDivisionError("odd <b>thing</b>")
-        shown = portrait_panel._examined(picture_of(512, 400))
+        shown = portrait_panel.examine(picture_of(512, 400))
         assert "odd &lt;b&gt;thing" in shown[3]
         assert shown[0] is None
 
     def test_a_page_older_than_its_server_is_reset(self):
         for step in (
-            portrait_panel._by_hand,
-            portrait_panel._undone,
-            portrait_panel._back,
-            portrait_panel._zoomed,
+            portrait_panel.point_by_hand,
+            portrait_panel.undo_point,
+            portrait_panel.leave_points,
+            portrait_panel.zoom_in,
         ):
             assert step(None)[0] is None
 
     def test_two_people_do_not_meet(self, faces):
         faces.found = [face_at(150, 150, 100), face_at(400, 150, 80)]
         picture = picture_of(512, 400)
-        mine, yours = (portrait_panel._examined(picture)[0] for _ in "ab")
-        mine = portrait_panel._numbered(mine, "2")[0]
+        mine, yours = (portrait_panel.examine(picture)[0] for _ in "ab")
+        mine = portrait_panel.choose_face(mine, "2")[0]
         assert (
             portrait_panel.read([picture, yours, "1"]).options
             != portrait_panel.read([picture, mine, "2"]).options
@@ -363,9 +363,9 @@ class TestOnThePage:
 
     def test_clicks_faster_than_their_answers_all_count(self, faces):
         picture = picture_of(512, 400)
-        page = portrait_panel._examined(picture)[0]
+        page = portrait_panel.examine(picture)[0]
         events = [SimpleNamespace(index=shown_point(page.choice, *point)) for point in FIVE]
-        threads = [threading.Thread(target=portrait_panel._clicked, args=(page, event)) for event in events]
+        threads = [threading.Thread(target=portrait_panel.click_at, args=(page, event)) for event in events]
         for thread in threads:
             thread.start()
         for thread in threads:

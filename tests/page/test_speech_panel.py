@@ -106,7 +106,7 @@ class TestVoices:
     def test_entries_lead_back_to_their_voices(self, shell, monkeypatch):
         monkeypatch.setattr(say, "has_program", lambda models_dir: True)
         monkeypatch.setattr(say, "voices", lambda models_dir: VOICES)
-        listed, message = speech_panel._voice_list(shell)
+        listed, message = speech_panel.voice_list(shell)
         assert message == ""
         first, *entries = listed["choices"]
         assert first == ANY_VOICE
@@ -116,7 +116,7 @@ class TestVoices:
 
     def test_no_program_says_how_to_get_one(self, shell, monkeypatch, tmp_path):
         monkeypatch.setattr(say, "has_program", lambda models_dir: False)
-        _, message = speech_panel._voice_list(shell)
+        _, message = speech_panel.voice_list(shell)
         assert "sadtalker-error" in message
         assert str(tmp_path / "models" / "voices") in message
 
@@ -128,7 +128,7 @@ class TestVoices:
             return wav(target, tone(0.5))
 
         monkeypatch.setattr(say, "speak", speak)
-        shown = speech_panel._listened(shell, "word " * 1000, "German · espeak-ng:de")
+        shown = speech_panel.listen(shell, "word " * 1000, "German · espeak-ng:de")
         assert asked["voice"] == "espeak-ng:de"
         assert asked["models_dir"] == tmp_path / "models"
         assert len(asked["text"]) <= speech_panel.LISTEN_CHARACTERS
@@ -136,43 +136,43 @@ class TestVoices:
         assert "The beginning of the text" in shown
 
     def test_listening_without_text_or_with_a_failure(self, shell, monkeypatch):
-        assert "no text to speak" in speech_panel._listened(shell, " ", ANY_VOICE)
+        assert "no text to speak" in speech_panel.listen(shell, " ", ANY_VOICE)
 
         def fail(*arguments, **settings):
             raise RuntimeError("odd <thing>")
 
         monkeypatch.setattr(say, "speak", fail)
-        assert "odd &lt;thing&gt;" in speech_panel._listened(shell, "Hello!", ANY_VOICE)
+        assert "odd &lt;thing&gt;" in speech_panel.listen(shell, "Hello!", ANY_VOICE)
 
 
 class TestPreview:
     def test_a_recording_can_be_heard(self, tmp_path):
-        shown = speech_panel._preview(str(wav(tmp_path / "hello.wav", tone(1.5))))
+        shown = speech_panel.preview(str(wav(tmp_path / "hello.wav", tone(1.5))))
         assert len(played(shown)) == 24000
         assert abs(played(shown)).max() == pytest.approx(0.5, abs=0.02)
         assert "hello.wav: 1.5 s." in shown
 
     def test_nothing_uploaded(self):
-        assert "<audio" not in speech_panel._preview(None)
-        assert "video" in speech_panel._preview(None)
+        assert "<audio" not in speech_panel.preview(None)
+        assert "video" in speech_panel.preview(None)
 
     def test_of_a_long_recording_the_beginning_is_played(self, tmp_path, monkeypatch):
         monkeypatch.setattr(speech_panel, "PREVIEW_SECONDS", 1.0)
         monkeypatch.setattr(speech_panel, "LONG_SECONDS", 2.0)
-        shown = speech_panel._preview(wav(tmp_path / "long.wav", tone(3.0)))
+        shown = speech_panel.preview(wav(tmp_path / "long.wav", tone(3.0)))
         assert len(played(shown)) == 16000
         assert "3.0 s." in shown
         assert "Its first minute" in shown
         assert "start and end" in shown
 
     def test_silence_is_told(self, tmp_path):
-        shown = speech_panel._preview(wav(tmp_path / "quiet.wav", np.zeros(16000)))
+        shown = speech_panel.preview(wav(tmp_path / "quiet.wav", np.zeros(16000)))
         assert "Nothing can be heard" in shown
 
     def test_no_recording_is_a_sentence(self, tmp_path):
         path = tmp_path / "<b>.mp3"
         path.write_text("text")
-        shown = speech_panel._preview(str(path))
+        shown = speech_panel.preview(str(path))
         assert "sadtalker-error" in shown
         assert "not an audio or video file" in shown
         assert "<b>" not in shown
@@ -181,7 +181,7 @@ class TestPreview:
         ("seconds", "words"), [(0.94, "0.9 s."), (59.96, "60.0 s."), (715.2, "11 min 55 s.")]
     )
     def test_lengths_in_words(self, seconds, words):
-        assert speech_panel._length(seconds) == words
+        assert speech_panel.length_in_words(seconds) == words
 
 
 class TestOnThePage:

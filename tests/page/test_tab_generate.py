@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import logging
+import re
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -16,8 +17,9 @@ import pytest
 pytest.importorskip("gradio")
 
 import gradio as gr
-from sadtalker_ext.shell.runs import Request
+import talkative
 
+from sadtalker_ext.engines import ENGINES
 from sadtalker_ext.errors import (
     AudioError,
     Cancelled,
@@ -27,11 +29,12 @@ from sadtalker_ext.errors import (
     PictureError,
     SadTalkerError,
 )
-from sadtalker_ext.options import Options, knobs
+from sadtalker_ext.options import Options, knob_named
+from sadtalker_ext.options.knob import Knob
 from sadtalker_ext.page import generate, knob_panel, portrait_panel, speech_panel
 from sadtalker_ext.page.result_panel import Finished
-from sadtalker_ext.pipeline import Result
-from sadtalker_ext.tracks import MotionTrack
+from sadtalker_ext.request import Request, Result
+from sadtalker_ext.tracks import MotionTrack, vertex_space
 from sadtalker_ext.tracks.files import save_track
 
 PICTURE: Any = "picture"
@@ -207,7 +210,7 @@ def performed(monkeypatch: pytest.MonkeyPatch) -> list[Request]:
 
     asked: list[Request] = []
 
-    def perform(shell: Any, request: Request, progress: Any, cancel: Any) -> Result:
+    def perform(request: Request, *, progress: Any, cancel: Any, host: Any) -> Result:
         asked.append(request)
         frame = np.full((4, 6, 3), 7, np.uint8)
         progress(Progress("render", 1, 1, frame))
@@ -229,6 +232,27 @@ def test_a_video(shell: Any, form: generate.Form, filled: list[Any], performed: 
     assert "A &lt;gif&gt; has no sound." in outcome.message
     assert shell.tasks == ["task(a)"]
     assert len(shell.progress) == 1
+
+
+def test_every_stage_is_heard(
+    shell: Any, form: generate.Form, filled: list[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("imageio_ffmpeg")
+    talkative.install(monkeypatch)
+    recording = tmp_path / "quiet.wav"
+    recording.write_bytes(talkative.recording())
+    monkeypatch.setattr(speech_panel, "read", lambda _: speech_panel.SpeechChoice(speech=recording))
+    shell.folder.mkdir()
+    values = [*filled[:-2], "auto", "mp4"]
+    told = generate.run(shell, form, "task(a)", values).message
+    done, *notices = re.findall(r'<div class="sadtalker-\w+">(.*?)</div>', told)
+    assert "quiet-1.mp4: 0.4 s of video" in done
+    talkative.assert_told(notices, talkative.OF_SPEECH)
+
+    motion = save_track(talkative.motion(), tmp_path / "motion.npz")
+    told = generate.rerun(shell, form, "task(b)", None, str(motion), values).message
+    _, *notices = re.findall(r'<div class="sadtalker-\w+">(.*?)</div>', told)
+    talkative.assert_told(notices, talkative.OF_A_TRACK)
 
 
 def test_the_last_motion_again(
@@ -256,9 +280,35 @@ def test_no_motion_to_render(
     assert performed == []
 
 
-def test_every_knob_of_a_render_exists() -> None:
-    assert {knob.name for knob in knobs()} >= generate.RENDER_KNOBS
-    assert "gaze" not in generate.RENDER_KNOBS
+LEFT_OPEN = {
+    *("start", "end", "detector", "fps", "crf", "preset", "enhancer", "enhancer_strength", "upscale"),
+    *("crop", "size", "batch_size", "precision", "turbo", "compile"),
+    *("template", "person", "face_model", "canvas"),
+}
+
+
+def another(knob: Knob) -> Any:
+    """A value that is not the default."""
+    others: dict[str, Any] = {"path": "other.obj", "text": "other", "ramp": (1.0,), "bool": not knob.default}
+    if knob.kind == "choice":
+        return next(choice for choice in knob.choices if choice != knob.default)
+    return others.get(knob.kind, knob.high)
+
+
+@pytest.mark.parametrize("name", ENGINES)
+def test_what_a_motion_leaves_open(form: generate.Form, filled: list[Any], name: str) -> None:
+    """All other knobs have shaped it already, or are not read by the engine."""
+    engine, defaults = ENGINES[name], Options()
+    moved = {knob: another(knob_named(knob)) for knob in form.knobs.components} | {"start": 1.0, "end": 2.0}
+    shown = {
+        knob: value if knob_named(knob).kind == "path" else knob_panel.to_widget(knob_named(knob), value)
+        for knob, value in moved.items()
+    }
+    *values, _, _ = changed(form, filled, **shown)
+    track = MotionTrack.rest(2, 25.0, engine.space or vertex_space(12))
+    options = form.request([*values, name, "mp4"], track).options
+    kept = {knob for knob in moved if getattr(options, knob) != getattr(defaults, knob)}
+    assert kept == {knob for knob in LEFT_OPEN if engine.uses(knob_named(knob))}
 
 
 def outcome(message: str) -> generate.Outcome:

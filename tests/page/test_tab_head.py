@@ -13,13 +13,23 @@ pytest.importorskip("gradio")
 
 import gradio as gr
 
-from sadtalker_ext import engines
-from sadtalker_ext.engines import ENGINES
-from sadtalker_ext.options import HEAD_KNOBS, Options
-from sadtalker_ext.page import generate, head_panel, knob_panel, portrait_panel, read_back, speech_panel, tab
+from sadtalker_ext.engines import ENGINES, codetalker
+from sadtalker_ext.options import Options
+from sadtalker_ext.page import (
+    compat,
+    engine_panels,
+    generate,
+    knob_panel,
+    portrait_panel,
+    read_back,
+    speech_panel,
+    tab,
+)
+from sadtalker_ext.page.notes import explain
 from sadtalker_ext.tracks import MotionTrack, vertex_space
 
 VERTICES = 12
+HEAD_KNOBS = ("template", "person", "face_model", "canvas")
 SHAPES = {  # of tensors, by which files are known; nothing here is computed
     "tiny_stage1": {
         "encoder.vertice_mapping.0.weight": (16, 3 * VERTICES),
@@ -57,8 +67,11 @@ def mesh(path: Path, vertices: int = VERTICES) -> Path:
     return path
 
 
-def look(shell: Any, path: Path | None, name: str | None = None) -> tuple[list[str], str]:
-    return head_panel.look(shell.host.models_dir(), head_panel.stages_of(shell), path, name)
+def look(shell: Any, path: Path | None, name: str = "") -> tuple[list[str], str]:
+    """The persons in a file, and what is said of it."""
+    values = {"template": None if path is None else str(path), "person": "", "face_model": name}
+    choices, told = engine_panels.look(ENGINES["codetalker"], shell.host.models_dir(), values)
+    return list(choices.get("person", ())), told
 
 
 def test_a_mesh_that_fits(shell: Any, models: Path, tmp_path: Path) -> None:
@@ -104,7 +117,7 @@ def test_without_a_mesh(shell: Any, models: Path) -> None:
     assert "cannot show" in look(shell, None, "tiny")[1]
     for path in models.iterdir():
         path.unlink()
-    assert head_panel.NEUTRAL in look(shell, None)[1]
+    assert "Without a mesh, a neutral head of our own shows the motion" in look(shell, None)[1]
 
 
 def test_a_mesh_needs_no_portrait(shell: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -145,7 +158,7 @@ def test_lists_take_what_they_do_not_hold(shell: Any) -> None:
 def test_the_engine_is_on_offer_when_its_files_are(
     shell: Any, models: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engines.codetalker, "has_module", lambda _: True)
+    monkeypatch.setattr(codetalker, "has_module", lambda _: True)
     assert not ENGINES["codetalker"].missing(models)
     assert "codetalker" in tab.engines_on_offer(shell)
     assert "codetalker is ready" in tab.engine_states(shell)
@@ -175,17 +188,75 @@ def test_sentences_name_uploads_without_their_folders(
 
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
     kept = tmp_path / "0a1b2c3d" / "head.ply"
-    told = generate.explain(
+    told = explain(
         MeshError("{kept} is empty; give your own with {knob}.", kept=kept, knob=Named("template"))
     )
     assert "head.ply is empty; give your own with “Head mesh”." in told
     assert str(tmp_path) not in told
 
 
+def shown_for(panel: knob_panel.KnobPanel, name: str | None) -> dict[str, bool]:
+    """Which of the knobs and groups that can be hidden are shown for an engine, by their elem_id."""
+    updates = panel.useful_to(None if name is None else ENGINES[name])
+    return {
+        part.elem_id.removeprefix("sadtalker_").removeprefix("knob_"): update["visible"]
+        for part, update in zip(panel.switched, updates, strict=True)
+    }
+
+
 def test_what_is_of_no_use_to_meshes() -> None:
     with gr.Blocks():
         panel = knob_panel.build()
-    hidden = {name for name, component in panel.components.items() if component in panel.for_portraits}
-    assert {"head_motion", "lips", "gaze", "yaw", "ref_blink", "upscale"} <= hidden
-    assert not {*knob_panel.MESH_MOTION, *HEAD_KNOBS, "exact", "fps", "crf", "start", "end"} & hidden
-    assert panel.groups["face"] in panel.for_portraits
+    shown = shown_for(panel, "codetalker")
+    hidden = {name for name, visible in shown.items() if not visible}
+    assert hidden == {
+        *("lips", "head_motion", "blink_rate", "gaze", "still", "yaw", "pitch", "roll"),
+        *("ref_pose", "ref_blink", "enhancer", "enhancer_strength", "upscale"),
+        *("group_face", "group_sadtalker"),
+    }
+    assert shown["group_codetalker"]
+
+
+@pytest.mark.parametrize("name", ["sadtalker", "instant", None])
+def test_engines_for_pictures_hide_the_groups_of_others_alone(name: str | None) -> None:
+    with gr.Blocks():
+        panel = knob_panel.build()
+    hidden = {part for part, visible in shown_for(panel, name).items() if not visible}
+    assert hidden == {"group_sadtalker", "group_codetalker"} - {f"group_{name}"}
+
+
+def test_what_is_said_in_the_place_of_the_portrait() -> None:
+    told = engine_panels.instead(ENGINES["codetalker"])
+    assert told["visible"]
+    assert "The engine codetalker animates meshes: no portrait is needed." in told["value"]
+    for engine in (ENGINES["instant"], ENGINES["sadtalker"], None):
+        assert not engine_panels.instead(engine)["visible"]
+
+
+def test_another_file_empties_what_lay_in_the_one_before(
+    shell: Any, models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """But a name of networks that are not here stays, and is said to be none."""
+    listeners: list[Any] = []
+    with gr.Blocks() as blocks:
+        panel = knob_panel.build()
+        monkeypatch.setattr(compat, "listen", lambda event, listener, *_, **__: listeners.append(listener))
+        engine_panels.connect(shell, blocks, panel)
+    values = {
+        "template": str(mesh(tmp_path / "up" / "head.obj")),
+        "person": "ann",
+        "face_model": "vocaset",
+    }
+
+    def changed(name: str) -> list[Any]:
+        return dict(zip(values, listeners, strict=False))[name](*values.values())
+
+    person, networks, told = changed("template")
+    assert person["value"] == ""
+    assert "value" not in networks
+    assert "no face model &#x27;vocaset&#x27;" in told
+    values["face_model"] = "tiny"
+    assert "a head of 12 vertices" in changed("template")[-1]
+    person, _, told = changed("face_model")
+    assert "value" not in person
+    assert "templates.pkl only" in told

@@ -197,10 +197,16 @@ def test_a_folder_that_cannot_be_is_a_sentence(tmp_path: Path) -> None:
 
 def test_the_latest_video_is_remembered(shell: StandaloneShell, demo_portrait: Path) -> None:
     from sadtalker_ext.options import Options
-    from sadtalker_ext.shell.runs import Request, perform
+    from sadtalker_ext.pipeline import perform
+    from sadtalker_ext.request import Request
+    from sadtalker_ext.shell import placed
 
-    request = Request(demo_portrait, Options(idle=0.2))
-    made = shell.run(A, lambda progress, cancel: perform(shell, request, progress, cancel))
+    request = Request(demo_portrait, options=Options(idle=0.2))
+
+    def work(progress: Any, cancel: CancelToken) -> Any:
+        return perform(placed(shell, request), progress=progress, cancel=cancel, host=shell.host)
+
+    made = shell.run(A, work)
     assert shell.latest is made
     assert made.path.parent == shell.settings().output_dir
     assert made.path.stat().st_size > 0

@@ -13,7 +13,7 @@ from PIL import Image
 
 from sadtalker_ext.a1111 import webui_shell
 from sadtalker_ext.errors import FaceNotFoundError
-from sadtalker_ext.pipeline import Result
+from sadtalker_ext.request import Result
 from sadtalker_ext.tracks import MotionTrack
 
 SPEECH = base64.b64encode(b"RIFF....WAVE, as far as this test looks").decode()
@@ -38,10 +38,10 @@ def prepared(host, tmp_path, monkeypatch):
 def pretender(fake):
     """Stands in for the pipeline: writes a file, and tells what it was asked for."""
 
-    def perform(shell, request, progress, cancel):
+    def perform(request, *, progress, cancel, host):
         cancel.check()
         speech = None if request.speech is None else request.speech.read_bytes()
-        output = request.output or shell.output_file("talking")
+        output = request.output
         fake.requests.append((request, speech, fake.state.textinfo))
         if request.picture.getpixel((0, 0)) == NO_FACE:
             raise FaceNotFoundError("No face was found in the picture; give five points.")

@@ -15,7 +15,7 @@ import torch
 from tiny_codetalker import FACES, tiny_pair, voice
 
 from sadtalker_ext.engines.codetalker.networks.quantiser import Quantiser
-from sadtalker_ext.engines.codetalker.networks.speech import normalised
+from sadtalker_ext.engines.codetalker.networks.wav2vec import normalised
 from sadtalker_ext.engines.codetalker.query import predict
 from sadtalker_ext.engines.codetalker.query_fast import USUAL, blocks
 

@@ -19,7 +19,7 @@ from sadtalker_ext.engines.codetalker.networks import (
     Sizes,
     VQAutoEncoder,
 )
-from sadtalker_ext.engines.codetalker.networks.speech import KERNELS, SAMPLE_RATE, STRIDES
+from sadtalker_ext.engines.codetalker.networks.wav2vec import KERNELS, SAMPLE_RATE, STRIDES
 
 VERTICES, STYLES = 9, 3
 SPEECH_SIZES: dict[str, Any] = {

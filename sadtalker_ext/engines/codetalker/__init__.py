@@ -19,7 +19,7 @@ def needs(models_dir: Path) -> tuple[Need, ...]:
     pairs = available(models_dir)
     files = "vocaset_stage1.pth.tar and vocaset_stage2.pth.tar (or biwi_…)"
     folder = Place(models_dir, "the folder for models")
-    remedy = Sentence("put {files} from {page} into {folder}", files=files, page=PAGE, folder=folder)
+    remedy = Sentence("put {files} from {page} into {path}", folder, files=files, page=PAGE)
     if not pairs:
         remedy = joined(problems(models_dir), ". ") or remedy
     return (
@@ -44,8 +44,9 @@ def refusal(source: Any, options: Options) -> SadTalkerError | None:
     if isinstance(source, (str, Path)) and is_mesh_file(source):
         return None
     return OptionsError(
-        "The engine codetalker animates meshes: give a .ply, .obj or templates.pkl file in place of the "
-        "picture, or none for a neutral head; for a portrait choose {engine} instant {lips} codes.",
+        "The engine codetalker animates meshes: {a_mesh_instead}; for a portrait choose {engine} instant "
+        "{lips} codes.",
+        "a_mesh_instead",
         "engine",
         "lips",
     )

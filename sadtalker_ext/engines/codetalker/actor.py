@@ -95,8 +95,7 @@ def _described(
     from ...mesh import load_template
     from .loading import choose
 
-    person = options.person if people else None
-    template = load_template(path, person)
+    template = load_template(path, options.person)
     name, vertices = choose(models_dir, options.face_model, len(template.vertices))
     template.require(vertices, f"the face model {name}")
     with_faces(template, models_dir)
@@ -130,9 +129,9 @@ def with_faces(template: Template, models_dir: Path) -> Template:
     faces = next((faces for faces in found if faces is not None), None)
     if faces is None:
         raise MeshError(
-            "{source} has points, but no triangles to draw; put the .ply or .obj mesh of its topology, such "
-            "as FLAME_sample.ply, beside it or into the folder for models.",
-            source=Place(template.source),
+            "{path} has points, but no triangles to draw; put the .ply or .obj mesh of its topology, such as "
+            "FLAME_sample.ply, beside it or into the folder for models.",
+            Place(template.source),
         )
     return replace(template, faces=faces)
 

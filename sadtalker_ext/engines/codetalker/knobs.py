@@ -24,6 +24,7 @@ KNOBS: tuple[Knob, ...] = (
         shapes=("face",),
         nullable=True,
         metavar="NAME",
+        within="template",
     ),
     Knob(
         "face_model",

@@ -11,7 +11,7 @@ from ...errors import AudioError, OptionsError, WeightsError
 from . import query_fast as code_query_fast
 from .networks import CodeQuery, VQAutoEncoder
 from .networks.prefix import PrefixQuery
-from .networks.speech import SAMPLE_RATE, normalised, steps
+from .networks.wav2vec import SAMPLE_RATE, normalised, steps
 
 PIECE = 50  # frames that are handed out together
 

@@ -16,7 +16,7 @@ from ...system.caches import on_release
 from .networks import CodeQuery, VQAutoEncoder
 from .networks.compat import AUDIO_RATE
 from .networks.fast import EDGE, Loop, PrefixDecoder, StepQuery
-from .networks.speech import HOP, SAMPLE_RATE, level, normalised, samples_for
+from .networks.wav2vec import HOP, SAMPLE_RATE, level, normalised, samples_for
 
 Check = Callable[[], None]
 Report = Callable[[int, int], None]  # frames done, frames in all

@@ -125,11 +125,11 @@ def load_pair(models_dir: Path, name: str) -> Pair:
         there = ", ".join(available(models_dir)) or "none"
         raise WeightsError(
             "There is no face model {name!r} (there is: {there}); fetch vocaset_stage1.pth.tar and "
-            "vocaset_stage2.pth.tar, or those of biwi, from {page} into {folder}.",
+            "vocaset_stage2.pth.tar, or those of biwi, from {page} into {path}.",
+            Place(models_dir, "the folder for models"),
             name=name,
             there=there,
             page=PAGE,
-            folder=Place(models_dir, "the folder for models"),
         )
     trouble = _trouble(name, found, models_dir)
     best = found.best
@@ -270,9 +270,9 @@ def _trouble(name: str, found: _Found, models_dir: Path) -> str:
     if found.faults:
         path, fault = found.faults[0]
         return Sentence(
-            "{path} {fault.reason}; fetch it anew from {page}, or from who trained it.",
-            path=path,
-            fault=fault,
+            "{path} {reason}; fetch it anew from {page}, or from who trained it.",
+            path,
+            reason=fault.reason,
             page=PAGE,
         )
     there = next(iter(found))
@@ -285,10 +285,10 @@ def _trouble(name: str, found: _Found, models_dir: Path) -> str:
         remedy = Sentence(f"put it beside, as {name}_stage{lacking} with the same ending")
     return Sentence(
         "The face model {name} lacks its stage {lacking} (stage {there.number} is {path}); {remedy}.",
+        there.path,
         name=name,
         lacking=lacking,
         there=there,
-        path=there.path,
         remedy=remedy,
     )
 

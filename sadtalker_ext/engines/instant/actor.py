@@ -1,9 +1,11 @@
-"""The engine instant at work: lips, head and eyes by small models and procedures, drawn by warping the picture."""
+"""The engine instant at work: small models and procedures move a portrait, which is warped."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ...errors import Sentence
 from ...tracks import ARKIT, MotionTrack
 from ..portraits import PortraitActor
 
@@ -21,6 +23,9 @@ SCALED_COLUMNS: tuple[str, ...] = (
 )  # fmt: skip
 
 
+WELL_SEEN = 0.9  # share of a reference's frames with a face, below which the rest is worth a word
+
+
 class InstantActor(PortraitActor):
     """A portrait that is warped."""
 
@@ -33,17 +38,13 @@ class InstantActor(PortraitActor):
         return WarpRenderer(self.subject, device=self.run.host.device())
 
     def motion(self, speech: Speech) -> MotionTrack:
-        """Lips from the speech, head, eyes and brows by seeded procedures, overridden by what was asked for."""
+        """Lips from the speech, the rest by seeded procedures, overridden by what was asked for."""
         from ... import motion as generators
 
         options, run = self.options, self.run
         fps, frames = options.fps, self.frames(speech)
         # Reference videos first: when one cannot be used, that is known before the long listening.
-        blinks = None
-        if options.ref_blink is not None:
-            blinks = generators.track_reference(
-                options.ref_blink, fps=fps, channels="blink", frames=frames, check=run.check
-            )
+        blinks = None if options.ref_blink is None else self._followed(options.ref_blink, "blink", frames)
         if options.ref_pose is None:
             pose = generators.generate_head(
                 speech,
@@ -55,9 +56,7 @@ class InstantActor(PortraitActor):
                 check=run.check,
             )
         else:
-            pose = generators.track_reference(
-                options.ref_pose, fps=fps, channels="pose", frames=frames, check=run.check
-            )
+            pose = self._followed(options.ref_pose, "pose", frames)
         if options.idle is None:
             track = generators.generate_lips(
                 speech,
@@ -98,6 +97,18 @@ class InstantActor(PortraitActor):
             track = _scaled(track, options.expression_scale)
         provenance = {part: dict(value) for part, value in made_by.items()}
         return MotionTrack(ARKIT, fps, track.data, provenance)
+
+    def _followed(self, video: str, channel: str, frames: int) -> MotionTrack:
+        """The pose or the blinks of a video, or of a motion file."""
+        from ...motion import track_reference
+
+        fps, check = self.options.fps, self.run.check
+        track = track_reference(video, fps=fps, channels=channel, frames=frames, check=check)
+        seen = track.provenance.get("found")  # of a motion file nothing is known
+        if isinstance(seen, float) and seen < WELL_SEEN:
+            text = "In {share:.0%} of {video} no face was found; its {channel} was filled in there."
+            self.run.notice(Sentence(text, share=1 - seen, video=Path(video), channel=channel))
+        return track
 
 
 def _scaled(track: MotionTrack, scale: float) -> MotionTrack:

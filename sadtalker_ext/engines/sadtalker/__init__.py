@@ -22,7 +22,7 @@ def needs(models_dir: Path) -> tuple[Need, ...]:
     def weights(id: str) -> Need:
         found = status(by_name(id), models_dir)
         fault = "" if found.usable else found.note.removeprefix(f"{found.path} ").rstrip(".")
-        remedy = Sentence("{download}", download=Named("download", id))
+        remedy = Sentence("{download}", Named("download", id))
         return Need(by_name(id).file, found.usable, remedy, weights=id, fault=fault)
 
     def networks(size: int) -> Need:

@@ -67,7 +67,8 @@ class SadTalkerActor(PortraitActor):
         source = face.source.coefficients
         count = max(1, math.ceil(speech.duration * FPS - 1e-6))
         rng = np.random.default_rng(options.seed)
-        # What is followed, and the weights, first: when they cannot be used, that is known before the listening.
+        # What is followed, and the weights, first: when they cannot be used, that is known before the
+        # listening.
         prior = code_lips.bfm_prior(face.networks.sources.folder) if options.lips == "codes" else None
         shut = _followed_blinks(options, count, run.check)
         videos = {name for name in (options.ref_face, options.ref_pose) if name is not None}

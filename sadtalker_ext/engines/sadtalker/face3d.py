@@ -57,11 +57,3 @@ def aligned_picture(picture: np.ndarray, alignment: Alignment) -> np.ndarray:
     top = int(settled(high / 2 - INPUT / 2 + (height / 2 - alignment.t_y) * scale))
     resized = Image.fromarray(picture).resize((wide, high), Image.Resampling.BICUBIC)
     return np.asarray(resized.crop((left, top, left + INPUT, top + INPUT)))
-
-
-def standing_face(model: np.ndarray, width: int, height: int) -> np.ndarray:
-    """Where the five points (5, 2), y upwards, are assumed in a picture in which no landmark was found.
-
-    In float32, as the reference's are: in float64 the scaled picture's sides would be whole, not just below.
-    """
-    return ((model[:, :2] + 1) / 2 * (width, height)).astype(np.float32)

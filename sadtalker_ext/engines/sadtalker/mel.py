@@ -7,7 +7,7 @@ import numpy as np
 from ...system.caches import kept
 
 SAMPLE_RATE = 16000  # Hz
-N_FFT = WINDOW = 800  # samples, 50 ms
+N_FFT = 800  # samples, 50 ms
 HOP = 200  # samples, 12.5 ms
 MEL_RATE = SAMPLE_RATE // HOP  # mel frames a second
 BANDS = 80
@@ -22,11 +22,6 @@ SAMPLES_PER_FRAME = SAMPLE_RATE // FPS
 STEPS = 16  # mel frames in a window
 LEAD = 2  # video frames by which a window begins early
 BLOCK = 4000  # mel frames computed at a time, 50 s
-
-
-def frame_count(samples: int) -> int:
-    """Whole video frames in a recording; the rest, under 40 ms, is not heard."""
-    return samples // SAMPLES_PER_FRAME
 
 
 @kept(1)

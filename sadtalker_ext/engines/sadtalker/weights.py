@@ -52,9 +52,7 @@ class Sources:
                 other = next((other for other in SIZES if complete(models_dir, other)), None)
                 if other is None:
                     raise
-                raise WeightsError(
-                    "{error}; or choose {size} {other}.", "size", error=error, other=other
-                ) from None
+                raise WeightsError("{error}; or choose {size} {other}.", "size", error, other=other) from None
         return cls(size, package, models_dir)
 
     def state(self, component: str) -> dict[str, torch.Tensor]:
@@ -99,6 +97,6 @@ def loaded(shaped_like: Callable[[Mapping[str, torch.Tensor]], N], state: dict[s
         reason = str(error).strip().splitlines()[-1].strip()
         raise WeightsError(
             "The weights do not fit the network they are named after ({reason}); fetch the file anew.",
-            reason=Foreign(reason),
+            Foreign(reason),
         ) from error
     return network.eval().requires_grad_(False)

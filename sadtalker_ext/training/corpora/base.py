@@ -61,19 +61,10 @@ class Corpus(Protocol):
 def require_files(root: Path, names: tuple[str, ...], corpus: str) -> None:
     """Raises `TrainingError` that names what a corpus's folder lacks."""
     if not root.is_dir():
-        raise TrainingError(
-            "There is no folder {root}; name the one that {corpus} was unpacked into.",
-            root=root,
-            corpus=corpus,
-        )
+        raise TrainingError(f"There is no folder {root}; name the one that {corpus} was unpacked into.")
     lacking = [name for name in names if not (root / name).exists()]
     if lacking:
-        raise TrainingError(
-            "{root} is not {corpus}: it has no {lacking}.",
-            root=root,
-            corpus=corpus,
-            lacking=" and no ".join(lacking),
-        )
+        raise TrainingError(f"{root} is not {corpus}: it has no {' and no '.join(lacking)}.")
 
 
 def read_numbers(path: Path, limit: int = 4 << 30) -> object:
@@ -98,13 +89,11 @@ def read_templates(path: Path) -> dict[str, np.ndarray]:
         assert templates
     except (AssertionError, TypeError, ValueError) as error:
         raise TrainingError(
-            "{path} is no collection of templates, a (V, 3) array for each subject.", path=path
+            f"{path} is no collection of templates, a (V, 3) array for each subject."
         ) from error
     for name, vertices in templates.items():
         if not np.isfinite(vertices).all():
-            raise TrainingError(
-                "The template of {name} in {path} has vertices that are no numbers.", name=name, path=path
-            )
+            raise TrainingError(f"The template of {name} in {path} has vertices that are no numbers.")
     return templates
 
 

@@ -41,9 +41,7 @@ class Biwi:
             if path.exists():
                 self._scans[subject] = _scan(path)
         if not self._scans:
-            raise TrainingError(
-                "{path} has no neutral face (such as F2.obj) of any subject.", path=self.root / SCANS
-            )
+            raise TrainingError(f"{self.root / SCANS} has no neutral face (such as F2.obj) of any subject.")
 
     def templates(self) -> dict[str, np.ndarray]:
         return {name: normalised(scan, faces) for name, (scan, faces) in self._scans.items()}
@@ -83,17 +81,13 @@ class Biwi:
         neutral = normalised(scan, faces)
         files = sorted(folder.glob("*.vl"))
         if not files:
-            raise TrainingError("{folder} holds no frames (.vl).", folder=folder)
+            raise TrainingError(f"{folder} holds no frames (.vl).")
         motion = np.empty((len(files), neutral.size), np.float32)
         for row, file in zip(motion, files, strict=True):
             frame = read_frame(file)
             if frame.shape != scan.shape:
                 raise TrainingError(
-                    "{file} has {there:,} vertices, but the neutral face of {subject} {wanted:,}.",
-                    file=file,
-                    there=len(frame),
-                    subject=subject,
-                    wanted=len(scan),
+                    f"{file} has {len(frame):,} vertices, but the neutral face of {subject} {len(scan):,}."
                 )
             by = None if self.norm == "frame" else scan
             row[:] = (normalised(frame, faces, by) - neutral).reshape(-1)
@@ -108,9 +102,7 @@ def read_frame(path: Path) -> np.ndarray:
         if len(data) != 4 + 12 * count:
             raise ValueError(f"{len(data):,} bytes for {count:,} vertices")
     except (OSError, struct.error, ValueError) as error:
-        raise TrainingError(
-            "{path} is damaged or no frame of BIWI ({error}).", path=path, error=error
-        ) from error
+        raise TrainingError(f"{path} is damaged or no frame of BIWI ({error}).") from error
     return np.frombuffer(data, "<f4", offset=4).reshape(-1, 3).astype(np.float32)
 
 
@@ -139,5 +131,5 @@ def _scan(path: Path) -> tuple[np.ndarray, np.ndarray]:
     except MeshError as error:
         raise TrainingError(str(error)) from error
     if template.faces is None:
-        raise TrainingError("{path} has no faces; the area that BIWI is scaled by needs them.", path=path)
+        raise TrainingError(f"{path} has no faces; the area that BIWI is scaled by needs them.")
     return template.vertices, template.faces

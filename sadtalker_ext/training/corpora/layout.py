@@ -51,11 +51,11 @@ class Layout:
         self._templates = read_templates(self.root / TEMPLATES)
         self._files = {path.stem: path for path in sorted((self.root / MOTION).glob("*.npy"))}
         if not self._files:
-            raise TrainingError("{path} holds no .npy files.", path=self.root / MOTION)
+            raise TrainingError(f"{self.root / MOTION} holds no .npy files.")
         parts = {stem: parse_name(stem) for stem in self._files}
         vertices = {len(template) for template in self._templates.values()}
         if len(vertices) != 1:
-            raise TrainingError("The templates of {root} differ in their number of vertices.", root=self.root)
+            raise TrainingError(f"The templates of {self.root} differ in their number of vertices.")
         self._vertices = vertices.pop()
         rate = self._rate(fps, step)
         self.fps, self.step = rate.fps, rate.step
@@ -91,13 +91,10 @@ class Layout:
         try:
             stored = np.load(path, mmap_mode="r", allow_pickle=False)
         except (OSError, ValueError) as error:
-            raise TrainingError("{path} cannot be read ({error}).", path=path, error=error) from error
+            raise TrainingError(f"{path} cannot be read ({error}).") from error
         if stored.ndim not in (2, 3) or len(stored) == 0 or stored[0].size != 3 * self._vertices:
             raise TrainingError(
-                "{path} has the shape {shape}; its template has {vertices:,} vertices.",
-                path=path,
-                shape=stored.shape,
-                vertices=self._vertices,
+                f"{path} has the shape {stored.shape}; its template has {self._vertices:,} vertices."
             )
         vertices = np.asarray(stored[:: self.step], np.float32).reshape(-1, 3 * self._vertices)
         motion = vertices - self._templates[subject].reshape(-1)
@@ -107,22 +104,13 @@ class Layout:
         known = {FLAME_VERTICES: VOCASET_RATE, BIWI_VERTICES: BIWI_RATE}.get(self._vertices)
         if fps is None and known is None:
             raise TrainingError(
-                "{root} has faces of {vertices:,} vertices, of no published corpus; say their frame rate "
-                "with {fps}.",
-                "fps",
-                root=self.root,
-                vertices=self._vertices,
+                f"{self.root} has faces of {self._vertices:,} vertices, of no published corpus; say "
+                "their frame rate with --fps."
             )
         if fps is not None and not SLOWEST <= fps <= FASTEST:
-            raise TrainingError(
-                "{fps} must be {slowest:g} to {fastest:g} frames/s, not {rate:g}.",
-                "fps",
-                slowest=SLOWEST,
-                fastest=FASTEST,
-                rate=fps,
-            )
+            raise TrainingError(f"--fps must be {SLOWEST:g} to {FASTEST:g} frames/s, not {fps:g}.")
         if step is not None and step < 1:
-            raise TrainingError("{step} must be 1 or more, not {given}.", "step", given=step)
+            raise TrainingError(f"--step must be 1 or more, not {step}.")
         if fps is not None:
             return Rate(fps, step or 1)
         assert known is not None

@@ -97,11 +97,8 @@ def by_sentence(subjects: Sequence[str], sentences: Iterable[str]) -> Splits:
     ordered = sorted(set(sentences))
     if len(ordered) < FEWEST_SENTENCES:
         raise TrainingError(
-            "{count} different sentences are too few to hold some out; record {fewest} at least, or say by "
-            "{splits} which clips are for what.",
-            "splits",
-            count=len(ordered),
-            fewest=FEWEST_SENTENCES,
+            f"{len(ordered)} different sentences are too few to hold some out; record {FEWEST_SENTENCES} at "
+            "least, or say by --splits which clips are for what."
         )
     held = max(1, round(HELD_OUT_SHARE * len(ordered)))
     groups = {TRAIN: ordered[: -2 * held], VALIDATION: ordered[-2 * held : -held], TEST: ordered[-held:]}
@@ -123,14 +120,9 @@ def read_splits(path: Path) -> Splits:
         }
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise TrainingError(
-            "{path} is no description of splits ({kind}: {error}); it should read {form}.",
-            path=path,
-            kind=type(error).__name__,
-            error=error,
-            form='{"train": {"subjects": […], "sentences": […]}, "validation": …, "test": …}',
+            f"{path} is no description of splits ({type(error).__name__}: {error}); it should read "
+            '{"train": {"subjects": […], "sentences": […]}, "validation": …, "test": …}.'
         ) from error
     if TRAIN not in shares or not shares[TRAIN].subjects:
-        raise TrainingError(
-            "{path} names nobody to train on; it needs a split called “{train}”.", path=path, train=TRAIN
-        )
+        raise TrainingError(f"{path} names nobody to train on; it needs a split called “{TRAIN}”.")
     return Splits(shares)

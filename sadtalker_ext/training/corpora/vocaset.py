@@ -33,14 +33,10 @@ class Vocaset:
         try:
             self._vertices = np.load(self.root / FILES[0], mmap_mode="r", allow_pickle=False)
         except (OSError, ValueError) as error:
-            raise TrainingError(
-                "{path} cannot be read ({error}); fetch it anew.", path=self.root / FILES[0], error=error
-            ) from error
+            raise TrainingError(f"{self.root / FILES[0]} cannot be read ({error}); fetch it anew.") from error
         if self._vertices.ndim != 3 or self._vertices.shape[2] != 3:
             raise TrainingError(
-                "{path} has the shape {shape}; vertices are (F, V, 3).",
-                path=self.root / FILES[0],
-                shape=self._vertices.shape,
+                f"{self.root / FILES[0]} has the shape {self._vertices.shape}; vertices are (F, V, 3)."
             )
         self._templates = read_templates(self.root / FILES[2])
         self._frames = _by_subject(self.root / FILES[3])
@@ -102,7 +98,7 @@ class Vocaset:
 def _by_subject(path: Path) -> dict[str, dict[str, Any]]:
     found = read_numbers(path)
     if not isinstance(found, dict) or not all(isinstance(value, dict) for value in found.values()):
-        raise TrainingError("{path} is another kind of file: it holds no sequences by subject.", path=path)
+        raise TrainingError(f"{path} is another kind of file: it holds no sequences by subject.")
     return found
 
 

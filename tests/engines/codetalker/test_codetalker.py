@@ -36,8 +36,8 @@ from sadtalker_ext.engines.codetalker.networks import (
 )
 from sadtalker_ext.engines.codetalker.networks.layers import TimeNorm
 from sadtalker_ext.engines.codetalker.networks.quantiser import Quantiser
-from sadtalker_ext.engines.codetalker.networks.speech import level, masked, normalised, samples_for, steps
-from sadtalker_ext.engines.codetalker.networks.state import SETTINGS
+from sadtalker_ext.engines.codetalker.networks.state_dicts import SETTINGS
+from sadtalker_ext.engines.codetalker.networks.wav2vec import level, masked, normalised, samples_for, steps
 from sadtalker_ext.errors import DependencyError, WeightsError
 
 DIM = 3 * VERTICES

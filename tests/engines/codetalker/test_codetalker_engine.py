@@ -194,7 +194,7 @@ def test_exact_has_a_limit_and_says_so(models: Path, head: Path) -> None:
 def test_without_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SADTALKER_MODELS", str(tmp_path))
     with pytest.raises(EngineError, match="vocaset_stage1"):
-        choose_engine("codetalker", tmp_path)
+        choose_engine(Options(engine="codetalker"), tmp_path)
     assert ENGINES["codetalker"].missing(tmp_path)
 
 

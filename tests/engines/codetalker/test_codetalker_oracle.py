@@ -22,7 +22,7 @@ from codetalker_oracle import (
 
 from sadtalker_ext.engines.codetalker.networks import CodeQuery, Compat, VQAutoEncoder
 from sadtalker_ext.engines.codetalker.networks.prefix import PrefixQuery
-from sadtalker_ext.engines.codetalker.networks.speech import normalised
+from sadtalker_ext.engines.codetalker.networks.wav2vec import normalised
 from sadtalker_ext.engines.codetalker.query import predict
 
 pytestmark = needs_oracle

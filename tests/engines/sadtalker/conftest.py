@@ -24,16 +24,6 @@ def points() -> tuple[tuple[float, float], ...]:
     return ((45, 55), (75, 55), (60, 72), (49, 88), (71, 88))
 
 
-@pytest.fixture(scope="session")
-def voice() -> tuple[np.ndarray, int]:
-    """A second and a half at 16 kHz: bursts of noise, then silence."""
-    rate = 16000
-    sound = np.random.default_rng(2).standard_normal(rate * 3 // 2).astype(np.float32) * 0.2
-    sound *= np.sin(2 * np.pi * 3 * np.arange(len(sound)) / rate) > -0.5
-    sound[rate:] = 0
-    return sound, rate
-
-
 @pytest.fixture
 def tiny(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """From here on the engine has its weights: tiny ones. Returns the models folder."""

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from sadtalker_ext.engines.sadtalker.crop import MODES, Box, as_mode, face_crop
-from sadtalker_ext.engines.sadtalker.face3d import align_to_model, aligned_picture, five_points, standing_face
+from sadtalker_ext.engines.sadtalker.face3d import align_to_model, aligned_picture, five_points
 from sadtalker_ext.engines.sadtalker.render.source import MODEL_POINTS
 
 # A schematic face: the centres of its 68 points' parts around (0, 0), the eyes one unit apart.
@@ -111,7 +111,8 @@ def test_alignment_lays_the_face_under_the_model() -> None:
 
 
 def test_what_lies_beyond_the_picture_is_black() -> None:
-    alignment = align_to_model(standing_face(MODEL_POINTS, 256, 256) / 4, MODEL_POINTS, 256, 256)
+    quarter = (MODEL_POINTS[:, :2] + 1) / 2 * 64
+    alignment = align_to_model(quarter, MODEL_POINTS, 256, 256)
     aligned = aligned_picture(np.full((256, 256, 3), 200, np.uint8), alignment)
     assert aligned.shape == (224, 224, 3)
     assert (aligned[:, 0] == 0).all()

@@ -13,6 +13,7 @@ from PIL import Image
 from sadtalker_ext.cli import main
 from sadtalker_ext.engines import choose_engine
 from sadtalker_ext.errors import EngineError
+from sadtalker_ext.options import Options
 
 MAPPING = "mapping_00229-model.pth.tar"
 PACKAGE = "SadTalker_V0.0.2_256.safetensors"
@@ -46,10 +47,10 @@ def cut_off(path: Path) -> None:
 def test_a_fault_is_told(file: str, write: Callable[[Path], object], told: str, tmp_path: Path) -> None:
     write(tmp_path / file)
     with pytest.raises(EngineError, match=told) as caught:
-        choose_engine("sadtalker", tmp_path)
+        choose_engine(Options(engine="sadtalker"), tmp_path)
     assert f"{file} (" in str(caught.value)
     assert "sadtalker models download" in str(caught.value)
-    assert choose_engine("auto", tmp_path).name == "instant"
+    assert choose_engine(Options(), tmp_path).name == "instant"
 
 
 def test_the_command_line_says_it_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

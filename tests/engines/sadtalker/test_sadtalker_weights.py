@@ -22,6 +22,7 @@ from sadtalker_ext.engines.sadtalker.networks.mapping import MappingNet
 from sadtalker_ext.engines.sadtalker.networks.posevae import PoseVAE
 from sadtalker_ext.engines.sadtalker.weights import COMPONENTS, Sources, complete, loaded
 from sadtalker_ext.errors import WeightsError
+from sadtalker_ext.options import Options
 
 PACKAGE = "SadTalker_V0.0.2_256.safetensors"
 
@@ -119,15 +120,15 @@ def test_older_files_have_no_large_faces(old_folder: Path) -> None:
 
 
 def test_the_older_files_make_the_engine_ready(old_folder: Path) -> None:
-    assert choose_engine("auto", old_folder).name == "instant"  # both mapping files are missing yet
+    assert choose_engine(Options(), old_folder).name == "instant"  # both mapping files are missing yet
     torch.save(mapping(73), old_folder / "mapping_00109-model.pth.tar")
     torch.save(mapping(70), old_folder / "mapping_00229-model.pth.tar")
     for name in ("auto", "sadtalker"):
-        assert choose_engine(name, old_folder).name == "sadtalker"
+        assert choose_engine(Options(engine=name), old_folder).name == "sadtalker"
 
 
 def test_one_size_is_enough_and_is_offered_in_the_place_of_the_other(folder: Path) -> None:
-    assert choose_engine("auto", folder).name == "sadtalker"
+    assert choose_engine(Options(), folder).name == "sadtalker"
     with pytest.raises(WeightsError, match="choose --size 256"):
         Sources.find(folder, 512)
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from .autoencoder import BIWI_SIZES, VOCASET_SIZES, Reconstruction, Sizes, VQAutoEncoder
+from .code_query import BIWI_QUERY, VOCASET_QUERY, CodeQuery, QuerySizes, Taught
 from .compat import BIWI, PUBLISHED, SOUND, VOCASET, Compat, Rhythm
-from .query import BIWI_QUERY, VOCASET_QUERY, CodeQuery, QuerySizes, Taught
 
 __all__ = [
     "BIWI",

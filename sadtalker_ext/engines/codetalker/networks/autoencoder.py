@@ -9,11 +9,11 @@ from typing import Any
 import torch
 from torch import nn
 
-from ....errors import WeightsError
+from ....errors import Foreign, Sentence, WeightsError
 from .compat import PUBLISHED, Compat
 from .layers import SLOPE, Positions, Transformer, conv_block, enlarging_block
 from .quantiser import Quantiser
-from .state import as_compat, can_assign, layers, load_into, plain_names, settings, with_settings
+from .state_dicts import as_compat, can_assign, layers, load_into, plain_names, settings, with_settings
 
 HEADS = 8
 
@@ -238,7 +238,8 @@ def _sizes(state: Mapping[str, torch.Tensor], told: Mapping[str, Any]) -> Sizes:
     return Sizes(**{**read, **{name: value for name, value in told.items() if name in known}})
 
 
-def unfit(stage: str, error: Exception) -> str:
+def unfit(stage: str, error: Exception) -> Sentence:
     """The sentence for weights that are not those of a stage."""
     reason = (str(error).strip() or type(error).__name__).splitlines()[-1].strip()
-    return f"The weights do not fit {stage} of CodeTalker ({reason}); fetch the file anew."
+    told = "The weights do not fit {stage} of CodeTalker ({reason}); fetch the file anew."
+    return Sentence(told, Foreign(reason), stage=stage)

@@ -1,7 +1,7 @@
 """Where the published CodeTalker surprises: every such choice, what it does, and the choice that is sounder.
 
 Weights know only the choices with which they were trained, so published files need `PUBLISHED`. A training of
-one's own may take `SOUND`, or any mixture; what it took travels with its weights (see `state.py`).
+one's own may take `SOUND`, or any mixture; what it took travels with its weights (see `state_dicts.py`).
 """
 
 from __future__ import annotations

@@ -10,8 +10,8 @@ import torch.nn.functional as F
 from torch import nn
 
 from .autoencoder import VQAutoEncoder
+from .code_query import CodeQuery, slopes
 from .layers import EPSILON, KERNEL, SLOPE
-from .query import CodeQuery, slopes
 
 EDGE = KERNEL // 2  # frames at the end of a prefix whose convolution the next frames will change
 

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from .query import CodeQuery
+from .code_query import CodeQuery
 
 
 class PrefixQuery:

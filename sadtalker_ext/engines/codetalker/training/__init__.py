@@ -35,7 +35,7 @@ from ..networks import (
     Sizes,
     VQAutoEncoder,
 )
-from ..networks.speech import KERNELS, PUBLISHED_SIZES, STRIDES, wav2vec2_sizes
+from ..networks.wav2vec import KERNELS, PUBLISHED_SIZES, STRIDES, wav2vec2_sizes
 from . import stage1 as codetalker_stage1
 from . import stage2 as codetalker_stage2
 from .begun import Begun, begun, understood
@@ -135,9 +135,7 @@ def train(
 def _check_corpus(cache: ClipCache) -> None:
     if cache.info.dim % 3 or not cache.templates():
         raise TrainingError(
-            "{folder} is of the space {space}; CodeTalker learns offsets of vertices.",
-            folder=cache.folder,
-            space=cache.info.space,
+            f"{cache.folder} is of the space {cache.info.space}; CodeTalker learns offsets of vertices."
         )
 
 
@@ -200,10 +198,10 @@ def _stage2(cache: ClipCache, choices: Choices, told: Begun | None, scale: float
         _require_vertices(network.vertices, cache, choices.start)
         network = _with_styles(network, len(cache.info.subjects), notes)
     else:
-        network = _new_query(cache, choices, stage1, scale, notes)
+        network = _new_query(cache, choices, stage1, notes)
     if network.sizes.features != stage1.sizes.slots * stage1.sizes.code:
         other = choices.start if told is None else told.file.parent
-        raise TrainingError("{other} was trained for another stage 1 than {file}.", other=other, file=file)
+        raise TrainingError(f"{other} was trained for another stage 1 than {file}.")
     random = choices.wav2vec2 is None and choices.start is None
     whole_ear = told.whole_ear if told is not None else random and not choices.published
     rules = Stage2Rules(scale, free_running=not choices.published, doubt=0.0, whole_ear=whole_ear)
@@ -217,23 +215,15 @@ def _stage1_file(choices: Choices, told: Begun | None) -> Path:
     """The stage 1 that a stage 2 speaks to; of a resumed run the same as before, wherever it lies now."""
     file = choices.stage1 or (told.stage1 if told is not None else None)
     if file is None:
-        raise TrainingError(
-            "Stage 2 needs the stage 1 that it speaks to; name its file with {stage1}.", "stage1"
-        )
+        raise TrainingError("Stage 2 needs the stage 1 that it speaks to; name its file with --stage1.")
     if not file.is_file():
         if told is not None:
-            raise TrainingError(
-                "There is no stage 1 {file}; say with {stage1} where it lies now.", "stage1", file=file
-            )
-        raise TrainingError(
-            "There is no stage 1 {file}; train one by: sadtalker train codetalker-stage1.", file=file
-        )
+            raise TrainingError(f"There is no stage 1 {file}; say with --stage1 where it lies now.")
+        raise TrainingError(f"There is no stage 1 {file}; train one by: sadtalker train codetalker-stage1.")
     if told is not None and told.stage1_sha256 not in ("", _sha256(file)):
         raise TrainingError(
-            "{file} is not the stage 1 that this run began with (its sha256 differs); name that one with "
-            "{stage1}, or start a new run.",
-            "stage1",
-            file=file,
+            f"{file} is not the stage 1 that this run began with (its sha256 differs); name that one with "
+            "--stage1, or start a new run."
         )
     return file
 
@@ -246,14 +236,10 @@ def _sha256(file: Path) -> str:
     try:
         return file_hash(file)
     except OSError as error:
-        raise TrainingError(
-            "{file} cannot be read ({reason}); check its permissions.", file=file, reason=error
-        ) from error
+        raise TrainingError(f"{file} cannot be read ({error.strerror}); check its permissions.") from error
 
 
-def _new_query(
-    cache: ClipCache, choices: Choices, stage1: VQAutoEncoder, scale: float, notes: list[str]
-) -> CodeQuery:
+def _new_query(cache: ClipCache, choices: Choices, stage1: VQAutoEncoder, notes: list[str]) -> CodeQuery:
     heard = None if choices.wav2vec2 is None else read_wav2vec2(choices.wav2vec2)
     small = choices.size == "small"
     base = BIWI_QUERY if stage1.vertices == BIWI_VERTICES else VOCASET_QUERY
@@ -305,25 +291,20 @@ def _sizes(cache: ClipCache, size: Size) -> Sizes:
 
 def _compat(choices: Choices) -> Compat:
     if choices.sound and choices.published:
-        raise TrainingError(
-            "{sound} and {published} contradict each other; give one of them.", "sound", "published"
-        )
+        raise TrainingError("--sound and --published contradict each other; give one of them.")
     return SOUND if choices.sound else PUBLISHED
 
 
 def _started(read: Callable[[Mapping[str, torch.Tensor]], Any], file: Path) -> Any:
     if not file.is_file():
-        raise TrainingError("There are no weights {file} to start from.", file=file)
+        raise TrainingError(f"There are no weights {file} to start from.")
     return trainable(read(read_tensors(file, "state_dict.")))
 
 
 def _require_vertices(vertices: int, cache: ClipCache, file: Path | None) -> None:
     if 3 * vertices != cache.info.dim:
         raise TrainingError(
-            "{file} is of a mesh of {vertices:,} vertices, but the corpus has {others:,}.",
-            file=file,
-            vertices=vertices,
-            others=cache.info.dim // 3,
+            f"{file} is of a mesh of {vertices:,} vertices, but the corpus has {cache.info.dim // 3:,}."
         )
 
 

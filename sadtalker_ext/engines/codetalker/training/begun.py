@@ -86,11 +86,8 @@ def understood(file: Path) -> Iterator[None]:
         kind = "lacks " if isinstance(error, KeyError) else ""
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise TrainingError(
-            "{file} says what this version cannot go on with ({kind}{reason}); resume the run with the "
-            "version that began it, or start a new one.",
-            file=file,
-            kind=kind,
-            reason=reason,
+            f"{file} says what this version cannot go on with ({kind}{reason}); resume the run with the "
+            "version that began it, or start a new one."
         ) from error
 
 

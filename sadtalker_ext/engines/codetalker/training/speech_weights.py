@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from ....checkpoints.tensors import read_tensors
 from ....errors import TrainingError
-from ..networks.speech import wav2vec2_sizes
-from ..networks.state import plain_names
+from ..networks.state_dicts import plain_names
+from ..networks.wav2vec import wav2vec2_sizes
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -29,15 +29,13 @@ def read_wav2vec2(path: str | Path) -> dict[str, Tensor]:
     file = next((path / name for name in NAMES if (path / name).is_file()), None) if path.is_dir() else path
     if file is None or not file.is_file():
         raise TrainingError(
-            "{path} is no wav2vec 2.0; give a stage-2 file of CodeTalker, or a folder with {names} of "
-            "wav2vec2-base-960h.",
-            path=path,
-            names=" or ".join(NAMES),
+            f"{path} is no wav2vec 2.0; give a stage-2 file of CodeTalker, or a folder with "
+            f"{' or '.join(NAMES)} of wav2vec2-base-960h."
         )
     state = {name.removeprefix("state_dict."): tensor for name, tensor in read_tensors(file).items()}
     prefix = next((prefix for prefix in PREFIXES if prefix + SIGN in state), None)
     if prefix is None:
-        raise TrainingError("{file} holds no wav2vec 2.0; give that of wav2vec2-base-960h.", file=file)
+        raise TrainingError(f"{file} holds no wav2vec 2.0; give that of wav2vec2-base-960h.")
     inside = {
         name.removeprefix(prefix): tensor
         for name, tensor in state.items()
@@ -49,13 +47,9 @@ def read_wav2vec2(path: str | Path) -> dict[str, Tensor]:
 def _checked(state: Mapping[str, Tensor], file: Path) -> dict[str, Tensor]:
     """Refuses the large kind, whose norms stand elsewhere, and whatever lacks a part."""
     if "feature_extractor.conv_layers.1.layer_norm.weight" in state:
-        raise TrainingError(
-            "{file} is a wav2vec 2.0 with other norms (a large one); give the base one.", file=file
-        )
+        raise TrainingError(f"{file} is a wav2vec 2.0 with other norms (a large one); give the base one.")
     try:
         wav2vec2_sizes(state)
     except (KeyError, IndexError, ValueError, ZeroDivisionError) as error:
-        raise TrainingError(
-            "{file} is no whole wav2vec 2.0: it lacks {error}.", file=file, error=error
-        ) from error
+        raise TrainingError(f"{file} is no whole wav2vec 2.0: it lacks {error}.") from error
     return {name: tensor.float() for name, tensor in state.items()}

@@ -14,7 +14,7 @@ from ....training.clips import ClipCache
 from ....training.objective import Example, Objective, Share
 from ....training.plan import Plan
 from ..networks import BIWI, VOCASET, CodeQuery, Rhythm, Taught, VQAutoEncoder
-from ..networks.speech import normalised
+from ..networks.wav2vec import normalised
 from ..query import predict
 from .stage1 import distance, unexplained
 
@@ -44,7 +44,7 @@ class Stage2Rules:
 
     def __post_init__(self) -> None:
         if not 0 <= self.doubt <= 1:
-            raise TrainingError("{doubt} must be 0 to 1, not {given:g}.", "doubt", given=self.doubt)
+            raise TrainingError(f"--doubt must be 0 to 1, not {self.doubt:g}.")
 
 
 class Stage2(Objective):

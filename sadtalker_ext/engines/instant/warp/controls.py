@@ -40,8 +40,8 @@ class Controls:
 
     moves: (T, len(MOVES)) amounts. gap: fw shown between the lips. seal: 0..1, how far the picture's own
     opening is closed. angles: (T, 3) degrees yaw, pitch, roll as applied. blink, squint, wide: (T, 2) for the
-    person's left and right eye. look: (T, 2), −1..1 to the picture's right and down. jaw, spread, rounding,
-    teeth, tongue: what the mouth's inside shows, 0..1 (spread −1..1).
+    person's left and right eye. look: (T, 2), −1..1 to the picture's right and down. jaw, rounding, teeth,
+    tongue: what the mouth's inside shows, 0..1.
     """
 
     moves: np.ndarray
@@ -53,7 +53,6 @@ class Controls:
     wide: np.ndarray
     look: np.ndarray
     jaw: np.ndarray
-    spread: np.ndarray
     rounding: np.ndarray
     teeth: np.ndarray
     tongue: np.ndarray
@@ -67,7 +66,6 @@ class Controls:
             seal=float(self.seal[index]),
             gap=float(self.gap[index]),
             jaw=float(self.jaw[index]),
-            width=float(self.spread[index]),
             rounding=float(self.rounding[index]),
             teeth=float(self.teeth[index]),
             tongue=float(self.tongue[index]),
@@ -169,7 +167,6 @@ def read_controls(
         wide=np.clip(sides("eyeWide"), 0, 1),
         look=_look(track),
         jaw=jaw,
-        spread=np.clip(sides("mouthStretch").mean(1) + 0.5 * sides("mouthSmile").mean(1) - pucker, -1, 1),
         rounding=np.clip(np.maximum(pucker, funnel), 0, 1),
         teeth=np.clip(0.35 + 0.65 * upper, 0, 1),
         tongue=np.clip(2 * column("tongueOut"), 0, 1),

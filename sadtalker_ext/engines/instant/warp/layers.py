@@ -27,7 +27,7 @@ class Interior(Protocol):
 
     def draw(
         self, upper_x: np.ndarray, upper_y: np.ndarray, lower_x: np.ndarray, lower_y: np.ndarray, *,
-        jaw: float, gap: float, width: float, rounding: float, teeth: float, tongue: float,
+        jaw: float, gap: float, rounding: float, teeth: float, tongue: float,
     ) -> np.ndarray: ...  # fmt: skip
 
 
@@ -36,13 +36,12 @@ class MouthPose:
     """What a mouth does in one frame.
 
     seal: 0..1, how far the picture's own opening is closed. gap: fw shown. jaw, rounding, teeth, tongue:
-    0..1, width: −1..1, as `mouth.MouthInterior.draw` takes them.
+    0..1, as `mouth.MouthInterior.draw` takes them.
     """
 
     seal: float
     gap: float
     jaw: float
-    width: float
     rounding: float
     teeth: float
     tongue: float
@@ -171,8 +170,8 @@ class LipLayers:
         top = (inside(skull[0][part]), inside(skull[1][part]))
         bottom = (inside(jaw_maps[0][part]), inside(jaw_maps[1][part]))
         filled = interior.draw(
-            *top, *bottom, jaw=pose.jaw, gap=pose.gap, width=pose.width,
-            rounding=pose.rounding, teeth=pose.teeth, tongue=pose.tongue,
+            *top, *bottom, jaw=pose.jaw, gap=pose.gap, rounding=pose.rounding,
+            teeth=pose.teeth, tongue=pose.tongue,
         )  # fmt: skip
         seen = cover[part]
         shade = cv2.GaussianBlur(seen, (0, 0), max(1.0, CONTACT_WIDTH * self._frame.width))

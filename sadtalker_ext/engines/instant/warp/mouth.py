@@ -60,14 +60,9 @@ class MouthInterior:
             # Lips that are parted by a smile say nothing of the jaw: the teeth rest on each other.
             self._lower_origin = points[13] + (points[14] - points[13]) * self._own.teeth_end
         density = float(np.clip(SAMPLES_PER_PIXEL * face_width * self._scale, *DENSITY_LIMITS))
-        self._upper = self._styled(upper_teeth(density), 1.0)
-        self._lower = self._styled(lower_teeth(density), 0.82)
-        self._tongue = self._styled(tongue(density), 1.0)
-
-    @property
-    def teeth_rgb(self) -> np.ndarray:
-        """Colour of fully lit teeth, float32 (3,) 0..255."""
-        return self._tone.teeth
+        self._upper = self._styled(upper_teeth(density))
+        self._lower = self._styled(lower_teeth(density))
+        self._tongue = self._styled(tongue(density))
 
     def draw(
         self,
@@ -78,7 +73,6 @@ class MouthInterior:
         *,
         jaw: float,
         gap: float,
-        width: float,
         rounding: float,
         teeth: float,
         tongue: float,
@@ -88,7 +82,6 @@ class MouthInterior:
         upper_x, upper_y, lower_x, lower_y: float32 (h, w), px of the picture from which the upper lip
         (and skull) and the lower lip (and jaw) would come at each pixel. gap: opening shown, fw ≥ 0.
         jaw, rounding, teeth (how much of them shows), tongue (1: its tip at the upper teeth): 0..1.
-        width: −1..1.
         """
         scale, flat = self._scale, self._tone.flat
         upper_u, upper_v = self._local(upper_x, upper_y, self._upper_origin)
@@ -164,7 +157,7 @@ class MouthInterior:
         seen = cv2.remap(self._image, x, y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
         out += (seen - out) * opacity
 
-    def _styled(self, art: Art, opacity: float) -> Art:
+    def _styled(self, art: Art) -> Art:
         """Towards one tone where the portrait itself is drawn in flat tones."""
         flat = self._tone.flat
         if flat <= 0:

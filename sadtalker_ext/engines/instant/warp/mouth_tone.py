@@ -44,7 +44,7 @@ def mouth_tone(
     points = np.asarray(landmarks, np.float64)[:, :2]
     skin = np.maximum(np.asarray(skin_rgb, np.float64), 4.0)
     flat = flatness(image, points, face_width)
-    white = _eye_white(image, points, face_width)
+    white = _eye_white(image, points)
     light = skin.mean() / SKIN_ALBEDO
     if white is not None:
         light = max(light, 1.05 * float(white.mean())) * 0.6 + min(light, 1.05 * float(white.mean())) * 0.4
@@ -85,7 +85,7 @@ def _inside(image: np.ndarray, polygon: np.ndarray) -> np.ndarray:
     return image[low[1] : high[1], low[0] : high[0]][mask > 0].astype(np.float64)
 
 
-def _eye_white(image: np.ndarray, points: np.ndarray, face_width: float) -> np.ndarray | None:
+def _eye_white(image: np.ndarray, points: np.ndarray) -> np.ndarray | None:
     """Colour (3,) of the whites of the eyes, or None where the eyes are too small to tell."""
     whites = []
     for eye in EYES:

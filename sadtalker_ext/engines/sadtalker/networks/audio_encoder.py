@@ -6,8 +6,6 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-MEL_BANDS, MEL_STEPS = 80, 16  # one window: frequency × time (0.2 s)
-
 
 class AudioConv(nn.Module):
     """Convolution, batch norm and ReLU; with `residual` the input is added before the ReLU."""

@@ -18,7 +18,6 @@ COLUMNS: Mapping[str, slice] = {
     "trans": slice(254, 257),
 }
 HEADS: tuple[int, ...] = (80, 64, 80, 3, 27, 2, 1)
-INPUT_SIZE = 224  # px
 EXPANSION = 4  # a bottleneck's outputs over its width
 
 

@@ -8,7 +8,7 @@ from itertools import islice
 
 import numpy as np
 
-from ....errors import VideoError
+from ....errors import Place, VideoError
 from ..networks.recon import ReconNet
 from .source import cut_out, reconstruct
 
@@ -37,7 +37,7 @@ def video_coefficients(
         rows.append(reconstruct(square, landmarks, recon)[:ROW])
     seen = [row for row in rows if row is not None]
     if not seen:
-        raise VideoError(f"No face was found in the reference video {os.fspath(video)}; choose another one.")
+        raise VideoError("No face was found in the reference video {path}; choose another one.", Place(video))
     last, filled = seen[0], []
     for row in rows:
         last = last if row is None else row

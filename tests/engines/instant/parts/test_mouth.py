@@ -13,7 +13,7 @@ from sadtalker_ext.engines.instant.warp.style import flatness
 
 Mouth = tuple[MouthInterior, np.ndarray, np.ndarray]  # with the mesh and the picture it was made of
 WIDTH = 220.0
-POSE = {"jaw": 0.6, "gap": 0.06, "width": 0.0, "rounding": 0.0, "teeth": 0.4, "tongue": 0.0}
+POSE = {"jaw": 0.6, "gap": 0.06, "rounding": 0.0, "teeth": 0.4, "tongue": 0.0}
 
 
 def interior(face: ModuleType, gap: float = 0.0, dim: float = 1.0, **how: bool) -> Mouth:
@@ -103,21 +103,21 @@ def test_art_is_premultiplied_and_soft_edged(make, density: float) -> None:
 
 def test_dim_pictures_have_dim_teeth(face: ModuleType, closed: Mouth) -> None:
     dim, _, _ = interior(face, dim=0.35)
-    assert dim.teeth_rgb.mean() < 0.6 * closed[0].teeth_rgb.mean()
+    assert dim._tone.teeth.mean() < 0.6 * closed[0]._tone.teeth.mean()
 
 
 def test_cast_of_the_light_is_kept(face: ModuleType) -> None:
     points = face.mesh(WIDTH)
     picture = face.paint(points).astype(np.float32)
     blue = np.clip(picture * np.array([0.6, 0.85, 1.25]), 0, 255).astype(np.uint8)
-    plain = MouthInterior(picture.astype(np.uint8), points, WIDTH, face.SKIN).teeth_rgb
-    tinted = MouthInterior(blue, points, WIDTH, face.SKIN * np.array([0.6, 0.85, 1.25])).teeth_rgb
+    plain = MouthInterior(picture.astype(np.uint8), points, WIDTH, face.SKIN)._tone.teeth
+    tinted = MouthInterior(blue, points, WIDTH, face.SKIN * np.array([0.6, 0.85, 1.25]))._tone.teeth
     assert tinted[2] / tinted[0] > 1.15 * plain[2] / plain[0]
 
 
 def test_own_teeth_give_the_colour(face: ModuleType) -> None:
     mouth, _, _ = interior(face, gap=0.06, teeth=True)
-    assert np.abs(mouth.teeth_rgb - np.array(face.TEETH)).max() < 20
+    assert np.abs(mouth._tone.teeth - np.array(face.TEETH)).max() < 20
 
 
 def test_unchanged_gap_shows_the_picture_itself(face: ModuleType) -> None:
@@ -159,7 +159,7 @@ def test_tongue_rises_to_the_teeth(closed: Mouth) -> None:
 def test_rounding_hides_teeth(closed: Mouth) -> None:
     mouth, points, _ = closed
     bright = [
-        (draw(mouth, points, rounding=r).mean(-1) > 0.5 * mouth.teeth_rgb.mean()).sum() for r in (0.0, 1.0)
+        (draw(mouth, points, rounding=r).mean(-1) > 0.5 * mouth._tone.teeth.mean()).sum() for r in (0.0, 1.0)
     ]
     assert bright[1] < 0.7 * bright[0]
 

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from ....errors import DependencyError
-from .state import layers
+from .state_dicts import layers
 
 SAMPLE_RATE = 16000  # Hz
 HOP = 320  # samples between steps
@@ -95,9 +95,9 @@ def build_wav2vec2(sizes: Mapping[str, Any] = PUBLISHED_SIZES) -> Any:
         from transformers import Wav2Vec2Config, Wav2Vec2Model
     except ImportError as error:
         raise DependencyError(
-            "CodeTalker hears with the package transformers, which cannot be used here ({error}); "
-            "install it with: pip install transformers",
-            error=error,
+            "CodeTalker hears with the package transformers, which cannot be used here ({error}); install it "
+            "with: pip install transformers",
+            error,
         ) from error
     made = Wav2Vec2Model(Wav2Vec2Config(**FIXED, **sizes))
     place = made.encoder.pos_conv_embed

@@ -14,8 +14,8 @@ from ....errors import DependencyError, WeightsError
 from .autoencoder import VQAutoEncoder, unfit
 from .compat import AUDIO_RATE, BIWI, BIWI_VERTICES, PUBLISHED, VOCASET, Compat, Rhythm
 from .layers import DROPOUT, sines
-from .speech import PUBLISHED_SIZES, build_wav2vec2, masked, wav2vec2_sizes
-from .state import as_compat, can_assign, layers, load_into, plain_names, settings, with_settings
+from .state_dicts import as_compat, can_assign, layers, load_into, plain_names, settings, with_settings
+from .wav2vec import PUBLISHED_SIZES, build_wav2vec2, masked, wav2vec2_sizes
 
 HEADS = 4
 
