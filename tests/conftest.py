@@ -35,9 +35,9 @@ def no_weights(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 def nothing_kept() -> Iterator[None]:
     """What one file of tests has loaded does not fill the memory of the next, nor decide what it finds."""
     yield
-    from sadtalker_ext.system import caches
+    from memory import let_go
 
-    caches.release()
+    let_go()
 
 
 @pytest.fixture
