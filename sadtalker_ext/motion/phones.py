@@ -169,7 +169,7 @@ def align_words(samples: np.ndarray, text: str) -> tuple[Phone, ...]:
     raise ValueError(f"the text cannot be aligned with the speech: {failure}")
 
 
-def pieces(samples: np.ndarray, check: Check) -> Iterable[tuple[float, np.ndarray]]:
+def pieces(samples: np.ndarray, check: Check = nothing) -> Iterable[tuple[float, np.ndarray]]:
     """(start in seconds, samples) of pieces cut at the quietest moments, each levelled alone."""
     import numpy as np
 
