@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import Cancelled, OptionsError
+from ..host import nothing
 from .flags import add_quiet
 
 if TYPE_CHECKING:
@@ -136,7 +137,7 @@ def _prepare(given: argparse.Namespace) -> int:
             half=given.half,
             drop_mismatched=given.drop_mismatched,
             overwrite=given.overwrite,
-            report=None if given.quiet else _counter(),
+            report=nothing if given.quiet else _counter(),
         )
     except KeyboardInterrupt:
         without = " without --overwrite" if given.overwrite else ""

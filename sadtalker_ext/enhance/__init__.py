@@ -6,12 +6,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .choice import ENHANCERS, enhanced, look_up, wanted
+    from .choice import enhanced, look_up, wanted
     from .drawing import Drawing, Enhanced
     from .weights import available
 
 _HOMES = {
-    "ENHANCERS": "choice",
     "Drawing": "drawing",
     "Enhanced": "drawing",
     "available": "weights",
@@ -20,7 +19,7 @@ _HOMES = {
     "wanted": "choice",
 }
 
-__all__ = ["ENHANCERS", "Drawing", "Enhanced", "available", "enhanced", "look_up", "wanted"]
+__all__ = ["Drawing", "Enhanced", "available", "enhanced", "look_up", "wanted"]
 
 
 def __getattr__(name: str) -> object:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import OptionsError, Place, Sentence, WeightsError
+from ..host import Check, nothing
 from ..system.caches import Kept, kept
 from . import weights as files
 from .drawing import Drawing, Enhanced
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
     RestoreFaces = Callable[[np.ndarray], np.ndarray]
 
-ENHANCERS = ("none", "auto", "gfpgan", "codeformer", "restoreformer", "host")
 LONGEST_SIDE = 8192  # px of an enlarged frame; players give up above it
 BATCH = 4  # faces at once on an accelerator
 # Of each network, the file that its authors publish, and where.
@@ -42,7 +42,7 @@ def enhanced(
     models_dir: Path,
     device: str,
     restore_faces: RestoreFaces | None = None,
-    check: Callable[[], None] | None = None,
+    check: Check = nothing,
 ) -> Drawing:
     """What draws a portrait, with what `options` ask for around it.
 
@@ -137,9 +137,7 @@ def _loaded(file: files.Weights, device: str) -> Any:
     return files.load(file, device)
 
 
-def _enlarged(
-    picture: np.ndarray, scale: int, file: files.Weights, device: str, check: Callable[[], None] | None
-) -> np.ndarray:
+def _enlarged(picture: np.ndarray, scale: int, file: files.Weights, device: str, check: Check) -> np.ndarray:
     key = (picture.shape, hash(picture.tobytes()), scale, file, device)
     return _pictures.get(key, lambda: by_network(picture, scale, _loaded(file, device), device, check))
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Generator, Iterable
 from contextlib import closing
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from ..host import Check, nothing
 from . import upright as squares
 from .enlarge import plainly
 from .follow import Follower
@@ -83,7 +84,7 @@ class Enhanced:
         scale: int = 1,
         enlarged: np.ndarray | None = None,
         notices: tuple[str, ...] = (),
-        check: Callable[[], None] | None = None,
+        check: Check = nothing,
     ) -> None:
         self.has_alpha = base.has_alpha
         self.portrait: Portrait | None = portrait
@@ -130,13 +131,11 @@ class Enhanced:
             return
         places = [squares.followed_by(self._follow(frame), self._upright) for frame in frames]
         faces = np.stack([_cut(frame, place) for frame, place in zip(frames, places, strict=True)])
-        if self._check is not None:
-            self._check()
+        self._check()
         restored = self._restorer.restore(faces, self._strength)
         share = self._restorer.share(self._strength)
         for frame, place, face, finer in zip(frames, places, faces, restored, strict=True):
-            added = steadier(face, finer) * self._mask * share
-            yield self._with(self._larger(frame), added, place)
+            yield self._with(self._larger(frame), steadier(face, finer) * self._mask * share, place)
 
     def _larger(self, frame: np.ndarray) -> np.ndarray:
         """A frame of `base` at our size: a new array, uint8 (H, W, 3 or 4)."""

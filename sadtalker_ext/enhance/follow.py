@@ -88,8 +88,7 @@ class Follower:
     def _small(self, image: np.ndarray) -> np.ndarray:
         import cv2
 
-        part = np.ascontiguousarray(image[self._part][:, :, :3])
-        grey = cv2.cvtColor(part, cv2.COLOR_RGB2GRAY)
+        grey = cv2.cvtColor(np.ascontiguousarray(image[self._part][:, :, :3]), cv2.COLOR_RGB2GRAY)
         if self._zoom == 1.0:
             return grey
         size = (max(1, round(grey.shape[1] * self._zoom)), max(1, round(grey.shape[0] * self._zoom)))

@@ -16,7 +16,7 @@ from ..errors import DependencyError, Foreign, WeightsError
 from ..system.caches import kept
 
 if TYPE_CHECKING:
-    from torch import nn
+    pass
 
 SUFFIXES = (".pth", ".pt", ".safetensors", ".ckpt")
 LOOKED_AT = 200  # files of a folder
@@ -95,8 +95,7 @@ def load(weights: Weights, device: str) -> Any:
     try:
         import spandrel
 
-        loader = spandrel.ModelLoader(device=device, registry=registry)
-        model = loader.load_from_state_dict(dict(state))
+        model = spandrel.ModelLoader(device=device, registry=registry).load_from_state_dict(dict(state))
     except Exception as error:  # spandrel raises whatever its architectures do
         reason = str(error).strip().splitlines()[-1:] or [type(error).__name__]
         raise WeightsError(
@@ -104,8 +103,7 @@ def load(weights: Weights, device: str) -> Any:
             Foreign(reason[0]),
             name=weights.path.name,
         ) from error
-    network: nn.Module = model.model
-    network.eval().requires_grad_(False)
+    model.model.eval().requires_grad_(False)
     return model
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..errors import VideoError
+from ..host import Check, nothing
 from ..tracks.trace import decode_opening
 from .background import Watcher
 from .blinks import blinks
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from ..video import MediaInfo
     from .observe import Tracker
 
-    Check = Callable[[], None]
 
 PHONES_LIMIT_S = 180.0  # of speech in which phones are looked for: recognition takes a while
 OPAQUE = 255  # alpha of a pixel that can be compared: what a video shows behind others is its format's choice
@@ -42,7 +42,7 @@ def evaluate(
     track: MotionTrack | None = None,
     picture: str | PathLike[str] | None = None,
     phones: bool | Sequence[Phone] = True,
-    check: Check | None = None,
+    check: Check = nothing,
 ) -> Report:
     """Measure how well the lips of a video follow its speech, how eyes and head move, what stays still.
 
@@ -137,7 +137,7 @@ def _observe(
     fps: float,
     near: tuple[slice, slice],
     watchers: Sequence[Watcher | SeamWatcher | None],
-    check: Check | None,
+    check: Check,
 ) -> Observation:
     from ..video import read_frames
 
@@ -152,7 +152,7 @@ def _observe(
 
 
 def _sound(
-    path: Path, info: MediaInfo, frames: int, check: Check | None
+    path: Path, info: MediaInfo, frames: int, check: Check
 ) -> tuple[np.ndarray | None, Sound | None, Timing | None]:
     if not info.has_audio or not info.fps:
         return None, None, None
@@ -177,8 +177,7 @@ def _commanded(
         opening, fps = trace
     else:
         opening, fps = _shown(track, seen), track.fps
-    at = np.arange(len(seen)) / seen.fps
-    return np.interp(at, np.arange(len(opening)) / fps, opening, right=np.nan)
+    return np.interp(np.arange(len(seen)) / seen.fps, np.arange(len(opening)) / fps, opening, right=np.nan)
 
 
 def _shown(track: MotionTrack, seen: Observation) -> np.ndarray:
@@ -193,7 +192,7 @@ def _shown(track: MotionTrack, seen: Observation) -> np.ndarray:
 
 
 def _phones(
-    given: bool | Sequence[Phone], samples: np.ndarray | None, check: Check | None, notices: list[str]
+    given: bool | Sequence[Phone], samples: np.ndarray | None, check: Check, notices: list[str]
 ) -> tuple[Sequence[Phone], str] | None:
     if samples is None or given is False:
         return None
@@ -205,8 +204,7 @@ def _phones(
     if not available():
         notices.append("pocketsphinx is not installed; the lips at single phones were not measured.")
         return None
-    beginning = samples[: round(PHONES_LIMIT_S * SAMPLE_RATE)]
-    words, sounds = recognise(beginning, check=check)
+    words, sounds = recognise(samples[: round(PHONES_LIMIT_S * SAMPLE_RATE)], check=check)
     if agreeing(words.phones, sounds.phones) < ENGLISH_FROM:
         notices.append(
             "The speech was not understood as English; the lips at single phones were not measured."

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import islice
 from os import PathLike
 from pathlib import Path
@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import VideoError
+from ..host import Check, nothing
 
 CELL_WIDTH = 192  # pixels
 GUTTER = 4  # pixels between cells
@@ -29,7 +30,7 @@ def contact_sheet(
     labels: bool | Sequence[str] = True,
     times: Sequence[float] | None = None,
     cell_width: int = CELL_WIDTH,
-    check: Callable[[], None] | None = None,
+    check: Check = nothing,
 ) -> np.ndarray:
     """uint8 RGB picture of columns × rows frames, evenly spread over the video.
 
@@ -69,13 +70,12 @@ def contact_sheet(
     return _grid(shown, columns)
 
 
-def _face_box(path: Path, check: Callable[[], None] | None) -> tuple[int, int, int, int] | None:
+def _face_box(path: Path, check: Check) -> tuple[int, int, int, int] | None:
     """x0, y0, x1, y1 (the latter two maybe beyond the edge) around the first face seen, with a margin."""
     from ..face import FaceTracker
     from ..video import read_frames
 
-    frames = islice(read_frames(path, check=check), LOOKED_AT)
-    for face in FaceTracker().track(frames):
+    for face in FaceTracker().track(islice(read_frames(path, check=check), LOOKED_AT)):
         if face is not None:
             x0, y0, x1, y1 = face.box
             across, down = FACE_MARGIN * (x1 - x0), FACE_MARGIN * (y1 - y0)

@@ -224,8 +224,7 @@ def _deep_grey(image: Image.Image, name: str) -> Image.Image:
         scale = 1.0
     else:
         scale = 255.0 / max(top, 65535.0)
-    grey = np.clip(np.rint(values * scale), 0, 255).astype(np.uint8)
-    return Image.fromarray(grey).convert("RGB")
+    return Image.fromarray(np.clip(np.rint(values * scale), 0, 255).astype(np.uint8)).convert("RGB")
 
 
 def _array_to_image(array: np.ndarray) -> Image.Image:

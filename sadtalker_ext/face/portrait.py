@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..errors import DependencyError, FaceNotFoundError, Sentence
+from ..host import Check, nothing
 from .detection import find_faces
 from .faces import Face, face_from_landmarks
 from .picture import Picture, load_picture
@@ -84,7 +85,7 @@ def load_portrait(
     points: Sequence[tuple[float, float]] | None = None,
     detector: str = "auto",
     all_faces: bool = False,
-    check: Callable[[], None] | None = None,
+    check: Check = nothing,
 ) -> Portrait:
     """The portrait in a picture, with the face that is to talk.
 

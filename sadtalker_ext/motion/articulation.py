@@ -158,8 +158,7 @@ def articulate(phones: Sequence[Phone], loudness: np.ndarray) -> Articulation:
     labiodental = np.zeros(rows)
     for number, phone in enumerate(phones):
         if phone.name == SILENCE:
-            at_edge = number in (0, len(phones) - 1)
-            window, pull, parted = _pause(phone, rows, at_edge)
+            window, pull, parted = _pause(phone, rows, number in (0, len(phones) - 1))
             pulls[window] += pull
             shape_pulls[window] += pull
             sums["gap"][window] += pull * parted * WIDEST_GAP

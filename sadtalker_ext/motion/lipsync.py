@@ -8,7 +8,7 @@ together are better than either: so does `auto`. The track's provenance says wha
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,7 @@ import numpy as np
 
 from ..audio.features import loudness, smooth
 from ..errors import OptionsError
+from ..host import Check, Report, nothing
 from ..tracks import ARKIT, MotionTrack, lips
 from . import phones as recogniser
 from .articulation import RATE, Articulation, Closure, articulate, sounding
@@ -50,8 +51,8 @@ def generate_lips(
     manner: int = 0,
     mix: int | None = None,
     share: float = 0.0,
-    check: Callable[[], None] | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    check: Check = nothing,
+    progress: Report = nothing,
 ) -> MotionTrack:
     """Lips for speech: `frames` rows at `fps` in the ARKit space, all but the lips channel at rest.
 
@@ -132,10 +133,7 @@ def _closed(closures: Sequence[Closure], times: np.ndarray, shortest: float) -> 
 
 
 def _articulation(
-    samples: np.ndarray,
-    method: str,
-    check: Callable[[], None] | None,
-    progress: Callable[[int, int], None] | None,
+    samples: np.ndarray, method: str, check: Check, progress: Report
 ) -> tuple[Articulation, dict[str, object]]:
     if method == "visemes" or not recogniser.available():
         why = "asked for" if method == "visemes" else "pocketsphinx is not installed"

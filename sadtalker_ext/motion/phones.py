@@ -6,13 +6,14 @@ their phones (English only, exact closures); `decode_phones` decodes phones with
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from ..errors import DependencyError
+from ..host import Check, nothing
 from ..system.requirements import advice
 
 if TYPE_CHECKING:
@@ -97,7 +98,7 @@ def require() -> None:
         )
 
 
-def recognise_words(samples: np.ndarray, *, check: Callable[[], None] | None = None) -> Transcript:
+def recognise_words(samples: np.ndarray, *, check: Check = nothing) -> Transcript:
     """English words and the aligned times of their phones.
 
     samples: float32 (N,) mono 16 kHz. The same samples always give the same result. `check` is called
@@ -107,7 +108,7 @@ def recognise_words(samples: np.ndarray, *, check: Callable[[], None] | None = N
     return join([words_of_piece(piece, start) for start, piece in pieces(samples, check)])
 
 
-def decode_phones(samples: np.ndarray, *, check: Callable[[], None] | None = None) -> Transcript:
+def decode_phones(samples: np.ndarray, *, check: Check = nothing) -> Transcript:
     """Phones as they sound, without words, for any language; arguments and errors as `recognise_words`."""
     require()
     return join([phones_of_piece(piece, start) for start, piece in pieces(samples, check)])
@@ -168,7 +169,7 @@ def align_words(samples: np.ndarray, text: str) -> tuple[Phone, ...]:
     raise ValueError(f"the text cannot be aligned with the speech: {failure}")
 
 
-def pieces(samples: np.ndarray, check: Callable[[], None] | None) -> Iterable[tuple[float, np.ndarray]]:
+def pieces(samples: np.ndarray, check: Check) -> Iterable[tuple[float, np.ndarray]]:
     """(start in seconds, samples) of pieces cut at the quietest moments, each levelled alone."""
     import numpy as np
 
@@ -185,8 +186,7 @@ def pieces(samples: np.ndarray, check: Callable[[], None] | None) -> Iterable[tu
         quiet = np.convolve(energy[low:high], np.ones(window), "valid")
         cuts.append((low + int(np.argmin(quiet)) + window // 2) * hop)
     for start, end in zip(cuts, [*cuts[1:], len(samples)], strict=True):
-        if check is not None:
-            check()
+        check()
         yield start / SAMPLE_RATE, samples[start:end]
 
 

@@ -15,12 +15,12 @@ import subprocess
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable
 from contextlib import suppress
 from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
+from ..host import Check, Report, nothing
 from ..system.caches import Kept
 from ..system.paths import ROOT
 from . import phones as recogniser
@@ -43,10 +43,7 @@ _remembered: Kept[tuple[Transcript, Transcript]] = Kept(KEPT)
 
 
 def recognise(
-    samples: np.ndarray,
-    *,
-    check: Callable[[], None] | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    samples: np.ndarray, *, check: Check = nothing, progress: Report = nothing
 ) -> tuple[Transcript, Transcript]:
     """What `recognise_words` and `decode_phones` give, computed side by side and remembered.
 
@@ -58,11 +55,7 @@ def recognise(
     return _remembered.get(key, lambda: _recognised(samples, check, progress))
 
 
-def _recognised(
-    samples: np.ndarray,
-    check: Callable[[], None] | None,
-    progress: Callable[[int, int], None] | None,
-) -> tuple[Transcript, Transcript]:
+def _recognised(samples: np.ndarray, check: Check, progress: Report) -> tuple[Transcript, Transcript]:
     pieces = list(recogniser.pieces(samples, check))
     jobs: list[Job] = [(road, start, piece) for road in ROADS for start, piece in pieces]
     # A program that carries Python inside itself has no interpreter to start.
@@ -70,27 +63,26 @@ def _recognised(
     if len(samples) < LONG_S * recogniser.SAMPLE_RATE or not interpreter:
         heard = [_here(job, check) for job in jobs]
     else:
-        heard = _Children(jobs, progress or (lambda done, total: None)).run(check or (lambda: None))
+        heard = _Children(jobs, progress).run(check)
     return recogniser.join(heard[: len(pieces)]), recogniser.join(heard[len(pieces) :])
 
 
-def _here(job: Job, check: Callable[[], None] | None = None) -> Transcript:
+def _here(job: Job, check: Check = nothing) -> Transcript:
     road, start, piece = job
-    if check is not None:
-        check()
+    check()
     return ROADS[road](piece, start)
 
 
 class _Children:
     """Jobs shared out to child processes; a job that a child cannot do is done here."""
 
-    def __init__(self, jobs: list[Job], progress: Callable[[int, int], None]) -> None:
+    def __init__(self, jobs: list[Job], progress: Report) -> None:
         self._jobs = jobs
         self._waiting = deque(range(len(jobs)))
         self._heard: dict[int, Transcript] = {}
         self._progress = progress
 
-    def run(self, check: Callable[[], None]) -> list[Transcript]:
+    def run(self, check: Check) -> list[Transcript]:
         count = min(os.cpu_count() or 1, len(self._jobs), MOST_CHILDREN)
         processes = [child for child in (_child() for _ in range(count)) if child is not None]
         threads = [threading.Thread(target=self._serve, args=(child,), daemon=True) for child in processes]
@@ -132,8 +124,7 @@ class _Children:
 
 
 def _child() -> subprocess.Popen[bytes] | None:
-    root = str(ROOT)
-    path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
+    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
     try:
         return subprocess.Popen(
             [sys.executable, "-c", CHILD],

@@ -171,12 +171,12 @@ class Options:
         return {name: plain(getattr(self, name)) for name in _knobs}
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any], *, ignore_unknown: bool = False) -> Options:
-        """Options from a mapping by name; an unknown name raises `OptionsError` unless told to ignore it."""
+    def from_dict(cls, values: Mapping[str, Any]) -> Options:
+        """Options from a mapping by name; an unknown name raises `OptionsError`."""
         unknown = sorted(set(values) - _knobs.keys())
-        if unknown and not ignore_unknown:
+        if unknown:
             raise OptionsError(f"Unknown option {unknown[0]!r}; known options: {', '.join(sorted(_knobs))}.")
-        return cls(**{name: value for name, value in values.items() if name in _knobs})
+        return cls(**values)
 
 
 _shared = tuple(Knob(name=entry.name, default=entry.default, **entry.metadata) for entry in fields(Options))

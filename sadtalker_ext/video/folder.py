@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import OutputError, VideoError
+from ..host import Check, nothing
 from .target import FOLDER_FILE, FRAME_PATTERN
 
 FRAME_NAME = "frame_{:06d}.png"
@@ -43,7 +44,7 @@ class FolderSink:
                 "Frame {count} cannot be written: {reason}.", count=self._count, reason=reason
             ) from error
 
-    def finish(self, check: Callable[[], None] | None = None) -> None:
+    def finish(self, check: Check = nothing) -> None:
         stored = {
             "writer": "sadtalker_ext",
             "frames": self._count,

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable
 
 import numpy as np
 
 from ..errors import Foreign, OutputError
+from ..host import Check, nothing
 from ..system.ffmpeg import Ffmpeg
 
 FULL_DISK = ("no space left", "disk quota", "file too large", "disk full")
@@ -28,7 +28,7 @@ class ProcessSink:
         except OSError as error:
             raise _failure(self._process, self._process.finish(), self._name) from error
 
-    def finish(self, check: Callable[[], None] | None = None) -> None:
+    def finish(self, check: Check = nothing) -> None:
         """Waits for the end of the encode; raises `OutputError` when it failed."""
         assert self._process is not None
         status = self._process.finish(check)
@@ -43,7 +43,7 @@ class ProcessSink:
             self._process = None
 
 
-def convert(arguments: list[str], name: str, check: Callable[[], None] | None = None) -> None:
+def convert(arguments: list[str], name: str, check: Check = nothing) -> None:
     """Runs an ffmpeg that reads and writes files; raises `OutputError` when it fails."""
     with Ffmpeg(arguments) as process:
         status = process.finish(check)

@@ -113,8 +113,7 @@ def normalised(vertices: np.ndarray, faces: np.ndarray, by: np.ndarray | None = 
     """
     turned = vertices.astype(np.float64) * HALF_TURN
     reference = turned if by is None else by.astype(np.float64) * HALF_TURN
-    scale = np.sqrt(area(reference, faces))
-    return ((turned - reference.mean(axis=0)) / scale).astype(np.float32)
+    return ((turned - reference.mean(axis=0)) / np.sqrt(area(reference, faces))).astype(np.float32)
 
 
 def area(vertices: np.ndarray, faces: np.ndarray) -> float:

@@ -109,8 +109,7 @@ class MouthInterior:
         out *= 1 - (1 - shadow)[..., None] * SHADOW_RGB
         if self._own is not None:
             # An opening may pass the picture's own in speech: that is no rest.
-            speaking = jaw / REST_JAW + rounding / REST_ROUNDING
-            self._lay_own(out, upper_x, upper_y, opening, speaking)
+            self._lay_own(out, upper_x, upper_y, opening, jaw / REST_JAW + rounding / REST_ROUNDING)
         return np.clip(out, 0, 255).astype(np.float32)
 
     def _lip_curve(self, points: np.ndarray, indices: tuple[int, ...], origin: np.ndarray) -> np.ndarray:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Generator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -16,6 +16,7 @@ import numpy as np
 
 from ....errors import TrackError
 from ....face import topology
+from ....host import Check, nothing
 from ....tracks import ARKIT, MotionTrack
 from .basis import JAW_DROP, ExpressionBasis
 from .controls import Controls, read_controls, shown_gap
@@ -117,8 +118,7 @@ class WarpRenderer:
         low, high = _around(frame, FACE_REACH)
         self._face_grid = Grid.over(*low, *high, max(2, round(fw / FACE_CELLS)))
         gx, gy = self._face_grid.nodes()
-        still = self._stillness(gx, gy)
-        self._basis = ExpressionBasis(frame, self._mouth, self._face_grid, still)
+        self._basis = ExpressionBasis(frame, self._mouth, self._face_grid, self._stillness(gx, gy))
         self._lips = LipLayers(self._source, frame)
         self._lower_share = smoothstep(self._lips.lip_line(gx, gy), -0.05, 0.05).astype(np.float32)
         self._limits = measure_limits(self._head, self._basis, self._face_grid, self._lips.lip_line(gx, gy))
@@ -136,8 +136,7 @@ class WarpRenderer:
         """Find what may move: the head's motion, the working region around it, and the face within."""
         x0, y0, x1, y1 = _surroundings(FaceFrame.of(landmarks), width, height)
         source = np.ascontiguousarray(self._picture[y0:y1, x0:x1])
-        origin = np.array([x0, y0, 0], np.float32)
-        frame = FaceFrame.of(refine_lips(source, landmarks - origin))
+        frame = FaceFrame.of(refine_lips(source, landmarks - np.array([x0, y0, 0], np.float32)))
         grid = Grid.over(0, 0, x1 - x0, y1 - y0, max(2, round(frame.width / HEAD_CELLS)))
         matte = person_matte(source, frame.oval)
         self._glasses = wears_glasses(source, frame)
@@ -160,9 +159,7 @@ class WarpRenderer:
         """(T,) fw of lip gap that the frames show, the picture's own opening included."""
         return shown_gap(track, self._tracked_gap)
 
-    def render(
-        self, track: MotionTrack, *, check: Callable[[], None] | None = None
-    ) -> Generator[np.ndarray, None, None]:
+    def render(self, track: MotionTrack, *, check: Check = nothing) -> Generator[np.ndarray, None, None]:
         """Frames of an ARKit track: uint8 (H, W, 3), or (H, W, 4) when the portrait has alpha, in order.
 
         Raises `TrackError` for a track of another motion space. check: called between frames.
@@ -171,9 +168,9 @@ class WarpRenderer:
             raise TrackError(
                 f"The instant renderer plays arkit motion; this track is in the {track.space.name} space."
             )
-        return self._stream(track, check or (lambda: None))
+        return self._stream(track, check)
 
-    def _stream(self, track: MotionTrack, check: Callable[[], None]) -> Generator[np.ndarray, None, None]:
+    def _stream(self, track: MotionTrack, check: Check) -> Generator[np.ndarray, None, None]:
         controls = read_controls(
             track,
             self._mouth,

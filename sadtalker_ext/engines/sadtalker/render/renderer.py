@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from ....errors import TrackError
+from ....host import Check, nothing
 from ....tracks import BFM, MotionTrack
 from ..crop import Box, Mode
 from ..networks.face_render import SourceFeatures, Warp
@@ -92,9 +93,7 @@ class FaceRenderer:
     def opening(self, track: MotionTrack) -> None:
         """Not known beforehand: the networks decide how far a mouth opens."""
 
-    def render(
-        self, track: MotionTrack, *, check: Callable[[], None] | None = None
-    ) -> Generator[np.ndarray, None, None]:
+    def render(self, track: MotionTrack, *, check: Check = nothing) -> Generator[np.ndarray, None, None]:
         """uint8 frames (H, W, 3 or 4), one a row of the track, in order."""
         if track.space != BFM:
             raise TrackError(f"This renderer needs a {BFM.name} track, not {track.space.name}.")
@@ -109,15 +108,14 @@ class FaceRenderer:
         return frame if self._alpha is None else np.dstack([frame, self._alpha])
 
     @torch.no_grad()
-    def _contents(self, track: MotionTrack, check: Callable[[], None] | None) -> Iterator[torch.Tensor]:
+    def _contents(self, track: MotionTrack, check: Check) -> Iterator[torch.Tensor]:
         """uint8 batches (N, h, w, 3) of what is inside the region, in main memory."""
         points = self._driving_points(track)
         frames = self._every_frame(points) if self._step <= 1 else self._some_frames(points)
 
         def finished() -> Iterator[torch.Tensor]:
             for drawn in frames:
-                if check is not None:
-                    check()
+                check()
                 yield self._finish(drawn)
 
         yield from in_main_memory(finished())
@@ -144,8 +142,7 @@ class FaceRenderer:
             for (first, end), after in zip(pairwise(chosen), keys, strict=True):
                 for number in range(first + 1, end):
                     share = (number - first) / (end - first)
-                    passed = path[number : number + 1]
-                    yield frame_between(before, after, share, passed, look.points)
+                    yield frame_between(before, after, share, path[number : number + 1], look.points)
                 yield after.image
                 before = after
             last = path[-1:]

@@ -63,8 +63,7 @@ def cut_out(picture: np.ndarray, face: Face, mode: Mode, size: int) -> tuple[np.
     square = cv2.resize(shrunk[box.top : box.bottom, box.left : box.right], (size, size))
     scale = np.array(crop.picture) / (width, height)
     inside = (landmarks * scale - (box.left, box.top)) * (size / box.width, size / box.height)
-    whole = Box(*(round(float(edge / scale[side % 2])) for side, edge in enumerate(box)))
-    return square, inside, whole
+    return square, inside, Box(*(round(float(edge / scale[side % 2])) for side, edge in enumerate(box)))
 
 
 def landmarks_68(face: Face) -> np.ndarray:
