@@ -199,7 +199,7 @@ def _once(
             last = 0.0
             while True:
                 cancel.check()
-                chunk = _read(response)
+                chunk = read_chunk(response)
                 if not chunk:
                     break
                 file.write(chunk)
@@ -236,7 +236,7 @@ def _said(error: object) -> str:
     return getattr(error, "strerror", None) or str(error) or type(error).__name__
 
 
-def _read(response: Any) -> bytes:
+def read_chunk(response: Any) -> bytes:
     """What has arrived, up to a chunk; b"" at the end."""
     try:
         arrived: bytes = response.read1(CHUNK)

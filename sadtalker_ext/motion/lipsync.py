@@ -112,14 +112,14 @@ def columns_at(
         jaw=track(articulation.jaw),
         width=track(articulation.width),
         rounding=track(articulation.rounding),
-        closure=_closed(articulation.closures, times, shortest_s),
+        closure=closing(articulation.closures, times, shortest_s),
         labiodental=track(articulation.labiodental),
         teeth=track(articulation.teeth),
         tongue=track(articulation.tongue),
     )
 
 
-def _closed(closures: Sequence[Closure], times: np.ndarray, shortest: float) -> np.ndarray:
+def closing(closures: Sequence[Closure], times: np.ndarray, shortest: float) -> np.ndarray:
     """How firmly the lips are shut at each time, (T,) 0..1, by closures held `shortest` seconds or longer."""
     shut = np.zeros(len(times))
     for closure in closures:
@@ -158,7 +158,7 @@ def _articulation(
             surely, closures=reconciled(surely.closures, close, doubtful=0.0, sure=SURE_OF_WORDS)
         )
         closures = reconciled(perhaps.closures, close, doubtful=DOUBTFUL, sure=SURE)
-        perhaps = replace(perhaps.mixed(net, _net_share(phones.phones, spoken)), closures=closures)
+        perhaps = replace(perhaps.mixed(net, net_share(phones.phones, spoken)), closures=closures)
         names = ("words", "allphone with visemes")
         provenance |= _net_hash()
     if share == 1.0:
@@ -169,7 +169,7 @@ def _articulation(
     return perhaps.mixed(surely, weight), {"lips": " and ".join(names), **provenance}
 
 
-def _net_share(phones: Sequence[recogniser.Phone], spoken: np.ndarray) -> np.ndarray:
+def net_share(phones: Sequence[recogniser.Phone], spoken: np.ndarray) -> np.ndarray:
     """VisemeNet's share over time: all where there is sound and the recogniser, lost in noise, hears none."""
     unheard = spoken.astype(np.float64)
     for phone in phones:

@@ -84,7 +84,7 @@ class _Children:
 
     def run(self, check: Check) -> list[Transcript]:
         count = min(os.cpu_count() or 1, len(self._jobs), MOST_CHILDREN)
-        processes = [child for child in (_child() for _ in range(count)) if child is not None]
+        processes = [child for child in (start_child() for _ in range(count)) if child is not None]
         threads = [threading.Thread(target=self._serve, args=(child,), daemon=True) for child in processes]
         reported = 0
         try:
@@ -120,10 +120,11 @@ class _Children:
                 process.stdin.write(HEADER.pack(road.encode(), start, len(piece)))
                 process.stdin.write(piece.data)
                 process.stdin.flush()
-                self._heard[number] = _unpacked(process.stdout.readline())
+                self._heard[number] = unpacked(process.stdout.readline())
 
 
-def _child() -> subprocess.Popen[bytes] | None:
+def start_child() -> subprocess.Popen[bytes] | None:
+    """A process that answers pieces (see `answer`), or None where no interpreter can be started."""
     path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
     try:
         return subprocess.Popen(
@@ -144,7 +145,8 @@ def _packed(heard: Transcript) -> bytes:
     return json.dumps({"text": heard.text, "phones": rows}).encode() + b"\n"
 
 
-def _unpacked(line: bytes) -> Transcript:
+def unpacked(line: bytes) -> Transcript:
+    """What a line of an answer says."""
     answer = json.loads(line)
     return Transcript(tuple(Phone(*row) for row in answer["phones"]), answer["text"])
 

@@ -107,14 +107,14 @@ class Training:
         with own_randomness(self.worker.device), _stopping() as stopped:
             if self.step == 0 and self.position == 0:
                 _seed(self.plan.seed, "begin", self.worker.rank)
-                self.objective.begin(self._examples(self._order(0)), self.worker)
+                self.objective.begin(self._examples(self.order(0)), self.worker)
             while self.epoch < self.plan.epochs:
                 self._epoch(stopped)
                 self._finish_epoch(stopped)
         return Outcome(self.epoch, self.step, self.best, self.best_epoch)
 
     def _epoch(self, stopped: threading.Event) -> None:
-        todo = self._order(self.epoch)[self.position * self.plan.batch :]
+        todo = self.order(self.epoch)[self.position * self.plan.batch :]
         self.objective.train()
         sums: dict[str, float] = {}
         group: list[Example] = []
@@ -256,7 +256,7 @@ class Training:
             }
         )
 
-    def _order(self, epoch: int) -> list[Entry]:
+    def order(self, epoch: int) -> list[Entry]:
         """This process's clips of an epoch, a pure function of the seed: it can be resumed anywhere."""
         drawn = torch.Generator().manual_seed(number_of(self.plan.seed, "order", epoch))
         order = torch.randperm(len(self._clips), generator=drawn).tolist()

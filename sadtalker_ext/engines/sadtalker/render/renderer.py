@@ -189,21 +189,16 @@ class FaceRenderer:
 
     def _finish(self, frames: torch.Tensor) -> torch.Tensor:
         """uint8 (N, h, w, 3) from frames (N, 3, S, S), 0..1."""
-        if self._paster is not None:
-            return self._paster(frames)
-        width, height = self.size
-        if height == frames.shape[2]:
-            return as_bytes(frames)
-        pixels = (frames.float() * 255).round_().clamp_(0, 255)
-        pixels = torch.nn.functional.interpolate(
-            pixels, (height, width), mode="bilinear", align_corners=False
-        )
-        return pixels.round_().to(torch.uint8).permute(0, 2, 3, 1)
+        return sized(frames, *self.size) if self._paster is None else self._paster(frames)
 
     def _tensor(self, values: np.ndarray) -> torch.Tensor:
         return torch.from_numpy(np.ascontiguousarray(values, np.float32)).to(self._device)
 
 
-def as_bytes(frames: torch.Tensor) -> torch.Tensor:
-    """uint8 (N, H, W, 3) from frames (N, 3, H, W), 0..1."""
-    return (frames.float() * 255).round_().clamp_(0, 255).to(torch.uint8).permute(0, 2, 3, 1)
+def sized(frames: torch.Tensor, width: int, height: int) -> torch.Tensor:
+    """uint8 (N, height, width, 3) from frames (N, 3, S, S), 0..1."""
+    pixels = (frames.float() * 255).round_().clamp_(0, 255)
+    if height != frames.shape[2]:
+        size = (height, width)
+        pixels = torch.nn.functional.interpolate(pixels, size, mode="bilinear", align_corners=False).round_()
+    return pixels.to(torch.uint8).permute(0, 2, 3, 1)
