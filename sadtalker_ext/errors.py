@@ -245,9 +245,8 @@ class Cancelled(SadTalkerError):
 
     def __init__(self, text: str = "", /, *unnamed: Fact, **facts: object) -> None:
         """text: "" says just that."""
-        super().__init__(
-            text or Sentence("{cancelled}; nothing was written.", "cancelled"), *unnamed, **facts
-        )
+        text = text or Sentence("{cancelled}; nothing was written.", "cancelled")
+        super().__init__(text, *unnamed, **facts)
 
 
 @dataclass(frozen=True)

@@ -116,13 +116,8 @@ class StandaloneHost:
             return "cpu"
         import torch
 
-        if torch.cuda.is_available():
-            return "cuda"
-        if getattr(torch, "xpu", None) is not None and torch.xpu.is_available():
-            return "xpu"
-        if torch.backends.mps.is_available():
-            return "mps"
-        return "cpu"
+        kinds = {"cuda": torch.cuda, "xpu": getattr(torch, "xpu", None), "mps": torch.backends.mps}
+        return next((kind for kind, backend in kinds.items() if backend and backend.is_available()), "cpu")
 
     def models_dir(self) -> Path:
         """What the variable `SADTALKER_MODELS` names, else `models/SadTalker` in the user's cache folder."""

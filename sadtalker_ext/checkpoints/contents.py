@@ -82,7 +82,7 @@ def _read_safetensors(file: IO[bytes], size: int) -> Contents:
     if size < 8:
         raise Fault(DAMAGED, "is cut off")
     (length,) = struct.unpack("<Q", file.read(8))
-    if length > HEADER_LIMIT or length < 2:
+    if not 2 <= length <= HEADER_LIMIT:
         raise Fault(WRONG, "is not a safetensors file")
     if 8 + length > size:
         raise Fault(DAMAGED, "is cut off")

@@ -19,9 +19,8 @@ def run(given: argparse.Namespace) -> int:
 
     metadata = read_metadata(given.video)
     if not metadata:
-        raise VideoError(
-            f"{given.video} holds no description of how it was made; it was not made by sadtalker."
-        )
+        told = "holds no description of how it was made; it was not made by sadtalker."
+        raise VideoError(f"{given.video} {told}")
     print(json.dumps(metadata, indent=2, ensure_ascii=False) if given.json else _lines(metadata))
     return 0
 

@@ -4,22 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from ..errors import OptionsError, Place, Sentence, WeightsError
 from ..host import Check, nothing
+from ..options import Options
 from ..system.caches import Kept, kept
 from . import weights as files
 from .drawing import Drawing, Enhanced
 from .enlarge import by_network
 from .restorers import HostRestorer, NetworkRestorer, Restorer
 
-if TYPE_CHECKING:
-    from ..options import Options
-
-    RestoreFaces = Callable[[np.ndarray], np.ndarray]
+RestoreFaces = Callable[[np.ndarray], np.ndarray]
 
 LONGEST_SIDE = 8192  # px of an enlarged frame; players give up above it
 BATCH = 4  # faces at once on an accelerator

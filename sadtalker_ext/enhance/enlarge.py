@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import cv2
 import numpy as np
 
 from ..host import Check, nothing
@@ -13,8 +14,6 @@ TILE, OVERLAP = 384, 16  # px of the picture that a network sees at once, and of
 
 def plainly(image: np.ndarray, scale: int) -> np.ndarray:
     """uint8 (scale·H, scale·W, C) from uint8 (H, W, C), bicubic."""
-    import cv2
-
     if scale == 1:
         return image
     height, width = image.shape[:2]
@@ -27,8 +26,6 @@ def by_network(image: np.ndarray, scale: int, model: Any, device: str, check: Ch
     model: spandrel's description of a network that enlarges, which is applied until the picture is large
     enough; what is too much is averaged away. check: called between tiles.
     """
-    import cv2
-
     height, width = image.shape[:2]
     made, grown = image, 1
     while grown < scale:

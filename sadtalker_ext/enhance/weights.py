@@ -7,16 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..checkpoints import Fault, read_contents
 from ..checkpoints.places import ROOT, VARIABLE
 from ..checkpoints.tensors import read_tensors
 from ..errors import DependencyError, Foreign, WeightsError
 from ..system.caches import kept
-
-if TYPE_CHECKING:
-    pass
 
 SUFFIXES = (".pth", ".pt", ".safetensors", ".ckpt")
 LOOKED_AT = 200  # files of a folder

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from hashlib import blake2b
 
+import cv2
 import numpy as np
 
 from ..errors import DependencyError, OptionsError, WeightsError
@@ -97,8 +98,6 @@ def _digest(image: np.ndarray) -> tuple[object, ...]:
 
 def _reduced(image: np.ndarray) -> tuple[np.ndarray, float]:
     """The picture at no more than `SEARCH_SIDE`, and the factor back to its own pixels."""
-    import cv2
-
     zoom = max(image.shape[:2]) / SEARCH_SIDE
     if zoom <= 1:
         return np.ascontiguousarray(image), 1.0

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..audio import Speech
 from ..audio.features import smooth
 from ..host import Check, nothing
 from ..tracks import MotionTrack
 from .head import eased, smootherstep
 from .prosody import RATE, Prosody, analyse, streams
-
-if TYPE_CHECKING:
-    from ..audio import Speech
 
 BLINKS_PER_MINUTE = 17.0  # of relaxed conversation, at blink_rate 1
 BLINK_CLOSE_S, BLINK_SHUT_S, BLINK_OPEN_S = 0.08, 0.05, 0.11  # 240 ms: six frames at 25 fps, closing faster

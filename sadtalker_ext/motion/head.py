@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..audio import Speech
 from ..audio.features import smooth
 from ..errors import OptionsError
 from ..host import Check, nothing
 from ..tracks import HEAD_POSE, MotionTrack
 from .prosody import RATE, Prosody, analyse, streams
-
-if TYPE_CHECKING:
-    from ..audio import Speech
 
 SPREAD_DEG = (4.0, 2.5, 2.0)  # standard deviation of yaw, pitch, roll while speaking
 LIMIT_DEG = (12.0, 8.0, 6.0)  # never turned further than this; larger motion is bent towards it

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..audio import Speech
 from ..audio.features import loudness, smooth
 from ..errors import OptionsError
 from ..host import Check, Report, nothing
@@ -23,9 +23,6 @@ from .articulation import RATE, Articulation, Closure, articulate, sounding
 from .code_lips import code_lips
 from .recognition import recognise
 from .viseme_lips import articulate_visemes, reconciled
-
-if TYPE_CHECKING:
-    from ..audio import Speech
 
 METHODS: tuple[str, ...] = ("auto", "phones", "visemes", "codes")
 

@@ -18,16 +18,15 @@ from collections import deque
 from contextlib import suppress
 from hashlib import blake2b
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import BinaryIO
+
+import numpy as np
 
 from ..host import Check, Report, nothing
 from ..system.caches import Kept
 from ..system.paths import ROOT
 from . import phones as recogniser
 from .phones import Phone, Transcript
-
-if TYPE_CHECKING:
-    import numpy as np
 
 LOGGER = logging.getLogger(__name__)
 ROADS = {"words": recogniser.words_of_piece, "phones": recogniser.phones_of_piece}
@@ -153,8 +152,6 @@ def unpacked(line: bytes) -> Transcript:
 
 def answer(source: BinaryIO, target: BinaryIO) -> None:
     """Recognise pieces read from `source` until it ends; one line of JSON each to `target`."""
-    import numpy as np
-
     while len(header := source.read(HEADER.size)) == HEADER.size:
         road, start, count = HEADER.unpack(header)
         piece = np.frombuffer(source.read(4 * count), np.float32)

@@ -30,11 +30,8 @@ def opening(track: MotionTrack) -> np.ndarray:
     """
     import numpy as np
 
-    def mean(name: str) -> np.ndarray:
-        return (track.column(f"{name}Left") + track.column(f"{name}Right")) / 2
-
     gap = GAP_PER_JAW * np.maximum(0, track.column("jawOpen") - track.column("mouthClose"))
-    gap = gap + GAP_PER_UPPER * mean("mouthUpperUp") + GAP_PER_LOWER * mean("mouthLowerDown")
+    gap = gap + GAP_PER_UPPER * _mean(track, "mouthUpperUp") + GAP_PER_LOWER * _mean(track, "mouthLowerDown")
     gap = gap * (1 - LABIODENTAL_NARROWING * np.clip(track.column("mouthRollLower"), 0, 1))
     return np.maximum(0, gap * (1 - closure(track))).astype(np.float32)
 
@@ -43,7 +40,11 @@ def closure(track: MotionTrack) -> np.ndarray:
     """How firmly the lips are pressed shut, (T,) in 0..1 (the mean of mouthPressLeft and Right)."""
     import numpy as np
 
-    return np.clip((track.column("mouthPressLeft") + track.column("mouthPressRight")) / 2, 0, 1)
+    return np.clip(_mean(track, "mouthPress"), 0, 1)
+
+
+def _mean(track: MotionTrack, name: str) -> np.ndarray:
+    return (track.column(f"{name}Left") + track.column(f"{name}Right")) / 2
 
 
 def activity(track: MotionTrack) -> np.ndarray:

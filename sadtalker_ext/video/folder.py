@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from ..errors import OutputError, VideoError
 from ..host import Check, nothing
@@ -30,8 +31,6 @@ class FolderSink:
         folder.mkdir()
 
     def write(self, frame: np.ndarray) -> None:
-        from PIL import Image
-
         self._count += 1
         self._size = (frame.shape[1], frame.shape[0])
         try:
@@ -73,8 +72,6 @@ def folder_facts(folder: Path) -> dict[str, Any]:
 
 def folder_frames(folder: Path) -> Iterator[np.ndarray]:
     """Yields the frames of a folder in order, uint8 (H, W, 3), transparency left out."""
-    from PIL import Image
-
     try:
         for path in sorted(folder.glob(FRAME_PATTERN)):
             with Image.open(path) as picture:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from ..errors import Foreign, Place, VideoError
 from ..host import Check, nothing
@@ -96,8 +97,6 @@ def _from_folder(
         # How many frames of the wanted rate start before this one ends.
         due = index + 1 if fps is None else round((index + 1) * fps / own)
         if size is not None and due > shown:
-            from PIL import Image
-
             frame = np.asarray(Image.fromarray(frame).resize(size, Image.Resampling.BOX))
         while shown < due:
             check()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+from PIL import Image
 
 from .crop import settled
 
@@ -47,8 +48,6 @@ def align_to_model(points: np.ndarray, model: np.ndarray, width: int, height: in
 
 def aligned_picture(picture: np.ndarray, alignment: Alignment) -> np.ndarray:
     """uint8 (224, 224, 3) cut from a uint8 (H, W, 3) picture; black where it does not reach."""
-    from PIL import Image
-
     height, width = picture.shape[:2]
     scale = alignment.scale
     wide, high = int(settled(width * scale)), int(settled(height * scale))

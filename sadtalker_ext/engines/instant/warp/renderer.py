@@ -9,13 +9,12 @@ from collections.abc import Generator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 
 from ....errors import TrackError
-from ....face import topology
+from ....face import Portrait, topology
 from ....host import Check, nothing
 from ....tracks import ARKIT, MotionTrack
 from .basis import JAW_DROP, ExpressionBasis
@@ -32,9 +31,6 @@ from .lipline import refine_lips
 from .matte import person_matte
 from .mouth import MouthInterior
 from .shading import FaceShading, skin_tone
-
-if TYPE_CHECKING:
-    from ....face import Portrait
 
 HEAD_CELLS = 32  # grid cells a face width for the head's motion
 FACE_CELLS = 48  # the same for expressions

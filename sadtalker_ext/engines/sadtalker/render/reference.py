@@ -8,7 +8,9 @@ from itertools import islice
 import numpy as np
 
 from ....errors import Place, VideoError
+from ....face import FaceTracker
 from ....host import Check, nothing
+from ....video import read_frames
 from ..networks.recon import ReconNet
 from .source import cut_out, reconstruct
 
@@ -23,9 +25,6 @@ def video_coefficients(
 
     Raises `VideoError`: unreadable, or without a face.
     """
-    from ....face import FaceTracker
-    from ....video import read_frames
-
     tracker = FaceTracker()
     rows: list[np.ndarray | None] = []
     for picture in islice(read_frames(video, fps=FPS, check=check), frames):

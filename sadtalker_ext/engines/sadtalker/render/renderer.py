@@ -6,15 +6,16 @@ from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
 from ....errors import TrackError
+from ....face import Portrait
 from ....host import Check, nothing
 from ....tracks import BFM, MotionTrack
 from ..crop import Box, Mode
+from ..loading import FaceNetworks
 from ..networks.face_render import SourceFeatures, Warp
 from ..networks.keypoints import transform_keypoints
 from ..networks.mapping import HeadMotion, bins_to_degrees
@@ -23,10 +24,6 @@ from .copying import in_main_memory
 from .paste import Paster
 from .source import source_face
 from .windows import steady_window, windows
-
-if TYPE_CHECKING:
-    from ....face import Portrait
-    from ..loading import FaceNetworks
 
 COEFFICIENTS = (
     70  # of a track's row that MappingNet sees; "full" modes append the source's place under the model
