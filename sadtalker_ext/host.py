@@ -89,15 +89,12 @@ class Host(Protocol):
 
     def device(self) -> str:
         """The torch device to compute on: cpu, cuda, mps, xpu …"""
-        ...
 
     def models_dir(self) -> Path:
         """The folder where weights that users download live."""
-        ...
 
     def output_dir(self) -> Path:
         """The folder for results when none was named."""
-        ...
 
 
 class StandaloneHost:

@@ -36,6 +36,20 @@ INFO_KEY = "SadTalker videos"
 PROGRESS_FIELDS = ("job_no", "job_count", "sampling_step", "sampling_steps", "textinfo", "time_start")
 
 
+@contextmanager
+def _progress_lent() -> Iterator[None]:
+    """Our videos have the host's progress bar for themselves; then it is as it was."""
+    state = host_module("shared").state
+    before = {name: getattr(state, name) for name in PROGRESS_FIELDS if hasattr(state, name)}
+    state.time_start = time.time()
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            setattr(state, name, value)
+
+
+@_progress_lent()
 def animate_batch(
     arguments: Mapping[str, Any], p: Any, processed: Any, comment: Callable[[str], None]
 ) -> None:
@@ -43,14 +57,7 @@ def animate_batch(
 
     Raises a `SadTalkerError` for what concerns all pictures: the speech, an option, an interruption.
     """
-    with _progress_lent():
-        _animate_all(the_shell(), arguments, p, processed, comment)
-
-
-def _animate_all(
-    shell: WebUIShell, arguments: Mapping[str, Any], p: Any, processed: Any, comment: Callable[[str], None]
-) -> None:
-    pictures = generated_pictures(p, processed)
+    shell, pictures = the_shell(), generated_pictures(p, processed)
     if not pictures:
         return
     if interrupted():
@@ -221,16 +228,3 @@ def _tempdir() -> Any:
     except ImportError:  # its name in SD.Next
         from modules import gr_tempdir as ui_tempdir
     return ui_tempdir
-
-
-@contextmanager
-def _progress_lent() -> Iterator[None]:
-    """Our videos have the host's progress bar for themselves; then it is as it was."""
-    state = host_module("shared").state
-    before = {name: getattr(state, name) for name in PROGRESS_FIELDS if hasattr(state, name)}
-    state.time_start = time.time()
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            setattr(state, name, value)
