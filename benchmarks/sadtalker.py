@@ -34,7 +34,7 @@ from sadtalker_ext.engines.sadtalker.networks.face_render.compiled import compil
 from sadtalker_ext.engines.sadtalker.networks.face_render.fast import faster, reduced
 from sadtalker_ext.engines.sadtalker.render.between import KeyFrame, frame_between, key_frames
 from sadtalker_ext.engines.sadtalker.render.copying import in_main_memory
-from sadtalker_ext.engines.sadtalker.render.renderer import as_bytes
+from sadtalker_ext.engines.sadtalker.render.renderer import sized
 from sadtalker_ext.engines.sadtalker.weights import Sources, loaded
 
 DEMO = Path(__file__).resolve().parents[1] / "sadtalker_ext" / "assets" / "demo"
@@ -111,7 +111,7 @@ class Bench:
             for _ in range(batches):
                 frames = generator(features, driving, scene.source).float()
                 first[:] = first or [frames]
-                yield as_bytes(frames)
+                yield sized(frames, *frames.shape[:1:-1])
 
         def stream() -> torch.Tensor:
             first.clear()

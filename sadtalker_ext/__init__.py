@@ -4,6 +4,7 @@ Portraits, speech and motion tracks can be loaded, looked at and handed on one b
 the table of engines. Importing this package is cheap; torch, OpenCV and the rest load when they are used.
 """
 
+# ruff: noqa: F401 - what type checkers see of the names that load when they are used
 from __future__ import annotations
 
 from importlib import import_module
@@ -23,51 +24,20 @@ if TYPE_CHECKING:
     from .request import Request, Result
     from .tracks import ARKIT, MotionSpace, MotionTrack, load_track, save_track
 
-_HOMES = {
-    "Cancelled": "errors",
-    "SadTalkerError": "errors",
-    "CancelToken": "host",
-    "Progress": "host",
-    "Options": "options",
-    "Request": "request",
-    "Result": "request",
-    "animate": "pipeline",
-    "make_motion": "pipeline",
-    "perform": "pipeline",
-    "render_track": "pipeline",
-    "ARKIT": "tracks",
-    "MotionSpace": "tracks",
-    "MotionTrack": "tracks",
-    "load_portrait": "face",
-    "load_speech": "audio",
-    "load_track": "tracks",
-    "save_track": "tracks",
-    "speak": "audio.say",
+_NAMES = {
+    "audio": ("load_speech",),
+    "audio.say": ("speak",),
+    "errors": ("Cancelled", "SadTalkerError"),
+    "face": ("load_portrait",),
+    "host": ("CancelToken", "Progress"),
+    "options": ("Options",),
+    "pipeline": ("animate", "make_motion", "perform", "render_track"),
+    "request": ("Request", "Result"),
+    "tracks": ("ARKIT", "MotionSpace", "MotionTrack", "load_track", "save_track"),
 }
+_HOMES = {name: module for module, names in _NAMES.items() for name in names}
 
-__all__ = [
-    "ARKIT",
-    "CancelToken",
-    "Cancelled",
-    "MotionSpace",
-    "MotionTrack",
-    "Options",
-    "Progress",
-    "Request",
-    "Result",
-    "SadTalkerError",
-    "__version__",
-    "animate",
-    "engines",
-    "load_portrait",
-    "load_speech",
-    "load_track",
-    "make_motion",
-    "perform",
-    "render_track",
-    "save_track",
-    "speak",
-]
+__all__ = ["__version__", "engines", *_HOMES]
 
 
 def __getattr__(name: str) -> object:

@@ -122,7 +122,7 @@ class Sentence(str):
     facts: Mapping[str, object]
 
     def __new__(cls, text: str, /, *unnamed: Fact, **facts: object) -> Sentence:
-        facts |= map(_with_name, unnamed)
+        facts |= (_with_name(fact, text) for fact in unnamed)
         made = super().__new__(cls, _filled(text, facts, COMMAND_LINE))
         made.template, made.facts = text, facts
         return made
@@ -145,13 +145,14 @@ class Sentence(str):
         return tuple(dict.fromkeys(found))
 
 
-def _with_name(fact: Fact) -> tuple[str, object]:
+def _with_name(fact: Fact, text: str) -> tuple[str, object]:
     if isinstance(fact, BaseException):
         return "error", fact
     if isinstance(fact, Foreign):
         return "reason", fact
-    named = Named(fact) if isinstance(fact, str) else fact
-    return (named.name, named) if isinstance(named, Named) else ("path", named)
+    if isinstance(fact, str):  # of a path as a text the sentence has no such name in it
+        return (fact, Named(fact)) if f"{{{fact}}}" in text else ("path", Place(fact))
+    return (fact.name, fact) if isinstance(fact, Named) else ("path", fact)
 
 
 def _filled(template: str, facts: Mapping[str, object], words: Words) -> str:
@@ -244,9 +245,8 @@ class Cancelled(SadTalkerError):
 
     def __init__(self, text: str = "", /, *unnamed: Fact, **facts: object) -> None:
         """text: "" says just that."""
-        super().__init__(
-            text or Sentence("{cancelled}; nothing was written.", "cancelled"), *unnamed, **facts
-        )
+        text = text or Sentence("{cancelled}; nothing was written.", "cancelled")
+        super().__init__(text, *unnamed, **facts)
 
 
 @dataclass(frozen=True)

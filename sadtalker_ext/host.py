@@ -33,6 +33,12 @@ class Progress:
 
 
 ProgressCallback = Callable[[Progress], None]
+Check = Callable[[], None]  # called often during long work; raises `Cancelled` where it is to end
+Report = Callable[[int, int], None]  # hears how much is done, and of how much
+
+
+def nothing(*_: object) -> None:
+    """Nobody listens, and nobody cancels."""
 
 
 class CancelToken:
@@ -54,10 +60,6 @@ class CancelToken:
             raise Cancelled
 
 
-def _nothing(*_: object) -> None:
-    """Nobody listens, and nobody cancels."""
-
-
 @dataclass(frozen=True)
 class Run:
     """What long work asks of, and tells to, whoever started it.
@@ -67,15 +69,15 @@ class Run:
     """
 
     host: Host = field(default_factory=lambda: StandaloneHost())
-    check: Callable[[], None] = _nothing
-    report: ProgressCallback = _nothing
+    check: Check = nothing
+    report: ProgressCallback = nothing
     notices: list[str] = field(default_factory=list)
 
     def notice(self, *sentences: str) -> None:
         """Keep sentences for the result."""
         self.notices.extend(sentence for sentence in sentences if sentence not in self.notices)
 
-    def stage(self, name: str) -> Callable[[int, int], None]:
+    def stage(self, name: str) -> Report:
         """What is called with done and total while a stage (of `STAGES`) goes on."""
         return lambda done, total: self.report(Progress(name, done, total))
 
@@ -87,15 +89,12 @@ class Host(Protocol):
 
     def device(self) -> str:
         """The torch device to compute on: cpu, cuda, mps, xpu …"""
-        ...
 
     def models_dir(self) -> Path:
         """The folder where weights that users download live."""
-        ...
 
     def output_dir(self) -> Path:
         """The folder for results when none was named."""
-        ...
 
 
 class StandaloneHost:
@@ -114,13 +113,8 @@ class StandaloneHost:
             return "cpu"
         import torch
 
-        if torch.cuda.is_available():
-            return "cuda"
-        if getattr(torch, "xpu", None) is not None and torch.xpu.is_available():
-            return "xpu"
-        if torch.backends.mps.is_available():
-            return "mps"
-        return "cpu"
+        kinds = {"cuda": torch.cuda, "xpu": getattr(torch, "xpu", None), "mps": torch.backends.mps}
+        return next((kind for kind, backend in kinds.items() if backend and backend.is_available()), "cpu")
 
     def models_dir(self) -> Path:
         """What the variable `SADTALKER_MODELS` names, else `models/SadTalker` in the user's cache folder."""

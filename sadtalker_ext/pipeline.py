@@ -14,7 +14,7 @@ from .engines import Actor, Engine, choose_engine
 from .errors import AudioError, Named, OptionsError, TrackError
 from .host import CancelToken, Host, Progress, ProgressCallback, Run, StandaloneHost
 from .options import Options, knob_named, names
-from .request import Request, Result
+from .request import Request, Result, text_file
 from .system.caches import release as release
 from .system.outputs import free_name
 from .system.paths import would_replace
@@ -161,12 +161,8 @@ def speech_file(request: Request, run: Run) -> Iterator[Request]:
     from .audio.say import speak
 
     with tempfile.TemporaryDirectory(prefix="sadtalker-", ignore_cleanup_errors=True) as folder:
-        name = request.speech_name
-        assert name is not None
-        models_dir = run.host.models_dir()
-        spoken = speak(
-            request.text, Path(folder) / name, voice=request.voice, models_dir=models_dir, check=run.check
-        )
+        target, models_dir = Path(folder) / text_file(request.text), run.host.models_dir()
+        spoken = speak(request.text, target, voice=request.voice, models_dir=models_dir, check=run.check)
         yield replace(request, speech=spoken, text=None, voice=None)
 
 
@@ -204,12 +200,8 @@ def _check_enhancer(engine: Engine, options: Options, run: Run) -> None:
     from .enhance import look_up, wanted
 
     if wanted(options) and not engine.uses(knob_named("enhancer")):
-        raise OptionsError(
-            "{enhancer} and {upscale} are for portraits; for a mesh set {canvas}.",
-            "enhancer",
-            "upscale",
-            "canvas",
-        )
+        told = "{enhancer} and {upscale} are for portraits; for a mesh set {canvas}."
+        raise OptionsError(told, "enhancer", "upscale", "canvas")
     if options.enhancer != "none":
         look_up(options.enhancer, run.host.models_dir(), _restoration(run.host) is not None)
 
@@ -230,9 +222,8 @@ def _listen(request: Request, run: Run) -> Speech:
             raise OptionsError("Give either speech or {idle}, not both.", "idle")
         speech = silence(options.idle)
     elif request.speech is None:
-        raise AudioError(
-            "No speech was given; give an audio or video file, or {idle}.", Named("idle", "SECONDS")
-        )
+        told = "No speech was given; give an audio or video file, or {idle}."
+        raise AudioError(told, Named("idle", "SECONDS"))
     else:
         speech = load_speech(request.speech, start=options.start, end=options.end, check=run.check)
         run.notice(*speech.notices)

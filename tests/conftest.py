@@ -22,6 +22,26 @@ DEMO = ROOT / "sadtalker_ext" / "assets" / "demo"
 SAMPLES = ROOT.parent / "shared" / "samples"
 
 
+# Files that one worker process of pytest-xdist takes, since they share what takes long to make, or since two
+# of them at once would fill the memory. Every other file is a group of its own.
+GROUPS = {
+    "tests/browser/": "a server and a browser",
+    "tests/training/": "trained networks",
+    "tests/engines/sadtalker/test_sadtalker_networks.py": "official sizes",
+    "tests/engines/sadtalker/test_sadtalker_stages.py": "official sizes",
+}
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Tells `--dist loadgroup` what stays together."""
+    if config.pluginmanager.hasplugin("xdist"):
+        for item in items:
+            file = item.nodeid.partition("::")[0]
+            group = next((name for part, name in GROUPS.items() if file.startswith(part)), file)
+            item.add_marker(pytest.mark.xdist_group(group))
+
+
 @pytest.fixture(scope="session", autouse=True)
 def no_weights(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Weights of this machine do not decide which engine a test gets."""
@@ -35,9 +55,9 @@ def no_weights(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 def nothing_kept() -> Iterator[None]:
     """What one file of tests has loaded does not fill the memory of the next, nor decide what it finds."""
     yield
-    from sadtalker_ext.system import caches
+    from memory import let_go
 
-    caches.release()
+    let_go()
 
 
 @pytest.fixture

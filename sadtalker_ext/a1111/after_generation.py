@@ -28,6 +28,10 @@ log = logging.getLogger(__name__)
 
 MAX_IDLE_SECONDS = 60.0  # on the page; the API takes what the options take
 NOTES_KEY = "SadTalker notes"  # comments are not in the answers of the host's API
+HINT = (
+    "Each generated picture with a face becomes a video beside it. It says the recording, or else the text; "
+    "without either it is quietly alive for some seconds."
+)
 
 
 class AfterGeneration(scripts.Script):
@@ -50,52 +54,24 @@ class AfterGeneration(scripts.Script):
         page = getattr(self, "parent", None) or ("img2img" if is_img2img else "txt2img")
         name = f"sadtalker_after_{page}"
         engines, wanted = picture_engines(), the_shell().settings().engine
+
+        def part(what: str, kind: Any, *args: Any, **settings: Any) -> Any:
+            return compat.component(kind, *args, elem_id=f"{name}_{what}", **settings)
+
         with _accordion(name) as enabled:
-            compat.component(
-                gr.HTML,
-                "Each generated picture with a face becomes a video beside it. It says the recording, "
-                "or else the text; without either it is quietly alive for some seconds.",
-                elem_id=f"{name}_hint",
-            )
+            part("hint", gr.HTML, HINT)
             speech = compat.file(
                 label="Speech", elem_id=f"{name}_speech", elem_classes=["sadtalker-small-file"]
             )
             with gr.Row():
-                text = compat.component(
-                    gr.Textbox, label="Text to speak", lines=1, elem_id=f"{name}_text", scale=3
-                )
-                voice = compat.component(
-                    gr.Textbox,
-                    label="Voice",
-                    placeholder="default",
-                    lines=1,
-                    elem_id=f"{name}_voice",
-                    scale=1,
-                )
+                text = part("text", gr.Textbox, label="Text to speak", lines=1, scale=3)
+                voice = part("voice", gr.Textbox, label="Voice", placeholder="default", lines=1, scale=1)
             with gr.Row():
-                idle = compat.component(
-                    gr.Slider,
-                    minimum=1,
-                    maximum=MAX_IDLE_SECONDS,
-                    step=0.5,
-                    value=IDLE_SECONDS,
-                    label="Seconds of quiet presence",
-                    elem_id=f"{name}_idle",
-                )
-                engine = compat.component(
-                    gr.Dropdown,
-                    choices=engines,
-                    value=wanted if wanted in engines else "auto",
-                    label="Engine",
-                    elem_id=f"{name}_engine",
-                )
-                preset = compat.component(
-                    gr.Dropdown,
-                    choices=list(PRESETS),
-                    value=DEFAULTS["manner_preset"],
-                    label="Manner",
-                    elem_id=f"{name}_preset",
-                )
+                seconds = {"minimum": 1, "maximum": MAX_IDLE_SECONDS, "step": 0.5, "value": IDLE_SECONDS}
+                idle = part("idle", gr.Slider, label="Seconds of quiet presence", **seconds)
+                value, manner = wanted if wanted in engines else "auto", DEFAULTS["manner_preset"]
+                engine = part("engine", gr.Dropdown, choices=engines, value=value, label="Engine")
+                preset = part("preset", gr.Dropdown, choices=list(PRESETS), value=manner, label="Manner")
         return [enabled, speech, text, idle, engine, preset, voice]
 
     def postprocess(self, p: Any, processed: Any, *args: Any) -> None:

@@ -9,7 +9,7 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,15 +21,7 @@ from ..pipeline import perform, speech_file
 from ..request import Request, Result
 from ..shell import placed
 from .arguments import COMMENT, HOOK, options_of
-from .webui_shell import (
-    HostProgress,
-    HostToken,
-    WebUIShell,
-    host_module,
-    interrupted,
-    option,
-    the_shell,
-)
+from .webui_shell import HostProgress, HostToken, WebUIShell, host_module, interrupted, option, the_shell
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -44,6 +36,20 @@ INFO_KEY = "SadTalker videos"
 PROGRESS_FIELDS = ("job_no", "job_count", "sampling_step", "sampling_steps", "textinfo", "time_start")
 
 
+@contextmanager
+def _progress_lent() -> Iterator[None]:
+    """Our videos have the host's progress bar for themselves; then it is as it was."""
+    state = host_module("shared").state
+    before = {name: getattr(state, name) for name in PROGRESS_FIELDS if hasattr(state, name)}
+    state.time_start = time.time()
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            setattr(state, name, value)
+
+
+@_progress_lent()
 def animate_batch(
     arguments: Mapping[str, Any], p: Any, processed: Any, comment: Callable[[str], None]
 ) -> None:
@@ -51,14 +57,7 @@ def animate_batch(
 
     Raises a `SadTalkerError` for what concerns all pictures: the speech, an option, an interruption.
     """
-    with _progress_lent():
-        _animate_all(the_shell(), arguments, p, processed, comment)
-
-
-def _animate_all(
-    shell: WebUIShell, arguments: Mapping[str, Any], p: Any, processed: Any, comment: Callable[[str], None]
-) -> None:
-    pictures = generated_pictures(p, processed)
+    shell, pictures = the_shell(), generated_pictures(p, processed)
     if not pictures:
         return
     if interrupted():
@@ -75,9 +74,8 @@ def _animate_all(
             ExitStack() as spoken,
         ):
             HostProgress(0, len(pictures), COMMENT)
-            order = spoken.enter_context(
-                speech_file(_request(arguments, Path(folder)), Run(shell.host, token.check))
-            )
+            run = Run(shell.host, token.check)
+            order = spoken.enter_context(speech_file(_request(arguments, Path(folder)), run))
             for number, picture in enumerate(pictures, start=1):
                 request = replace(order, picture=picture)
                 progress = HostProgress(number - 1, len(pictures), f"SadTalker {number}/{len(pictures)}: ")
@@ -110,15 +108,20 @@ def _animate_all(
 
 def _animate(shell: WebUIShell, request: Request, progress: HostProgress, token: HostToken) -> Result:
     """The video beside the picture; in the folder for results if the picture is not saved, or that fails."""
+
+    def made(order: Request) -> Result:
+        def work(report: ProgressCallback, cancel: CancelToken) -> Result:
+            return perform(order, progress=report, cancel=cancel, host=shell.host)
+
+        return shell.call(work, progress, token)
+
     output = _beside(request.picture)
     if output is not None:
-        beside = replace(request, output=output)
         try:
-            return shell.call(lambda report, cancel: _perform(shell, beside, report, cancel), progress, token)
+            return made(replace(request, output=output))
         except OutputError:
             log.warning("No video could be written beside %s", output, exc_info=True)
-    request = placed(shell, request)
-    return shell.call(lambda report, cancel: _perform(shell, request, report, cancel), progress, token)
+    return made(placed(shell, request))
 
 
 def _beside(picture: Any) -> Path | None:
@@ -157,10 +160,6 @@ def _request(arguments: Mapping[str, Any], folder: Path) -> Request:
     return Request(speech=speech, text=text, voice=voice, options=options)
 
 
-def _perform(shell: WebUIShell, request: Request, report: ProgressCallback, cancel: CancelToken) -> Result:
-    return perform(request, progress=report, cancel=cancel, host=shell.host)
-
-
 def recording_of(value: Any, folder: Path) -> Path | None:
     """A file that gradio has uploaded, or bytes in base64 as a file in `folder`.
 
@@ -175,10 +174,8 @@ def recording_of(value: Any, folder: Path) -> Path | None:
         return uploaded
     data = _decoded(value) if isinstance(value, str) else None
     if data is None:
-        raise AudioError(
-            "The speech is neither an uploaded file nor a recording in base64; "
-            'send "data:audio/wav;base64,…" instead of a path.'
-        )
+        advice = 'send "data:audio/wav;base64,…" instead of a path.'
+        raise AudioError(f"The speech is neither an uploaded file nor a recording in base64; {advice}")
     target = folder / "speech"
     target.write_bytes(data)
     return target
@@ -189,12 +186,10 @@ def _uploaded(value: Any) -> Path | None:
     if isinstance(value, str) and len(value) > MAX_PATH_CHARACTERS:
         return None
     path = compat.file_path(value)
-    try:
+    with suppress(OSError, ValueError):  # a name that no file can have
         path = path and path.resolve()
         if path and path.is_file() and any(path.is_relative_to(root) for root in _upload_folders()):
             return path
-    except (OSError, ValueError):
-        pass  # a name that no file can have
     return None
 
 
@@ -204,9 +199,8 @@ def _decoded(text: str) -> bytes | None:
     if is_uri:
         text = text.partition(",")[2]
     if len(text) * 3 // 4 > MAX_SPEECH_BYTES:
-        raise AudioError(
-            f"The recording is larger than {MAX_SPEECH_BYTES // 2**20} MiB; send a compressed one."
-        )
+        most = MAX_SPEECH_BYTES // 2**20
+        raise AudioError(f"The recording is larger than {most} MiB; send a compressed one.")
     try:
         return base64.b64decode("".join(text.split()), validate=True) or None
     except (binascii.Error, ValueError):
@@ -234,16 +228,3 @@ def _tempdir() -> Any:
     except ImportError:  # its name in SD.Next
         from modules import gr_tempdir as ui_tempdir
     return ui_tempdir
-
-
-@contextmanager
-def _progress_lent() -> Iterator[None]:
-    """Our videos have the host's progress bar for themselves; then it is as it was."""
-    state = host_module("shared").state
-    before = {name: getattr(state, name) for name in PROGRESS_FIELDS if hasattr(state, name)}
-    state.time_start = time.time()
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            setattr(state, name, value)

@@ -71,6 +71,5 @@ def notices_of(args: Sequence[Any]) -> list[str]:
 def options_of(arguments: Mapping[str, Any], *, is_spoken: bool) -> Options:
     """The options of each video; raises `OptionsError`."""
     idle = None if is_spoken else arguments["idle"]
-    return Options(
-        **{**preset_named(arguments["manner_preset"]), "engine": arguments["engine"], "idle": idle}
-    )
+    given = {**preset_named(arguments["manner_preset"]), "engine": arguments["engine"], "idle": idle}
+    return Options(**given)

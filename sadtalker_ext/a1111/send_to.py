@@ -70,13 +70,9 @@ def connect(blocks: Any) -> None:
     forget()
     if target is None or not buttons:
         return
-    infotext = _infotext()
-    infotext.add_paste_fields(TAB, target, None)
+    _infotext().add_paste_fields(TAB, target, None)
     for name, button in buttons.items():
-        binding = infotext.ParamBinding(
-            paste_button=button, tabname=TAB, source_image_component=sources[name]
-        )
-        infotext.register_paste_params_button(binding)
+        _bind(button, TAB, sources[name])
         button.visible = True
 
 
@@ -86,10 +82,14 @@ def _connect_last_frame(blocks: Any) -> None:
     image = getattr(blocks, "sadtalker_last_frame_image", None)
     if button is None or image is None:
         return
+    if IMG2IMG in getattr(_infotext(), "paste_fields", {}):
+        _bind(button, IMG2IMG, image)
+
+
+def _bind(button: Any, tab: str, image: Any) -> None:
     infotext = _infotext()
-    if IMG2IMG in getattr(infotext, "paste_fields", {}):
-        binding = infotext.ParamBinding(paste_button=button, tabname=IMG2IMG, source_image_component=image)
-        infotext.register_paste_params_button(binding)
+    binding = infotext.ParamBinding(paste_button=button, tabname=tab, source_image_component=image)
+    infotext.register_paste_params_button(binding)
 
 
 def forget() -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..errors import OutputError, Place
 from ..host import CancelToken, Host, Progress
-from ..options import knobs
+from ..options import knob_named
 from ..request import Result
 from ..shell import PREVIEW_SECONDS, Meter, Settings, Work, preview
 from ..shell.folders import numbered, show_folder
@@ -134,10 +134,8 @@ class HostProgress:
         self._prefix = prefix
         self._previewed = -PREVIEW_SECONDS
         state = host_module("shared").state
-        state.job_count = jobs
-        state.job_no = job
-        state.sampling_steps = STEPS
-        state.sampling_step = 0
+        state.job_count, state.job_no = jobs, job
+        state.sampling_steps, state.sampling_step = STEPS, 0
         state.textinfo = prefix + "Preparing"
 
     def __call__(self, progress: Progress) -> None:
@@ -171,7 +169,7 @@ class WebUIShell:
 
     def settings(self) -> Settings:
         engine = str(option("sadtalker_engine", "auto"))
-        known = next(knob.choices for knob in knobs() if knob.name == "engine")
+        known = knob_named("engine").choices
         return Settings(
             output_dir=output_folder(),
             by_date=bool(option("sadtalker_by_date", True)),

@@ -21,10 +21,7 @@ _jobs: Jobs | None = None
 
 
 def mount(
-    app: FastAPI,
-    shell: Shell,
-    credentials: Mapping[str, str] | None = None,
-    jobs: Jobs | None = None,
+    app: FastAPI, shell: Shell, credentials: Mapping[str, str] | None = None, jobs: Jobs | None = None
 ) -> Jobs:
     """Add the routes to an app, which may run already, and return the queue behind them.
 
@@ -33,9 +30,7 @@ def mount(
     """
     global _jobs
     if jobs is None:
-        if _jobs is None or _jobs.closed:
-            _jobs = Jobs(shell)
-        jobs = _jobs
+        jobs = _jobs = Jobs(shell) if _jobs is None or _jobs.closed else _jobs
         jobs.shell = shell
     from .mounting import add_routes
 

@@ -50,9 +50,8 @@ def caller(request: Request, known: Mapping[str, str] | None) -> str:
         return ANYONE
     name = user_of(request.headers.get("authorization", ""), known)
     if name is None:
-        raise Refusal(
-            401, "Give the user name and password that were set for the API (HTTP basic).", CHALLENGE
-        )
+        told = "Give the user name and password that were set for the API (HTTP basic)."
+        raise Refusal(401, told, CHALLENGE)
     return name
 
 

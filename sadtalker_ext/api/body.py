@@ -91,9 +91,8 @@ async def read_body(
 
 async def _pieces(request: Request, limit: int, limits: Limits) -> AsyncIterator[bytes]:
     stated = request.headers.get("content-length", "")
-    too_large = Refusal(
-        413, f"The request is larger than {limit / MEGABYTE:.4g} MB; send a smaller picture or recording."
-    )
+    most = f"{limit / MEGABYTE:.4g} MB"
+    too_large = Refusal(413, f"The request is larger than {most}; send a smaller picture or recording.")
     if stated.isdecimal() and (len(stated) > 18 or int(stated) > limit):
         raise too_large
     total, more, end = 0, True, time.monotonic() + limits.upload_seconds
@@ -126,9 +125,8 @@ def _read_json(data: bytearray, folder: Path, files: tuple[str, ...], values: tu
         raise Refusal(422, 'The request must be a JSON object, like {"picture": …, "idle": 3}.')
     unknown = sorted(set(document) - {*files, *values})
     if unknown:
-        raise Refusal(
-            422, f"Unknown field {unknown[0][:40]!r}; known fields: {', '.join((*files, *values))}."
-        )
+        known = ", ".join((*files, *values))
+        raise Refusal(422, f"Unknown field {unknown[0][:40]!r}; known fields: {known}.")
     given = {name: value for name, value in document.items() if value is not None}
     stored = {}
     for name in files:
@@ -153,10 +151,8 @@ def _refuse_constant(name: str) -> NoReturn:
 
 
 def from_base64(name: str, text: Any) -> bytes:
-    wrong = Refusal(
-        422,
-        f"{name} must be the content of a file in base64 (or a data: URI), not a path or an address.",
-    )
+    content = "the content of a file in base64 (or a data: URI)"
+    wrong = Refusal(422, f"{name} must be {content}, not a path or an address.")
     if not isinstance(text, str):
         raise wrong
     if text[:5].lower() == "data:":

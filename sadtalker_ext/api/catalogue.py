@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..engines import ENGINES
 from ..errors import worded
@@ -14,6 +14,10 @@ from ..version import __version__
 from .intake import FORMATS, check_picture, open_knobs
 from .limits import Limits
 from .words import REQUEST
+
+if TYPE_CHECKING:
+    from ..engines.base import Need
+    from ..face import Face
 
 API_VERSION = 1
 
@@ -39,18 +43,15 @@ def engine_rows(shell: Shell) -> list[dict[str, Any]]:
             "ready": not engine.missing(folder),
             "summary": engine.summary,
             "composition": dict(engine.composition),
-            "needs": [
-                {
-                    "name": n.name,
-                    "present": n.present,
-                    "optional": n.optional,
-                    "remedy": worded(n.remedy, REQUEST),
-                }
-                for n in engine.needs(folder)
-            ],
+            "needs": [_need(need) for need in engine.needs(folder)],
         }
         for engine in ENGINES.values()
     ]
+
+
+def _need(need: Need) -> dict[str, Any]:
+    told = worded(need.remedy, REQUEST)
+    return {"name": need.name, "present": need.present, "optional": need.optional, "remedy": told}
 
 
 def model_rows(shell: Shell) -> list[dict[str, Any]]:
@@ -58,25 +59,18 @@ def model_rows(shell: Shell) -> list[dict[str, Any]]:
     from ..checkpoints import CATALOG, status
 
     folder = shell.host.models_dir()
-    rows = []
-    for checkpoint in CATALOG:
-        found = status(checkpoint, folder)
-        rows.append(
-            {
-                "id": checkpoint.id,
-                "file": checkpoint.file,
-                "engine": checkpoint.engine,
-                "use": checkpoint.use,
-                "optional": checkpoint.optional,
-                "state": found.state,
-                "bytes": found.size,
-                "published_bytes": checkpoint.size,
-                "note": worded(found.note, REQUEST),
-                "licence": checkpoint.licence,
-                "page": checkpoint.page,
-            }
-        )
-    return rows
+    return [
+        {
+            **{name: getattr(checkpoint, name) for name in ("id", "file", "engine", "use", "optional")},
+            "state": found.state,
+            "bytes": found.size,
+            "published_bytes": checkpoint.size,
+            "note": worded(found.note, REQUEST),
+            "licence": checkpoint.licence,
+            "page": checkpoint.page,
+        }
+        for checkpoint, found in ((checkpoint, status(checkpoint, folder)) for checkpoint in CATALOG)
+    ]
 
 
 def job_options_schema() -> dict[str, Any]:
@@ -93,29 +87,30 @@ def find_faces_in(path: Path, detector: str | None, limits: Limits) -> dict[str,
     Raises a `SadTalkerError`: no picture, too large, or no face finder.
     """
     from ..face import find_faces, load_picture
-    from ..face.topology import FIVE_POINTS
 
     knob = knob_named("detector")
     chosen = knob.check(detector or knob.default)
     check_picture(path, limits)
     picture = load_picture(path)
     scale = 1 / picture.scale
-    rows = []
-    for number, face in enumerate(find_faces(picture.image, detector=chosen, thorough=True), start=1):
-        points = [face.landmarks[list(group), :2].mean(0) * scale for group in FIVE_POINTS]
-        rows.append(
-            {
-                "number": number,
-                "box": [round(edge * scale, 1) for edge in face.box],
-                "size": round(face.size * scale, 1),
-                "points": [[round(float(x), 1), round(float(y), 1)] for x, y in points],
-                "score": round(face.score, 4),
-                "source": face.source,
-            }
-        )
+    faces = find_faces(picture.image, detector=chosen, thorough=True)
     return {
         "width": round(picture.width * scale),
         "height": round(picture.height * scale),
-        "faces": rows,
+        "faces": [_face_row(number, face, scale) for number, face in enumerate(faces, start=1)],
         "notices": [worded(notice, REQUEST) for notice in picture.notices],
+    }
+
+
+def _face_row(number: int, face: Face, scale: float) -> dict[str, Any]:
+    from ..face.topology import FIVE_POINTS
+
+    points = [face.landmarks[list(group), :2].mean(0) * scale for group in FIVE_POINTS]
+    return {
+        "number": number,
+        "box": [round(edge * scale, 1) for edge in face.box],
+        "size": round(face.size * scale, 1),
+        "points": [[round(float(x), 1), round(float(y), 1)] for x, y in points],
+        "score": round(face.score, 4),
+        "source": face.source,
     }

@@ -80,9 +80,8 @@ class FormReader:
         except _EndOfForm:
             self._ended = True
         except FormParserError:
-            raise Refusal(
-                400, "The form is not written as multipart/form-data: its delimiters or headers are broken."
-            ) from None
+            told = "The form is not written as multipart/form-data: its delimiters or headers are broken."
+            raise Refusal(400, told) from None
 
     def _without_preamble(self, piece: bytes) -> bytes:
         """What the parser, which knows neither a preamble nor a form without parts, can begin with."""
@@ -127,9 +126,9 @@ class FormReader:
         if name is None:
             raise Refusal(400, "A part of the form has no name.")
         self._name = name[1] if name[1] is not None else name[2]
-        if self._name not in (*self._file_fields, *self._text_fields):
-            known = ", ".join((*self._file_fields, *self._text_fields))
-            raise Refusal(422, f"Unknown field {self._name[:40]!r}; known fields: {known}.")
+        known = (*self._file_fields, *self._text_fields)
+        if self._name not in known:
+            raise Refusal(422, f"Unknown field {self._name[:40]!r}; known fields: {', '.join(known)}.")
         if self._name in self.texts or self._name in self.files:
             raise Refusal(422, f"The field {self._name} is given twice.")
         if self._name in self._text_fields:

@@ -86,23 +86,15 @@ def read_request(body: Body, folder: Path, shell: Shell, limits: Limits) -> Requ
             raise problem
     if values.get("text") is not None:
         check_voice(values["text"], values.get("voice"), shell, limits)
-    return Request(
-        picture=files.get("picture"),
-        speech=files.get("speech"),
-        text=values.get("text"),
-        voice=values.get("voice"),
-        track=files.get("track"),
-        options=options,
-        output=folder / f"{VIDEO_STEM}.{kind}",
-        suffix=f".{kind}",
-    )
+    picture, speech, sent_track = (files.get(name) for name in ("picture", "speech", "track"))
+    request = Request(picture, speech, values.get("text"), values.get("voice"), sent_track, options)
+    return replace(request, output=folder / f"{VIDEO_STEM}.{kind}", suffix=f".{kind}")
 
 
 def notices_of(body: Body) -> tuple[str, ...]:
     """What there is to say of a body that can be used, as of names that fields do not have any more."""
-    return tuple(
-        f"{name} is now called {FORMER_FIELDS[name]}." for name in body.values if name in FORMER_FIELDS
-    )
+    former = (name for name in body.values if name in FORMER_FIELDS)
+    return tuple(f"{name} is now called {FORMER_FIELDS[name]}." for name in former)
 
 
 def _renamed(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -132,10 +124,9 @@ def _read_options(
         raise OptionsError('options must be an object, like {"head_motion": 0.5}.')
     for name in closed_knobs():
         if name in given:
+            told = f"{name} cannot be a path; send the file itself as the field {name} beside picture."
             raise OptionsError(
-                "overwrite is no option of a job; leave it out."
-                if name == "overwrite"
-                else f"{name} cannot be a path; send the file itself as the field {name} beside picture."
+                told if name != "overwrite" else "overwrite is no option of a job; leave it out."
             )
     unknown = sorted(set(given) - set(open_knobs()))
     if unknown:
@@ -171,12 +162,8 @@ def _check_followed(files: Mapping[str, Path], limits: Limits) -> None:
 def _check_sources(
     values: Mapping[str, Any], files: Mapping[str, Path], options: Options, limits: Limits
 ) -> None:
-    sources = {
-        "speech": "speech" in files,
-        "text": values.get("text") is not None,
-        "idle": options.idle is not None,
-    }
-    given = [name for name, present in sources.items() if present]
+    sources = {"speech": files.get("speech"), "text": values.get("text"), "idle": options.idle}
+    given = [name for name, source in sources.items() if source is not None]
     if len(given) > 1:
         raise AudioError(f"Give only one of speech, text and idle, not {' and '.join(given)}.")
     if not given and "track" not in files:
@@ -218,13 +205,11 @@ def check_picture(path: Path, limits: Limits) -> None:
     except Image.DecompressionBombError:
         width, height = limits.picture_pixels + 1, 1
     except Exception as error:  # Pillow's plugins raise whatever a damaged header makes them stumble over
-        raise PictureError(
-            "The picture cannot be read; send the content of a PNG, JPEG, WebP, GIF, BMP or TIFF file."
-        ) from error
+        told = "The picture cannot be read; send the content of a PNG, JPEG, WebP, GIF, BMP or TIFF file."
+        raise PictureError(told) from error
     if width * height > limits.picture_pixels:
-        raise PictureError(
-            f"The picture has more than {limits.picture_pixels / 1e6:g} megapixels; scale it down first."
-        )
+        most = limits.picture_pixels / 1e6
+        raise PictureError(f"The picture has more than {most:g} megapixels; scale it down first.")
 
 
 def read_track(path: Path, limits: Limits) -> MotionTrack:
@@ -242,9 +227,8 @@ def read_track(path: Path, limits: Limits) -> MotionTrack:
     except Exception as error:  # zipfile, zlib and numpy raise many kinds for damaged archives
         raise TrackError("The track is damaged or no motion track; save it again.") from error
     if track.duration > limits.seconds:
-        raise TrackError(
-            f"The track lasts {track.duration:.0f} s; at most {limits.seconds:g} s are rendered."
-        )
+        told = f"The track lasts {track.duration:.0f} s; at most {limits.seconds:g} s are rendered."
+        raise TrackError(told)
     return track
 
 
@@ -265,9 +249,8 @@ def check_voice(text: str, voice: str | None, shell: Shell, limits: Limits) -> N
         raise AudioError("The text holds characters that are none (half of a surrogate pair).")
     known = [row["id"] for row in voice_rows(shell)]
     if not known:
-        raise AudioError(
-            "No speech program was found on the server; send a recording. {advice}.", advice=advice()
-        )
+        told = "No speech program was found on the server; send a recording. {advice}."
+        raise AudioError(told, advice=advice())
     if voice is not None and voice not in known:
         raise AudioError(f"Unknown voice {voice[:40]!r}; GET voices lists those that can be used.")
 
@@ -276,10 +259,8 @@ def voice_rows(shell: Shell) -> list[dict[str, Any]]:
     """The voices that can speak a text on this machine: id, name, language, program."""
     from ..audio.say import voices
 
-    return [
-        {"id": voice.id, "name": voice.name, "language": voice.language, "program": voice.program}
-        for voice in voices(shell.host.models_dir())
-    ]
+    told = ("id", "name", "language", "program")
+    return [{name: getattr(voice, name) for name in told} for voice in voices(shell.host.models_dir())]
 
 
 def _check_length(speech: Path, options: Options | None, limits: Limits, cancel: CancelToken) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
 import stat
 import tempfile
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
@@ -80,7 +80,7 @@ def _in_use(folder: Path, modified: float) -> bool:
 def _remove_stale(own: Path) -> None:
     """Remove what servers left that were ended without a chance to clean up (as by Ctrl-C in a WebUI)."""
     for path in own.parent.glob(PREFIX + "*"):
-        with contextlib.suppress(OSError):
+        with suppress(OSError):
             found = path.lstat()
             mine = not hasattr(os, "getuid") or found.st_uid == os.getuid()
             ours = path != own and mine and stat.S_ISDIR(found.st_mode)

@@ -115,12 +115,10 @@ class Jobs:
         with self._changed:
             if self._closed:
                 raise Refusal(503, "The server is ending; ask again when it is back.", RETRY)
-            if len(self._pending) >= self.limits.queued:
-                raise Refusal(
-                    429,
-                    f"{len(self._pending)} jobs are waiting already; ask again when some are done.",
-                    RETRY,
-                )
+            waiting = len(self._pending)
+            if waiting >= self.limits.queued:
+                told = f"{waiting} jobs are waiting already; ask again when some are done."
+                raise Refusal(429, told, RETRY)
 
     def submit(self, request: Request, owner: str = "", notices: tuple[str, ...] = ()) -> Job:
         """Queue a request, whose output's folder is the queue's from then on; raises as `check_room`.
@@ -235,9 +233,9 @@ class Jobs:
         if job.state == QUEUED:
             return "Waiting for the other work of the server" if job is self._current else "Waiting"
         if job.state == RUNNING:
-            return (
-                "Cancelling" if job.cancel.cancelled else (job.meter.text if job.meter else "") or "Starting"
-            )
+            if job.cancel.cancelled:
+                return "Cancelling"
+            return (job.meter.text if job.meter else "") or "Starting"
         return {DONE: "Done", FAILED: "Failed", CANCELLED: "Cancelled"}[job.state]
 
     def _serve(self) -> None:

@@ -40,15 +40,6 @@ class Limits:
 
     def to_dict(self) -> dict[str, Any]:
         """What a caller may want to know, as plain JSON values."""
-        return {
-            "json_bytes": self.json_bytes,
-            "form_bytes": self.form_bytes,
-            "picture_pixels": self.picture_pixels,
-            "template_bytes": self.template_bytes,
-            "track_bytes": self.track_bytes,
-            "seconds": self.seconds,
-            "text_characters": self.text_characters,
-            "queued": self.queued,
-            "kept": self.kept,
-            "keep_seconds": self.keep_seconds,
-        }
+        of_one = ("json_bytes", "form_bytes", "picture_pixels", "template_bytes", "track_bytes", "seconds")
+        told = (*of_one, "text_characters", "queued", "kept", "keep_seconds")
+        return {name: getattr(self, name) for name in told}

@@ -25,9 +25,8 @@ class _Password(HTTPBasic):
 
 def add_routes(app: FastAPI, jobs: Jobs, credentials: Mapping[str, str] | None) -> None:
     """Put all routes on the app, in the place of earlier ones of ours."""
-    app.router.routes[:] = [
-        route for route in app.router.routes if not getattr(route, "path", "").startswith(PREFIX + "/")
-    ]
+    others = [r for r in app.router.routes if not getattr(r, "path", "").startswith(PREFIX + "/")]
+    app.router.routes[:] = others
     routes = Routes(jobs, credentials)
     table: dict[str, dict[str, Handler]] = {
         "version": {"GET": routes.version},
@@ -62,19 +61,18 @@ def add_routes(app: FastAPI, jobs: Jobs, credentials: Mapping[str, str] | None) 
                 responses=described.responses(locked=credentials is not None),
                 openapi_extra=described.extra(),
             )
-        hidden = {method: handlers["GET"] for method in ("HEAD",) if "GET" in handlers}
-        refused = tuple(m for m in ALL_METHODS if m not in handlers and m not in hidden)
-        for method, handler in hidden.items():
-            _add_hidden(app, path, _endpoint(routes, handler), [method])
-        _add_hidden(app, path, _endpoint(routes, routes.wrong_method((*handlers, *hidden))), [*refused])
+        allowed = (*handlers, "HEAD") if "GET" in handlers else (*handlers,)
+        if "GET" in handlers:
+            _add_hidden(app, path, _endpoint(routes, handlers["GET"]), ["HEAD"])
+        refused = [method for method in ALL_METHODS if method not in allowed]
+        _add_hidden(app, path, _endpoint(routes, routes.wrong_method(allowed)), refused)
     _add_hidden(app, "{rest:path}", _endpoint(routes, routes.unknown), [*ALL_METHODS])
     app.openapi_schema = None  # made anew when somebody asks, with ours in it
 
 
 def _add_hidden(app: FastAPI, path: str, endpoint: Any, methods: list[str]) -> None:
-    app.add_api_route(
-        f"{PREFIX}/{path}", endpoint, methods=methods, include_in_schema=False, response_model=None
-    )
+    settings: dict[str, Any] = {"include_in_schema": False, "response_model": None}
+    app.add_api_route(f"{PREFIX}/{path}", endpoint, methods=methods, **settings)
 
 
 def _endpoint(routes: Routes, handler: Handler) -> Any:

@@ -18,6 +18,8 @@ ERROR = {
 }
 BASE64 = "in JSON the content of the file in base64, or a data: URI; in a form a file"
 JOB_ID = {"name": "job_id", "in": "path", "required": True, "schema": {"type": "string"}}
+_NPZ_OR_CSV = {"type": "string", "enum": ["npz", "csv"], "default": "npz"}
+TRACK_FORMAT = {"name": "format", "in": "query", "required": False, "schema": _NPZ_OR_CSV}
 
 
 @dataclass(frozen=True)
@@ -39,17 +41,12 @@ class Description:
 
     def responses(self, *, locked: bool) -> dict[int | str, dict[str, Any]]:
         """For FastAPI's `responses`."""
-        schemas: dict[str, Any] = {
-            kind: {"schema": {"type": "object"} if kind == "application/json" else {"type": "string"}}
-            for kind in self.kinds
-        }
-        told: dict[int | str, dict[str, Any]] = {
-            self.status: {"description": self.summary, "content": schemas}
-        }
+        types = {kind: "object" if kind == "application/json" else "string" for kind in self.kinds}
+        answer: dict[str, Any] = {kind: {"schema": {"type": type_}} for kind, type_ in types.items()}
+        error = {"application/json": {"schema": ERROR}}
         errors = {**({401: "name or password are missing or wrong"} if locked else {}), **self.errors}
-        for status, meaning in errors.items():
-            told[status] = {"description": meaning, "content": {"application/json": {"schema": ERROR}}}
-        return told
+        told: dict[int | str, Any] = {self.status: {"description": self.summary, "content": answer}}
+        return told | {status: {"description": why, "content": error} for status, why in errors.items()}
 
     def extra(self) -> dict[str, Any]:
         """For FastAPI's `openapi_extra`."""
@@ -58,29 +55,17 @@ class Description:
             extra["parameters"] = [dict(parameter) for parameter in self.parameters]
         if self.body is not None:
             as_json = {name: dict(schema) for name, schema in self.body.items()}
-            as_form = {
-                name: {**schema, "format": "binary"}
-                if name in self.files
-                else {"type": "string", "description": schema.get("description", "")}
-                for name, schema in self.body.items()
-            }
-            extra["requestBody"] = {
-                "required": True,
-                "content": {
-                    kind: {
-                        "schema": {
-                            "type": "object",
-                            "required": list(self.required),
-                            "properties": properties,
-                        }
-                    }
-                    for kind, properties in (
-                        ("application/json", as_json),
-                        ("multipart/form-data", as_form),
-                    )
-                },
-            }
+            as_form = {name: self._in_form(name, schema) for name, schema in self.body.items()}
+            bodies = {"application/json": as_json, "multipart/form-data": as_form}
+            whole = {"type": "object", "required": list(self.required)}
+            content = {kind: {"schema": {**whole, "properties": body}} for kind, body in bodies.items()}
+            extra["requestBody"] = {"required": True, "content": content}
         return extra
+
+    def _in_form(self, name: str, schema: Mapping[str, Any]) -> dict[str, Any]:
+        if name in self.files:
+            return {**schema, "format": "binary"}
+        return {"type": "string", "description": schema.get("description", "")}
 
 
 def _file(meaning: str) -> dict[str, Any]:
@@ -138,10 +123,7 @@ DESCRIPTIONS: Mapping[tuple[str, str], Description] = MappingProxyType(
             "Faces of a picture",
             "Box, five points (both eyes, nose tip, both mouth corners, left first as seen), size and score "
             "of each face, largest first, in pixels of the picture.",
-            body={
-                **_PICTURE,
-                "detector": {"type": "string", "enum": ["auto", "mediapipe", "face-alignment"]},
-            },
+            body=_PICTURE | {"detector": {"type": "string", "enum": ["auto", "mediapipe", "face-alignment"]}},
             required=("picture",),
             files=("picture",),
             errors=_BODY_ERRORS,
@@ -184,15 +166,7 @@ DESCRIPTIONS: Mapping[tuple[str, str], Description] = MappingProxyType(
         ("GET", "jobs/{job_id}/track"): Description(
             "The motion track",
             "As .npz, or as Live Link Face .csv.",
-            parameters=(
-                JOB_ID,
-                {
-                    "name": "format",
-                    "in": "query",
-                    "required": False,
-                    "schema": {"type": "string", "enum": ["npz", "csv"], "default": "npz"},
-                },
-            ),
+            parameters=(JOB_ID, TRACK_FORMAT),
             kinds=("application/octet-stream", "text/csv"),
             errors=_NOT_DONE,
         ),

@@ -72,18 +72,16 @@ class FileReply(Response):
         file, self._file = self._file, None
         assert file is not None
         try:
-            await send(
-                {"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers}
-            )
+            start = {"type": "http.response.start", "status": self.status_code}
+            await send({**start, "headers": self.raw_headers})
             left = 0 if scope["method"] == "HEAD" else self._length
             await to_thread.run_sync(file.seek, self._start)
-            while left > 0:
+            more = True
+            while more:
                 chunk = await to_thread.run_sync(file.read, min(CHUNK_BYTES, left))
                 left = left - len(chunk) if chunk else 0
-                await send({"type": "http.response.body", "body": chunk, "more_body": left > 0})
-                if not left:
-                    return
-            await send({"type": "http.response.body", "body": b"", "more_body": False})
+                more = left > 0
+                await send({"type": "http.response.body", "body": chunk, "more_body": more})
         finally:
             file.close()
 

@@ -112,15 +112,9 @@ class Routes:
         page = _whole(request, "page", 1, 1, 10**9)
         per_page = _whole(request, "per_page", PER_PAGE, 1, MOST_PER_PAGE)
         jobs, total = self.jobs.page(page, per_page, user)
-        return answer(
-            {
-                "jobs": [self._document(request, job) for job in jobs],
-                "page": page,
-                "per_page": per_page,
-                "pages": -(-total // per_page),
-                "total": total,
-            }
-        )
+        rows = [self._document(request, job) for job in jobs]
+        counts = {"page": page, "per_page": per_page, "pages": -(-total // per_page), "total": total}
+        return answer({"jobs": rows, **counts})
 
     async def show(self, request: Request, user: str) -> Response:
         return answer(self._document(request, self._find(request, user)))
@@ -146,15 +140,12 @@ class Routes:
             raise Refusal(422, "format must be npz or csv.")
         path = job.product.track
         if path is None:
-            raise Refusal(
-                404, f"The motion has more than {self.limits.track_bytes / 1e6:.0f} MB; it was not kept."
-            )
+            most = self.limits.track_bytes / 1e6
+            raise Refusal(404, f"The motion has more than {most:.0f} MB; it was not kept.")
         if kind == "csv":
             path = await self._look(_as_csv, path)
-        named = f"{job.id[:8]}.{kind}"
-        return await self._file(
-            request, path, "text/csv" if kind == "csv" else "application/octet-stream", named, inline=False
-        )
+        named, media = f"{job.id[:8]}.{kind}", "text/csv" if kind == "csv" else "application/octet-stream"
+        return await self._file(request, path, media, named, inline=False)
 
     async def metadata(self, request: Request, user: str) -> Response:
         product = self._finished(request, user).product
@@ -206,9 +197,8 @@ class Routes:
     def _finished(self, request: Request, user: str) -> Job:
         job = self._find(request, user)
         if job.state not in ENDED:
-            raise Refusal(
-                409, f"The job is {job.state}; ask again when its state is {DONE}.", {"Retry-After": "2"}
-            )
+            told = f"The job is {job.state}; ask again when its state is {DONE}."
+            raise Refusal(409, told, {"Retry-After": "2"})
         if job.product is None:
             raise Refusal(409, f"The job made no video: {job.error}")
         return job
@@ -226,7 +216,7 @@ class Routes:
         here = f"{request.scope.get('root_path', '')}{PREFIX}/jobs/{job.id}"
         links = {"self": here}
         if job.product is not None:
-            kept = ("video", *(("track",) if job.product.track is not None else ()), "metadata")
+            kept = ("video", "metadata") if job.product.track is None else ("video", "track", "metadata")
             links |= {name: f"{here}/{name}" for name in kept}
         return {**self.jobs.describe(job), "links": links}
 

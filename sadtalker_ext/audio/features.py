@@ -76,8 +76,7 @@ def loudness(samples: np.ndarray) -> np.ndarray:
     if energy.max() <= QUIETEST_ENERGY:
         return np.zeros(total, np.float32)
     level = np.log(energy + np.float32(QUIETEST_ENERGY))
-    heard = level[energy > QUIETEST_ENERGY]
-    high = np.percentile(heard, LOUDNESS_HIGH)
+    high = np.percentile(level[energy > QUIETEST_ENERGY], LOUDNESS_HIGH)
     low = max(np.percentile(level, LOUDNESS_LOW), high - LOUDNESS_WIDEST_RANGE)
     return np.clip((level - low) / max(high - low, LOUDNESS_LEAST_RANGE), 0, 1).astype(np.float32)
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ..errors import AudioError, DependencyError, Place, Sentence
+from ..host import Check, nothing
 from ..system.outputs import check_new_file, move_file, temporary_name
 from ..system.paths import user_path
 from . import speech_programs
@@ -76,7 +77,7 @@ def speak(
     voice: str | None = None,
     models_dir: Path | None = None,
     overwrite: bool = False,
-    check: Callable[[], None] | None = None,
+    check: Check = nothing,
 ) -> Path:
     """Speaks a text into a wav file and returns its path; half a file is never left.
 
@@ -150,7 +151,7 @@ def _named(wanted: str, here: list[Program]) -> Speaker | None:
     return next((program.default for program in here if program.name == asked), None)
 
 
-def _check_sound(path: Path, voice: Voice, check: Callable[[], None] | None) -> None:
+def _check_sound(path: Path, voice: Voice, check: Check) -> None:
     try:
         silent = load_speech(path, check=check).is_silent
     except AudioError as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import AudioError, DependencyError, Place
+from ..host import Check, nothing
 from ..system.paths import existing_file
 from ..system.requirements import advice
 from .decode import BLOCK_SECONDS, AudioFile
@@ -95,7 +96,7 @@ def load_speech(
     *,
     start: float = 0.0,
     end: float | None = None,
-    check: Callable[[], None] | None = None,
+    check: Check = nothing,
 ) -> Speech:
     """Reads speech from any audio or video file, or from an (array, rate in Hz) pair in either order.
 
@@ -134,7 +135,7 @@ def silence(seconds: float) -> Speech:
     return Speech(np.zeros(max(1, round(seconds * SAMPLE_RATE)), np.float32), float(seconds))
 
 
-def _from_file(path: Path, start: float, end: float | None, check: Callable[[], None] | None) -> Speech:
+def _from_file(path: Path, start: float, end: float | None, check: Check) -> Speech:
     mix = _decode(path, None, start, end, check)
     if mix.cancels:
         mix = _decode(path, mix.loudest, start, end, check)
@@ -144,9 +145,7 @@ def _from_file(path: Path, start: float, end: float | None, check: Callable[[], 
     )
 
 
-def _decode(
-    path: Path, channel: int | None, start: float, end: float | None, check: Callable[[], None] | None
-) -> _Mix:
+def _decode(path: Path, channel: int | None, start: float, end: float | None, check: Check) -> _Mix:
     with AudioFile(path) as file:
         if file.stated_seconds > MAX_SECONDS and end is None:
             raise _too_long(path.name)
@@ -154,17 +153,14 @@ def _decode(
         first = round(start * file.rate)
         last = None if end is None else round(end * file.rate)
         for block in _window(file.blocks(), first, last):
-            if check is not None:
-                check()
+            check()
             mix.add(block)
             if mix.frames > MAX_SECONDS * file.rate:
                 raise _too_long(path.name)
     return mix
 
 
-def _from_array(
-    source: Sequence[Any], start: float, end: float | None, check: Callable[[], None] | None
-) -> Speech:
+def _from_array(source: Sequence[Any], start: float, end: float | None, check: Check) -> Speech:
     name = "The audio array"
     if len(source) != 2:
         raise AudioError(f"{name} must come with its sample rate: (array, rate).")
@@ -177,8 +173,7 @@ def _from_array(
     block = max(1, int(BLOCK_SECONDS * rate))
     mix = _Mix(rate, original.shape[1], None)
     for begin in range(0, len(original), block):
-        if check is not None:
-            check()
+        check()
         mix.add(original[begin : begin + block].copy())
     if mix.cancels:
         again = _Mix(rate, original.shape[1], mix.loudest)

@@ -19,6 +19,7 @@ from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 from ..errors import AudioError, Foreign
+from ..host import Check, nothing
 from ..system.caches import kept
 
 SYSTEM = platform.system()
@@ -245,10 +246,10 @@ def _listed(*arguments: str) -> str:
 
 @kept(8)
 def _answer(*arguments: str) -> str:
-    return run(Command(arguments, reads_stdin=False), None, LISTING_SECONDS, None)
+    return run(Command(arguments, reads_stdin=False), None, LISTING_SECONDS)
 
 
-def run(command: Command, text: Path | None, seconds: float, check: Callable[[], None] | None) -> str:
+def run(command: Command, text: Path | None, seconds: float, check: Check = nothing) -> str:
     """Runs a program to its end and returns what it printed.
 
     text: the file given to its standard input. seconds: after which it is ended. check: called several times
@@ -296,13 +297,10 @@ def run(command: Command, text: Path | None, seconds: float, check: Callable[[],
         return printed.read(OUTPUT_BYTES).decode("utf-8", "replace")
 
 
-def _waited(
-    process: subprocess.Popen[bytes], deadline: float, check: Callable[[], None] | None
-) -> int | None:
+def _waited(process: subprocess.Popen[bytes], deadline: float, check: Check) -> int | None:
     """The exit status, or None when the deadline came first."""
     while time.monotonic() < deadline:
-        if check is not None:
-            check()
+        check()
         try:
             return process.wait(CHECK_SECONDS)
         except subprocess.TimeoutExpired:

@@ -1,5 +1,6 @@
 """Weight files that are not part of the project: known, looked for, checked and fetched."""
 
+# ruff: noqa: F401 - what others take from here
 from __future__ import annotations
 
 from .catalog import CATALOG, Checkpoint, by_engine, by_name, hand_in, pairs
@@ -8,33 +9,3 @@ from .downloads import DOWNLOADS, Downloads, Job
 from .places import folders, home
 from .state import Status, find, require, status, verify
 from .transfer import Transfer, download, megabytes
-
-__all__ = [
-    "CATALOG",
-    "DAMAGED",
-    "DOWNLOADS",
-    "MISSING",
-    "PRESENT",
-    "UNSAFE",
-    "WRONG",
-    "Checkpoint",
-    "Contents",
-    "Downloads",
-    "Fault",
-    "Job",
-    "Status",
-    "Transfer",
-    "by_engine",
-    "by_name",
-    "download",
-    "find",
-    "folders",
-    "hand_in",
-    "home",
-    "megabytes",
-    "pairs",
-    "read_contents",
-    "require",
-    "status",
-    "verify",
-]

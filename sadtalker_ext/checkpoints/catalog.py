@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 from ..errors import WeightsError
 
 MODELS, TORCH_HUB = "models", "torch hub"  # kinds of folder a file belongs in
-
-_ALIGNMENT = "https://www.adrianbulat.com/downloads/python-fan/"
-_ALIGNMENT_LICENCE = (
-    "the package face-alignment is BSD-3-Clause; its author states no separate terms for the weights"
-)
 
 
 @dataclass(frozen=True)
@@ -52,32 +47,29 @@ class Checkpoint:
         return self.size or self.about
 
 
+def _alignment(name: str, file: str, use: str, sha256: str, size: int | None = None) -> Checkpoint:
+    page = f"https://www.adrianbulat.com/downloads/python-fan/{file}"
+    licence = (
+        "the package face-alignment is BSD-3-Clause; its author states no separate terms for the weights"
+    )
+    made = Checkpoint(f"face-alignment-{name}", file, "instant", use, page, licence, size, sha256=sha256)
+    return replace(made, urls=(page,), folder=TORCH_HUB, optional=True)
+
+
 # Of what no single engine has for itself; those of the engines come before them.
 _SHARED: tuple[Checkpoint, ...] = (
-    Checkpoint(
-        id="face-alignment-detector",
-        file="s3fd-619a316812.pth",
-        engine="instant",
-        use="where the faces are, for the detector face-alignment",
-        page=_ALIGNMENT + "s3fd-619a316812.pth",
-        licence=_ALIGNMENT_LICENCE,
+    _alignment(
+        "detector",
+        "s3fd-619a316812.pth",
+        "where the faces are, for the detector face-alignment",
+        "619a31681264d3f7f7fc7a16a42cbbe8b23f31a256f75a366e5a1bcd59b33543",
         size=89_843_225,
-        sha256="619a31681264d3f7f7fc7a16a42cbbe8b23f31a256f75a366e5a1bcd59b33543",
-        urls=(_ALIGNMENT + "s3fd-619a316812.pth",),
-        folder=TORCH_HUB,
-        optional=True,
     ),
-    Checkpoint(
-        id="face-alignment-points",
-        file="2DFAN4-11f355bf06.pth.tar",
-        engine="instant",
-        use="68 points of a face, for the detector face-alignment (release 1.5)",
-        page=_ALIGNMENT + "2DFAN4-11f355bf06.pth.tar",
-        licence=_ALIGNMENT_LICENCE,
-        sha256="11f355bf06",  # the leading digits, which its author puts into the name
-        urls=(_ALIGNMENT + "2DFAN4-11f355bf06.pth.tar",),
-        folder=TORCH_HUB,
-        optional=True,
+    _alignment(
+        "points",
+        "2DFAN4-11f355bf06.pth.tar",
+        "68 points of a face, for the detector face-alignment (release 1.5)",
+        "11f355bf06",  # the leading digits, which its author puts into the name
     ),
 )
 CATALOG: list[Checkpoint] = [*_SHARED]
@@ -91,11 +83,14 @@ def hand_in(weights: Iterable[Checkpoint]) -> None:
 
 def by_name(name: str) -> Checkpoint:
     """The checkpoint of that id or file name; `WeightsError` names the known ones."""
-    for checkpoint in CATALOG:
-        if name in (checkpoint.id, checkpoint.file):
-            return checkpoint
-    known = ", ".join(checkpoint.id for checkpoint in CATALOG)
-    raise WeightsError(f"Unknown model {name!r}; known models: {known}.")
+    found = next((checkpoint for checkpoint in CATALOG if name in (checkpoint.id, checkpoint.file)), None)
+    if found is None:
+        raise WeightsError(f"Unknown model {name!r}; known models: {known_names()}.")
+    return found
+
+
+def known_names() -> str:
+    return ", ".join(checkpoint.id for checkpoint in CATALOG)
 
 
 def by_engine(checkpoints: Iterable[Checkpoint], known: Collection[str]) -> dict[str, list[Checkpoint]]:

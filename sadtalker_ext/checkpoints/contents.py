@@ -32,6 +32,7 @@ _PLAIN = {
 }  # fmt: skip
 _TENSOR_BUILDERS = {"_rebuild_tensor", "_rebuild_tensor_v2"}
 _WRAPPERS = {"_rebuild_parameter", "_rebuild_parameter_with_state"}
+_DTYPES = ("float", "bfloat", "int", "uint", "complex", "bool", "half", "double", "long")
 
 
 class Fault(Exception):
@@ -82,7 +83,7 @@ def _read_safetensors(file: IO[bytes], size: int) -> Contents:
     if size < 8:
         raise Fault(DAMAGED, "is cut off")
     (length,) = struct.unpack("<Q", file.read(8))
-    if length > HEADER_LIMIT or length < 2:
+    if not 2 <= length <= HEADER_LIMIT:
         raise Fault(WRONG, "is not a safetensors file")
     if 8 + length > size:
         raise Fault(DAMAGED, "is cut off")
@@ -166,14 +167,7 @@ class _Inert:
     def __call__(self, *arguments: object, **named: object) -> _Inert:
         return self
 
-    def __setstate__(self, state: object) -> None:
-        pass
-
-    def append(self, item: object) -> None:
-        pass
-
-    def __setitem__(self, key: object, value: object) -> None:
-        pass
+    __setstate__ = append = __setitem__ = __call__
 
 
 class _Reader(pickle.Unpickler):
@@ -193,7 +187,7 @@ class _Reader(pickle.Unpickler):
             return _tensor
         if module == "torch._utils" and name in _WRAPPERS:
             return _first
-        torch_value = module == "torch" and _is_dtype(name)
+        torch_value = module == "torch" and name.startswith(_DTYPES)
         storage = module in ("torch", "torch.storage", "torch.cuda") and name.endswith("Storage")
         if torch_value or storage or (module, name) in _PLAIN:
             return _Inert(name)
@@ -204,10 +198,6 @@ class _Reader(pickle.Unpickler):
             kind = pid[1].name if isinstance(pid[1], _Inert) else str(pid[1])
             self.storages[str(pid[2])] = (kind, int(pid[4]))
         return None
-
-
-def _is_dtype(name: str) -> bool:
-    return name.startswith(("float", "bfloat", "int", "uint", "complex", "bool", "half", "double", "long"))
 
 
 def _tensor(storage: object, offset: object, shape: Any, *rest: object) -> _Tensor:

@@ -42,10 +42,8 @@ class Downloads:
                 return
             token = self._tokens[checkpoint.id] = CancelToken()
             self._jobs[checkpoint.id] = Job(running=True)
-        arguments = (checkpoint, models_dir, token, allowed)
-        threading.Thread(
-            target=self._run, args=arguments, name=f"download {checkpoint.file}", daemon=True
-        ).start()
+        arguments, name = (checkpoint, models_dir, token, allowed), f"download {checkpoint.file}"
+        threading.Thread(target=self._run, args=arguments, name=name, daemon=True).start()
 
     def cancel(self, checkpoint: Checkpoint) -> None:
         """Stop it; what has arrived is kept for the next start."""
@@ -80,11 +78,11 @@ class Downloads:
         try:
             download(checkpoint, models_dir, listen, token, allowed=allowed)
         except Cancelled:
-            ended = replace(ended, cancelled=True)
+            ended = Job(running=False, cancelled=True)
         except SadTalkerError as error:
-            ended = replace(ended, error=error.sentence)
+            ended = Job(running=False, error=error.sentence)
         except Exception as error:  # a thread of the host must not die with a traceback nobody sees
-            ended = replace(ended, error=Sentence("The download failed ({error}); try again.", error))
+            ended = Job(running=False, error=Sentence("The download failed ({error}); try again.", error))
         with self._lock:
             self._jobs[checkpoint.id] = ended
 

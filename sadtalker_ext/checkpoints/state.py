@@ -81,19 +81,10 @@ def require(checkpoint: Checkpoint, models_dir: Path) -> Path:
         return found.path
     folder = Place(home(checkpoint, models_dir), "the folder for models")
     if found.state == MISSING:
-        raise WeightsError(
-            "The engine {checkpoint.engine} needs {checkpoint.file}; {fetch}, or from {checkpoint.page} into "
-            "{path}.",
-            Named("fetch", checkpoint.id),
-            folder,
-            checkpoint=checkpoint,
-        )
-    raise WeightsError(
-        "{note}; fetch {checkpoint.file} anew from {checkpoint.page} into {path}.",
-        folder,
-        note=found.note,
-        checkpoint=checkpoint,
-    )
+        needs = f"The engine {checkpoint.engine} needs {checkpoint.file}; {{fetch}}, or from"
+        raise WeightsError(f"{needs} {checkpoint.page} into {{path}}.", Named("fetch", checkpoint.id), folder)
+    anew = f"fetch {checkpoint.file} anew from {checkpoint.page} into {{path}}."
+    raise WeightsError("{note}; " + anew, folder, note=found.note)
 
 
 def fault(checkpoint: Checkpoint, path: Path) -> Fault | None:
@@ -109,11 +100,9 @@ def fault(checkpoint: Checkpoint, path: Path) -> Fault | None:
     other = next((c for c in CATALOG if c.signature and _matches(c, contents)), None)
     if other is not None:
         return Fault(WRONG, f"holds what belongs into {other.file}")
-    missing = next(
-        name for name, shape in checkpoint.signature.items() if contents.tensors.get(name) != shape
-    )
-    there = contents.tensors.get(missing)
-    why = f"has no {missing}" if there is None else f"has {missing} of shape {there}"
+    there = contents.tensors
+    missing = next(name for name, shape in checkpoint.signature.items() if there.get(name) != shape)
+    why = f"has {missing} of shape {there[missing]}" if missing in there else f"has no {missing}"
     return Fault(WRONG, f"holds other weights: it {why}")
 
 
@@ -126,19 +115,11 @@ def verify(
     """
     found = fault(checkpoint, path)
     if found is not None:
-        raise WeightsError(
-            "{path} {reason}; fetch {checkpoint.file} anew from {checkpoint.page}.",
-            path,
-            reason=found.reason,
-            checkpoint=checkpoint,
-        )
+        anew = f"fetch {checkpoint.file} anew from {checkpoint.page}."
+        raise WeightsError("{path} {reason}; " + anew, path, reason=found.reason)
     if checkpoint.sha256 and not file_hash(path, report, check).startswith(checkpoint.sha256):
-        raise WeightsError(
-            "{path} is not the file that was published (its sha256 differs); fetch it anew from {page}, "
-            "unless you changed it yourself.",
-            path,
-            page=checkpoint.page,
-        )
+        anew = f"fetch it anew from {checkpoint.page}, unless you changed it yourself."
+        raise WeightsError("{path} is not the file that was published (its sha256 differs); " + anew, path)
 
 
 def file_hash(path: Path, report: Report | None = None, check: Check | None = None) -> str:

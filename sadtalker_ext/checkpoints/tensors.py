@@ -31,17 +31,13 @@ def read_tensors(path: Path, prefix: str = "") -> dict[str, torch.Tensor]:
             raise WeightsError("{path} is cut off or damaged; delete it and fetch it anew.", path) from error
         raise WeightsError("{path} cannot be read ({error}); check its permissions.", path, error) from error
     except pickle.UnpicklingError as error:
-        raise WeightsError(
-            "{path} holds more than weights, which could run code; fetch the file anew from its author.", path
-        ) from error
+        told = "{path} holds more than weights, which could run code; fetch the file anew from its author."
+        raise WeightsError(told, path) from error
     except (RuntimeError, ValueError, EOFError, KeyError) as error:
-        raise WeightsError(
-            "{path} is damaged ({error}); delete it and fetch it anew.", path, error
-        ) from error
+        told = "{path} is damaged ({error}); delete it and fetch it anew."
+        raise WeightsError(told, path, error) from error
     if not found:
-        raise WeightsError(
-            "{path} holds no tensors named {prefix}…; it is another kind of file.", path, prefix=prefix
-        )
+        raise WeightsError(f"{{path}} holds no tensors named {prefix}…; it is another kind of file.", path)
     return found
 
 

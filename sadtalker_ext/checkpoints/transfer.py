@@ -76,37 +76,25 @@ def download(
         return there.path
     target = home(checkpoint, models_dir) / checkpoint.file
     folder = Place(target.parent, "the folder for models")
-    by_hand = Sentence(
-        "fetch {checkpoint.file} from {checkpoint.page} and put it into {path}", folder, checkpoint=checkpoint
-    )
+    by_hand = Sentence(f"fetch {checkpoint.file} from {checkpoint.page} and put it into {{path}}", folder)
     if not allowed:
-        raise WeightsError("{off}; {by_hand}.", off=OFF, by_hand=by_hand)
+        raise WeightsError(OFF + "; {by_hand}.", by_hand=by_hand)
     if not checkpoint.urls:
-        raise WeightsError(
-            "{file} has no address that a program could fetch it from; {by_hand}.",
-            file=checkpoint.file,
-            by_hand=by_hand,
-        )
+        why = f"{checkpoint.file} has no address that a program could fetch it from"
+        raise WeightsError(why + "; {by_hand}.", by_hand=by_hand)
     if there.state not in (MISSING, DAMAGED) and there.path == target:
         raise WeightsError("{note}; move it away first, then download again.", note=there.note)
     part = target.with_name(target.name + PART)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with _locked(part) as file:
-            _fetch(checkpoint, file, part, progress or _ignore, cancel or CancelToken(), by_hand)
+            _fetch(checkpoint, file, part, progress or (lambda _: None), cancel or CancelToken(), by_hand)
         os.replace(part, target)
     except OSError as error:
-        raise WeightsError(
-            "{file} cannot be written into {path} ({error}); make room there, or make the folder writable.",
-            folder,
-            error,
-            file=checkpoint.file,
-        ) from error
+        why = f"{checkpoint.file} cannot be written into {{path}} ({{error}})"
+        advice = "make room there, or make the folder writable."
+        raise WeightsError(f"{why}; {advice}", folder, error) from error
     return target
-
-
-def _ignore(transfer: Transfer) -> None:
-    pass
 
 
 def _fetch(
@@ -137,13 +125,8 @@ def _fetch(
         except _SourceFailed as failure:
             troubles.append(f"{source}: {failure}")
     kept = " (what has arrived is kept)" if _size(file) else ""
-    raise WeightsError(
-        "{file} could not be downloaded ({troubles}); try again later{kept}, or {by_hand}.",
-        file=checkpoint.file,
-        troubles="; ".join(troubles),
-        kept=kept,
-        by_hand=by_hand,
-    )
+    told = f"{checkpoint.file} could not be downloaded ({{troubles}}); try again later{kept}, or {{by_hand}}."
+    raise WeightsError(told, troubles="; ".join(troubles), by_hand=by_hand)
 
 
 def _trouble(checkpoint: Checkpoint, part: Path, progress: Listener, cancel: CancelToken, source: str) -> str:
@@ -199,7 +182,7 @@ def _once(
             last = 0.0
             while True:
                 cancel.check()
-                chunk = _read(response)
+                chunk = read_chunk(response)
                 if not chunk:
                     break
                 file.write(chunk)
@@ -236,7 +219,7 @@ def _said(error: object) -> str:
     return getattr(error, "strerror", None) or str(error) or type(error).__name__
 
 
-def _read(response: Any) -> bytes:
+def read_chunk(response: Any) -> bytes:
     """What has arrived, up to a chunk; b"" at the end."""
     try:
         arrived: bytes = response.read1(CHUNK)
@@ -298,13 +281,10 @@ def _address(url: str) -> str:
 def _check_space(file: IO[bytes], needed: int) -> None:
     folder = Path(file.name).parent
     free = shutil.disk_usage(folder).free
-    if needed + SPARE > free:
-        lacking = (needed + SPARE - free) / 1e6
-        raise WeightsError(
-            "The disk of {path} is too full by {lacking:,.0f} MB; make room, then try again.",
-            Place(folder, "the folder for models"),
-            lacking=lacking,
-        )
+    lacking = needed + SPARE - free
+    if lacking > 0:
+        told = f"The disk of {{path}} is too full by {lacking / 1e6:,.0f} MB; make room, then try again."
+        raise WeightsError(told, Place(folder, "the folder for models"))
 
 
 def _size(file: IO[bytes]) -> int:
@@ -358,6 +338,6 @@ def _lock_windows(file: IO[bytes]) -> bool:
 
 def megabytes(count: int) -> str:
     """Bytes as people say them: 725 MB."""
-    return (
-        f"{count / 1e6:.0f} MB" if count >= 1e6 else f"{count / 1e3:.0f} kB" if count >= 1e3 else f"{count} B"
-    )
+    if count >= 1e6:
+        return f"{count / 1e6:.0f} MB"
+    return f"{count / 1e3:.0f} kB" if count >= 1e3 else f"{count} B"

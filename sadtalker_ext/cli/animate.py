@@ -7,28 +7,17 @@ import argparse
 from ..engines import needs_no_picture
 from ..errors import OptionsError
 from ..options import Options
-from .flags import (
-    VIDEO_HELP,
-    add_inputs,
-    add_knobs,
-    add_manner_preset,
-    add_models_dir,
-    add_output,
-    from_namespace,
-)
+from .flags import add_inputs, add_options, add_output, from_namespace
 from .inputs import is_silent, keep_inputs, request_of, track_target
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_inputs(parser)
-    add_output(parser, VIDEO_HELP)
-    parser.add_argument(
-        "--preview-face", metavar="PNG", help="write a picture of the faces found (without AUDIO: only that)"
-    )
+    add_output(parser)
+    told = "write a picture of the faces found (without AUDIO: only that)"
+    parser.add_argument("--preview-face", metavar="PNG", help=told)
     parser.add_argument("--save-motion", metavar="FILE", help="also write the motion, as .npz or .csv")
-    add_models_dir(parser)
-    add_manner_preset(parser)
-    add_knobs(parser)
+    add_options(parser)
 
 
 def run(given: argparse.Namespace) -> int:

@@ -7,7 +7,6 @@ import signal
 import sys
 from collections.abc import Iterable
 from contextlib import suppress
-from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -72,12 +71,7 @@ class ProgressBar:
     def __enter__(self) -> ProgressBar:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._close()
-
-    def _close(self) -> None:
+    def __exit__(self, *error: object) -> None:
         if self._bar is not None:
             self._bar.close()
             self._bar = None
@@ -86,7 +80,7 @@ class ProgressBar:
         if self._quiet:
             return
         if progress.stage != self._stage:
-            self._close()
+            self.__exit__()
             self._stage = progress.stage
             if progress.stage != "render":
                 print(f"{STAGE_TITLES[progress.stage]} …", file=sys.stderr)

@@ -7,16 +7,14 @@ import argparse
 from ..options import names
 from ..request import Request
 from ..system.paths import ASSETS
-from .flags import add_knobs, add_manner_preset, add_models_dir, add_output, from_namespace
+from .flags import add_options, add_output, from_namespace
 
 DEMO = ASSETS / "demo"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_output(parser, "video to write", default="talking.mp4")
-    add_models_dir(parser)
-    add_manner_preset(parser)
-    add_knobs(parser, only=names(lambda knob: knob.group != "face"))
+    add_options(parser, only=names(lambda knob: knob.group != "face"))
 
 
 def run(given: argparse.Namespace) -> int:

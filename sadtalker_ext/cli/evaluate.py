@@ -10,15 +10,12 @@ from .inputs import keep_inputs
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("video", metavar="VIDEO")
-    parser.add_argument(
-        "--picture", metavar="PICTURE", help="source picture, to compare what is outside the face"
-    )
-    parser.add_argument(
-        "--track", metavar="TRACK", help="motion that was commanded (default: the metadata's)"
-    )
-    parser.add_argument("--sheet", metavar="PNG", help="also write a contact sheet of the video")
-    parser.add_argument("--overwrite", action="store_true", help="replace the contact sheet if it exists")
+    add = parser.add_argument
+    add("video", metavar="VIDEO")
+    add("--picture", metavar="PICTURE", help="source picture, to compare what is outside the face")
+    add("--track", metavar="TRACK", help="motion that was commanded (default: the metadata's)")
+    add("--sheet", metavar="PNG", help="also write a contact sheet of the video")
+    add("--overwrite", action="store_true", help="replace the contact sheet if it exists")
     add_json(parser, instead_of="a table")
 
 

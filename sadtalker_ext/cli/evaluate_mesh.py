@@ -17,28 +17,23 @@ if TYPE_CHECKING:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "predicted", metavar="PREDICTED", help="vertices of a motion, .npy, or a folder of them"
-    )
-    parser.add_argument("truth", metavar="TRUTH", help="the true ones: .npy, or a folder with the same names")
-    parser.add_argument(
-        "--template", metavar="T", required=True, help="the neutral face: .ply, .obj or templates.pkl"
-    )
-    parser.add_argument(
+    add = parser.add_argument
+    add("predicted", metavar="PREDICTED", help="vertices of a motion, .npy, or a folder of them")
+    add("truth", metavar="TRUTH", help="the true ones: .npy, or a folder with the same names")
+    add("--template", metavar="T", required=True, help="the neutral face: .ply, .obj or templates.pkl")
+    add(
         "--person",
         metavar="NAME",
         help="who of templates.pkl (default: from the files' names, SUBJECT_SENTENCE)",
     )
-    parser.add_argument(
+    add(
         "--lips",
         metavar="FILE",
         required=True,
         help="numbers of the lips' vertices: lve.txt or FLAME_masks.pkl",
     )
-    parser.add_argument(
-        "--upper", metavar="FILE", help="those of the upper face, for FDD: fdd.txt or FLAME_masks.pkl"
-    )
-    parser.add_argument(
+    add("--upper", metavar="FILE", help="those of the upper face, for FDD: fdd.txt or FLAME_masks.pkl")
+    add(
         "--truth-every",
         type=int,
         metavar="N",
@@ -79,9 +74,7 @@ def _clips(given: argparse.Namespace, templates: dict[str, Template]) -> Iterato
     for name, predicted, truth in pairs(Path(given.predicted), Path(given.truth)):
         subject = "" if "" in templates else given.person or subject_of(truth)
         if subject not in templates:
-            raise MeshError(
-                f"{given.template} has no subject {subject!r} (for {truth.name}); it has "
-                f"{', '.join(templates)}."
-            )
+            wanted = f"no subject {subject!r} (for {truth.name})"
+            raise MeshError(f"{given.template} has {wanted}; it has {', '.join(templates)}.")
         template = templates[subject].vertices
         yield Clip(name, read_motion(predicted), read_motion(truth, given.truth_every), template)

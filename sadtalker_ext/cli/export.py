@@ -8,24 +8,23 @@ from .flags import add_quiet, add_track_fps
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("track", metavar="TRACK", help="motion track: .npz or Live Link Face .csv")
-    parser.add_argument(
+    add = parser.add_argument
+    add("track", metavar="TRACK", help="motion track: .npz or Live Link Face .csv")
+    add(
         "output",
         metavar="OUT",
         help="what to write: .glb (animated glTF), .npy (vertices of every frame), or a folder whose name "
         "ends in obj/ or ply/ (a mesh a frame), such as talk_obj/",
     )
-    parser.add_argument(
+    add(
         "--template",
         metavar="MESH",
         help="the mesh that a vertex motion moves: .ply, .obj or templates.pkl (default: a neutral head)",
     )
-    parser.add_argument("--person", metavar="NAME", help="whose face of templates.pkl (default: the first)")
-    parser.add_argument(
-        "--fps", type=float, metavar="N", help="frames per second to write (default: the track's)"
-    )
+    add("--person", metavar="NAME", help="whose face of templates.pkl (default: the first)")
+    add("--fps", type=float, metavar="N", help="frames per second to write (default: the track's)")
     add_track_fps(parser)
-    parser.add_argument("--overwrite", action="store_true", help="replace what exists already")
+    add("--overwrite", action="store_true", help="replace what exists already")
     add_quiet(parser)
 
 

@@ -15,12 +15,8 @@ from ..options.knob import Knob, shown
 from ..options.presets import PRESETS, preset_named
 from ..system.paths import user_path
 
-PICTURE_HELP = "; ".join(
-    (
-        "the portrait: any picture, photo or drawing",
-        *(f"with the engine {engine.name} {engine.source}" for engine in ENGINES.values() if engine.source),
-    )
-)
+_SOURCES = [f"with the engine {engine.name} {engine.source}" for engine in ENGINES.values() if engine.source]
+PICTURE_HELP = "; ".join(["the portrait: any picture, photo or drawing", *_SOURCES])
 VIDEO_HELP = "video to write: .mp4, .webm, .gif, or a folder name ending in / for PNG frames"
 NOTABLE_LIMIT = 80_000.0  # upper limits beyond this only catch mistakes and are not shown in --help
 
@@ -49,11 +45,8 @@ def add_knobs(parser: argparse.ArgumentParser, *, only: Sequence[str] | None = N
         chosen = [k for k in knobs() if k.group == group and (only is None or k.name in only)]
         section = parser.add_argument_group(title) if chosen else parser
         for knob in chosen:
-            settings: dict[str, Any] = {
-                "dest": knob.name,
-                "default": argparse.SUPPRESS,
-                "help": _help_line(knob),
-            }
+            settings: dict[str, Any] = {"dest": knob.name, "help": _help_line(knob)}
+            settings["default"] = argparse.SUPPRESS
             if knob.kind == "bool":
                 # What is on by itself has to have a way to be switched off: --no-….
                 action = argparse.BooleanOptionalAction if knob.default else "store_true"
@@ -72,21 +65,21 @@ def add_knobs(parser: argparse.ArgumentParser, *, only: Sequence[str] | None = N
             section.add_argument(knob.flag, **settings)
 
 
-def add_manner_preset(parser: argparse.ArgumentParser) -> None:
-    """A named manner of moving, over which single knobs go; `from_namespace` reads it."""
-    parser.add_argument(
-        "--manner-preset",
-        metavar="NAME",
-        help=f"a manner of moving: {', '.join(PRESETS)}; the flags of single knobs go over it",
-    )
+def add_options(parser: argparse.ArgumentParser, *, only: Sequence[str] | None = None) -> None:
+    """Where weights are, a named manner of moving, and knobs over it; `from_namespace` reads the latter."""
+    add_models_dir(parser)
+    told = f"a manner of moving: {', '.join(PRESETS)}; the flags of single knobs go over it"
+    parser.add_argument("--manner-preset", metavar="NAME", help=told)
+    add_knobs(parser, only=only)
 
 
 def add_inputs(parser: argparse.ArgumentParser) -> None:
     """The picture and the speech; `inputs.request_of` takes them."""
-    parser.add_argument("picture", metavar="PICTURE", nargs="?", help=PICTURE_HELP)
-    parser.add_argument("audio", metavar="AUDIO", nargs="?", help="the speech: any audio or video file")
-    parser.add_argument("--text", metavar="WORDS", help="speak this text instead of a recording")
-    parser.add_argument(
+    add = parser.add_argument
+    add("picture", metavar="PICTURE", nargs="?", help=PICTURE_HELP)
+    add("audio", metavar="AUDIO", nargs="?", help="the speech: any audio or video file")
+    add("--text", metavar="WORDS", help="speak this text instead of a recording")
+    add(
         "--voice",
         metavar="VOICE",
         help="who speaks the text: an id that “sadtalker voices” lists, or a language",
@@ -94,12 +87,11 @@ def add_inputs(parser: argparse.ArgumentParser) -> None:
 
 
 def add_track_fps(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--track-fps", type=float, metavar="FPS", help="frame rate of a .csv without usable times"
-    )
+    told = "frame rate of a .csv without usable times"
+    parser.add_argument("--track-fps", type=float, metavar="FPS", help=told)
 
 
-def add_output(parser: argparse.ArgumentParser, help: str, default: str | None = None) -> None:
+def add_output(parser: argparse.ArgumentParser, help: str = VIDEO_HELP, default: str | None = None) -> None:
     """The file to write, and quiet."""
     note = f" (default {default})" if default else " (default: named after the inputs, in this folder)"
     parser.add_argument("-o", "--output", metavar="OUT", default=default, help=help + note)
@@ -141,9 +133,7 @@ def _help_line(knob: Knob) -> str:
     if knob.kind == "bool" and knob.default:
         notes.append("default on")
     elif knob.default is not None and knob.kind != "bool":
-        notes.append(
-            f"default {knob.default:g}" if knob.kind in ("int", "float") else f"default {knob.default}"
-        )
+        notes.append(f"default {knob.default:{'g' if knob.kind in ('int', 'float') else ''}}")
     told = knob.help
     if notes:
         added = ", ".join(notes)

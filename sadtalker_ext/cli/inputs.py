@@ -6,7 +6,7 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
-from ..engines import choose_engine, needs_no_picture
+from ..engines import ENGINES, choose_engine, needs_no_picture
 from ..errors import OutputError, TrackError
 from ..options import Options
 from ..request import Request
@@ -18,9 +18,8 @@ def request_of(given: argparse.Namespace, options: Options) -> Request:
 
     Where the picture may be left out, one name alone is the speech's.
     """
-    request = Request(
-        given.picture, given.audio, given.text, given.voice, options=options, output=given.output
-    )
+    named = (given.picture, given.audio, given.text, given.voice)
+    request = Request(*named, options=options, output=given.output)
     if is_silent(request) and needs_no_picture(options) and _is_no_subject(given.picture, options):
         return replace(request, picture=None, speech=given.picture)
     return request
@@ -56,7 +55,5 @@ def keep_inputs(target: str, *inputs: str | Path | None) -> None:
 
 def _is_no_subject(name: str | None, options: Options) -> bool:
     """Whether a name is that of a recording: no engine that needs no picture animates it."""
-    from ..engines import ENGINES
-
     able = (engine for engine in ENGINES.values() if engine.animates != "pictures")
     return name is not None and all(engine.refusal(name, options) is not None for engine in able)

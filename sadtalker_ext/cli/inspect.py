@@ -19,22 +19,21 @@ def run(given: argparse.Namespace) -> int:
 
     metadata = read_metadata(given.video)
     if not metadata:
-        raise VideoError(
-            f"{given.video} holds no description of how it was made; it was not made by sadtalker."
-        )
+        told = "holds no description of how it was made; it was not made by sadtalker."
+        raise VideoError(f"{given.video} {told}")
     print(json.dumps(metadata, indent=2, ensure_ascii=False) if given.json else _lines(metadata))
     return 0
 
 
 def _lines(metadata: Mapping[str, Any]) -> str:
     """Lines a person reads; options that were left at their defaults are not listed."""
-    from ..options import knobs
+    from ..options import Options, knobs
 
-    options = metadata.get("options", {})
+    options, defaults = metadata.get("options", {}), Options().to_dict()
     changed = [
         f"{knob.flag} {_as_flag(options[knob.name])}".strip()
         for knob in knobs()
-        if knob.name in options and options[knob.name] != _plain(knob.default)
+        if knob.name in options and options[knob.name] != defaults[knob.name]
     ]
     motion = metadata.get("motion", {})
     lines = [
@@ -51,21 +50,13 @@ def _lines(metadata: Mapping[str, Any]) -> str:
     return "\n".join(f"{name:<{width}}  {value}" for name, value in lines)
 
 
-def _plain(value: Any) -> Any:
-    return [_plain(item) for item in value] if isinstance(value, tuple) else value
-
-
 def _as_flag(value: Any) -> str:
     if value is True:
         return ""
     if isinstance(value, list):
-        pairs = value and isinstance(value[0], list)
-        return " ".join(",".join(f"{n:g}" for n in item) for item in value) if pairs else _numbers(value)
+        points = [item if isinstance(item, list) else [item] for item in value]
+        return " ".join(",".join(f"{number:g}" for number in point) for point in points)
     return str(value)
-
-
-def _numbers(values: list[float]) -> str:
-    return " ".join(f"{value:g}" for value in values)
 
 
 def _flat(value: Any) -> str:

@@ -10,11 +10,10 @@ from .flags import add_json, add_models_dir, add_quiet
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "action", nargs="?", choices=("list", "download", "verify"), default="list", help="(default list)"
-    )
-    parser.add_argument("names", nargs="*", metavar="NAME", help="which files: names as the list shows them")
-    parser.add_argument("--all", action="store_true", help="every file that an engine needs")
+    add = parser.add_argument
+    add("action", nargs="?", choices=("list", "download", "verify"), default="list", help="(default list)")
+    add("names", nargs="*", metavar="NAME", help="which files: names as the list shows them")
+    add("--all", action="store_true", help="every file that an engine needs")
     add_models_dir(parser)
     add_json(parser)
     add_quiet(parser)

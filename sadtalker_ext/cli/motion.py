@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from ..errors import OptionsError
 from ..host import StandaloneHost
 from ..options import names
-from .flags import add_inputs, add_knobs, add_manner_preset, add_models_dir, add_output, from_namespace
+from .flags import add_inputs, add_options, add_output, from_namespace
 from .inputs import request_of, track_target
 
 if TYPE_CHECKING:
@@ -24,12 +24,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="TRACK",
         help="instead of PICTURE and AUDIO: clean this motion track (.npz or Live Link Face .csv) of jitter",
     )
-    add_output(
-        parser, "motion track to write: .npz, or .csv as Live Link Face writes it", default="track.npz"
-    )
-    add_models_dir(parser)
-    add_manner_preset(parser)
-    add_knobs(parser, only=names(lambda knob: not set(knob.shapes) <= {"frames", "file"}))
+    add_output(parser, "motion track to write: .npz, or .csv as Live Link Face writes it", "track.npz")
+    add_options(parser, only=names(lambda knob: not set(knob.shapes) <= {"frames", "file"}))
 
 
 def run(given: argparse.Namespace) -> int:

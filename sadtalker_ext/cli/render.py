@@ -6,23 +6,16 @@ import argparse
 
 from ..options import names
 from ..request import Request
-from .flags import (
-    PICTURE_HELP,
-    VIDEO_HELP,
-    add_knobs,
-    add_models_dir,
-    add_output,
-    add_track_fps,
-    from_namespace,
-)
+from .flags import PICTURE_HELP, add_knobs, add_models_dir, add_output, add_track_fps, from_namespace
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("picture", metavar="PICTURE", nargs="?", help=PICTURE_HELP)
-    parser.add_argument("track", metavar="TRACK", help="motion track: .npz or Live Link Face .csv")
-    parser.add_argument("--audio", metavar="AUDIO", help="soundtrack: any audio or video file")
+    add = parser.add_argument
+    add("picture", metavar="PICTURE", nargs="?", help=PICTURE_HELP)
+    add("track", metavar="TRACK", help="motion track: .npz or Live Link Face .csv")
+    add("--audio", metavar="AUDIO", help="soundtrack: any audio or video file")
     add_track_fps(parser)
-    add_output(parser, VIDEO_HELP)
+    add_output(parser)
     add_models_dir(parser)
     add_knobs(parser, only=names(lambda knob: knob.shapes != ("motion",)))
 

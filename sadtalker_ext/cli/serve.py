@@ -13,24 +13,19 @@ AUTH_VARIABLE = "SADTALKER_AUTH"  # keeps a password out of the list of processe
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--host", metavar="ADDRESS", default="127.0.0.1", help="(default 127.0.0.1: this computer)"
-    )
-    parser.add_argument(
-        "--port", type=int, metavar="N", help="(default 7865; the next free one where it is in use)"
-    )
-    parser.add_argument("--output-dir", metavar="DIR", help="where videos go (default sadtalker-outputs)")
+    add = parser.add_argument
+    add("--host", metavar="ADDRESS", default="127.0.0.1", help="(default 127.0.0.1: this computer)")
+    add("--port", type=int, metavar="N", help="(default 7865; the next free one where it is in use)")
+    add("--output-dir", metavar="DIR", help="where videos go (default sadtalker-outputs)")
     add_models_dir(parser)
-    parser.add_argument(
-        "--device", metavar="DEVICE", default="auto", help="cpu, cuda, mps, xpu (default: the best)"
-    )
-    parser.add_argument(
+    add("--device", metavar="DEVICE", default="auto", help="cpu, cuda, mps, xpu (default: the best)")
+    add(
         "--auth",
         metavar="USER:PASSWORD",
         help=f"who may use page and API, more of them after commas (default: the variable {AUTH_VARIABLE})",
     )
-    parser.add_argument("--open", action="store_true", help="show the page in the browser")
-    parser.add_argument("--no-download", action="store_true", help="never fetch weights")
+    add("--open", action="store_true", help="show the page in the browser")
+    add("--no-download", action="store_true", help="never fetch weights")
 
 
 def run(given: argparse.Namespace) -> int:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import Cancelled, OptionsError
+from ..host import nothing
 from .flags import add_quiet
 
 if TYPE_CHECKING:
@@ -43,40 +44,38 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_prepare(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "corpus", choices=("vocaset", "biwi", "layout"), help="layout: as CodeTalker reads it"
-    )
-    parser.add_argument("raw", metavar="RAW", type=Path, help="the folder that the corpus was unpacked into")
-    parser.add_argument("--out", metavar="CACHE", type=Path, required=True, help="folder to write")
-    parser.add_argument(
+    add = parser.add_argument
+    add("corpus", choices=("vocaset", "biwi", "layout"), help="layout: as CodeTalker reads it")
+    add("raw", metavar="RAW", type=Path, help="the folder that the corpus was unpacked into")
+    add("--out", metavar="CACHE", type=Path, required=True, help="folder to write")
+    add(
         "--norm",
         choices=("frame", "template"),
         default="frame",
         help="biwi: centre and scale each frame by itself, as published, or by the template (default frame)",
     )
-    parser.add_argument("--fps", type=float, metavar="N", help="layout: frame rate of the files")
-    parser.add_argument("--step", type=int, metavar="N", help="layout: use one frame of so many")
-    parser.add_argument("--splits", metavar="JSON", type=Path, help="which clips are for what")
-    parser.add_argument("--half", action="store_true", help="store motion in 16 bits: half the space")
-    parser.add_argument(
-        "--drop-mismatched", action="store_true", help="leave out clips whose sound and motion end apart"
-    )
-    parser.add_argument("--overwrite", action="store_true", help="replace a cache that is there")
+    add("--fps", type=float, metavar="N", help="layout: frame rate of the files")
+    add("--step", type=int, metavar="N", help="layout: use one frame of so many")
+    add("--splits", metavar="JSON", type=Path, help="which clips are for what")
+    add("--half", action="store_true", help="store motion in 16 bits: half the space")
+    add("--drop-mismatched", action="store_true", help="leave out clips whose sound and motion end apart")
+    add("--overwrite", action="store_true", help="replace a cache that is there")
     add_quiet(parser)
 
 
 def _add_training(parser: argparse.ArgumentParser, stage: int) -> None:
-    parser.add_argument("cache", metavar="CACHE", type=Path, help="what sadtalker train prepare wrote")
-    parser.add_argument("--out", metavar="RUN", type=Path, required=True, help="folder of the run")
-    parser.add_argument("--resume", action="store_true", help="go on with the run in that folder")
+    add = parser.add_argument
+    add("cache", metavar="CACHE", type=Path, help="what sadtalker train prepare wrote")
+    add("--out", metavar="RUN", type=Path, required=True, help="folder of the run")
+    add("--resume", action="store_true", help="go on with the run in that folder")
     if stage == 2:
-        parser.add_argument(
+        add(
             "--stage1",
             metavar="FILE",
             type=Path,
             help="the trained stage 1; with --resume: the same, where it was moved to",
         )
-        parser.add_argument(
+        add(
             "--wav2vec2",
             metavar="PATH",
             type=Path,
@@ -89,33 +88,31 @@ def _add_training(parser: argparse.ArgumentParser, stage: int) -> None:
         action="store_true",
         help="also mend the networks; the authors' program cannot read such weights",
     )
-    parser.add_argument("--start", metavar="FILE", type=Path, help="weights to go on from")
-    parser.add_argument("--size", choices=("published", "small"), default="published", help="of new networks")
+    add("--start", metavar="FILE", type=Path, help="weights to go on from")
+    add("--size", choices=("published", "small"), default="published", help="of new networks")
     for name, number, meaning in PLAN_FLAGS:
         flag = f"--{name.replace('_', '-')}"
-        parser.add_argument(flag, type=number, metavar="N", default=None, help=meaning)
-    parser.add_argument("--precision", choices=("no", "fp16", "bf16"), help="of the forward pass")
-    parser.add_argument("--keep", choices=("best", "last"), help="which weights are kept")
+        add(flag, type=number, metavar="N", default=None, help=meaning)
+    add("--precision", choices=("no", "fp16", "bf16"), help="of the forward pass")
+    add("--keep", choices=("best", "last"), help="which weights are kept")
     if stage == 1:
-        parser.add_argument(
-            "--codebook", choices=("averaged", "gradients"), default="averaged", help="what moves the codes"
-        )
-        parser.add_argument(
+        add("--codebook", choices=("averaged", "gradients"), default="averaged", help="what moves the codes")
+        add(
             "--revive-after",
             type=int,
             metavar="N",
             help="steps after which unused codes begin anew; 0: never",
         )
     else:
-        parser.add_argument(
+        add(
             "--doubt",
             type=float,
             metavar="SHARE",
             help="share of the clips whose earlier frames are not all true (default 0.8)",
         )
-    parser.add_argument("--no-normalise", action="store_true", help="learn offsets in the corpus's units")
-    parser.add_argument("--device", choices=("auto", "cpu"), default="auto", help="(default auto)")
-    parser.add_argument("--no-tensorboard", action="store_true", help="write no curves for TensorBoard")
+    add("--no-normalise", action="store_true", help="learn offsets in the corpus's units")
+    add("--device", choices=("auto", "cpu"), default="auto", help="(default auto)")
+    add("--no-tensorboard", action="store_true", help="write no curves for TensorBoard")
     add_quiet(parser)
 
 
@@ -136,7 +133,7 @@ def _prepare(given: argparse.Namespace) -> int:
             half=given.half,
             drop_mismatched=given.drop_mismatched,
             overwrite=given.overwrite,
-            report=None if given.quiet else _counter(),
+            report=nothing if given.quiet else _counter(),
         )
     except KeyboardInterrupt:
         without = " without --overwrite" if given.overwrite else ""

@@ -8,23 +8,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ..checkpoints import (
-    CATALOG,
-    MISSING,
-    PRESENT,
-    Checkpoint,
-    Status,
-    Transfer,
-    by_engine,
-    by_name,
-    download,
-    home,
-    megabytes,
-    pairs,
-    status,
-    verify,
-)
-from ..checkpoints.transfer import CHECKING
+from ..checkpoints.catalog import CATALOG, Checkpoint, by_engine, by_name, known_names, pairs
+from ..checkpoints.contents import MISSING, PRESENT
+from ..checkpoints.places import home
+from ..checkpoints.state import Status, status, verify
+from ..checkpoints.transfer import CHECKING, Transfer, download, megabytes
 from ..engines import ENGINES
 from ..errors import OptionsError
 
@@ -103,15 +91,9 @@ def _lines(found: Status, width: int) -> list[str]:
 
 
 def _wrapped(text: str, width: int, first: str = "  ", rest: str | None = None) -> list[str]:
-    indent = first + "  " if rest is None else rest
-    return textwrap.wrap(
-        text,
-        width,
-        initial_indent=first,
-        subsequent_indent=indent,
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
+    wrapper = textwrap.TextWrapper(width, first, first + "  " if rest is None else rest)
+    wrapper.break_long_words = wrapper.break_on_hyphens = False
+    return wrapper.wrap(text)
 
 
 def chosen(action: str, names: Sequence[str], everything: bool) -> list[Checkpoint]:
@@ -123,8 +105,7 @@ def chosen(action: str, names: Sequence[str], everything: bool) -> list[Checkpoi
     if not names and action == "verify":
         return list(CATALOG)
     if not names:
-        known = ", ".join(checkpoint.id for checkpoint in CATALOG)
-        raise OptionsError(f"Say which model to download, or --all; known models: {known}.")
+        raise OptionsError(f"Say which model to download, or --all; known models: {known_names()}.")
     return [by_name(name) for name in names]
 
 

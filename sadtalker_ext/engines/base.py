@@ -12,7 +12,7 @@ from shutil import which
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ..errors import EngineError, OptionsError, SadTalkerError
-from ..host import Run
+from ..host import Check, Run, nothing
 from ..options import Options, knobs
 from ..options.knob import Knob
 from ..system.caches import Kept
@@ -134,9 +134,7 @@ class Renderer(Protocol):
         """(T,) lip gap in face widths that the frames show; None where it is not known beforehand."""
         ...
 
-    def render(
-        self, track: MotionTrack, *, check: Callable[[], None] | None = None
-    ) -> Generator[np.ndarray, None, None]:
+    def render(self, track: MotionTrack, *, check: Check = nothing) -> Generator[np.ndarray, None, None]:
         """uint8 frames (H, W, 3 or 4), one a row of the track, in order.
 
         check: called between frames; whatever it raises ends the rendering.
@@ -265,8 +263,7 @@ class Actor:
             drawn, here = below.copy(), frame[y0:y1, x0:x1]
             moved = (here[..., :3] != rest).any(axis=2)
             channels = min(drawn.shape[2], here.shape[2])
-            part = drawn[y0:y1, x0:x1]
-            part[moved, :channels] = here[moved][:, :channels]
+            drawn[y0:y1, x0:x1][moved, :channels] = here[moved][:, :channels]
             yield np.ascontiguousarray(drawn)
 
 

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from ..errors import OptionsError, Place, Sentence, WeightsError
+from ..host import Check, nothing
+from ..options import Options
 from ..system.caches import Kept, kept
 from . import weights as files
 from .drawing import Drawing, Enhanced
 from .enlarge import by_network
 from .restorers import HostRestorer, NetworkRestorer, Restorer
 
-if TYPE_CHECKING:
-    from ..options import Options
-
-    RestoreFaces = Callable[[np.ndarray], np.ndarray]
+RestoreFaces = Callable[[np.ndarray], np.ndarray]
 
 LONGEST_SIDE = 8192  # px of an enlarged frame; players give up above it
 BATCH = 4  # faces at once on an accelerator
@@ -41,7 +40,7 @@ def enhanced(
     models_dir: Path,
     device: str,
     restore_faces: RestoreFaces | None = None,
-    check: Callable[[], None] | None = None,
+    check: Check = nothing,
 ) -> Drawing:
     """What draws a portrait, with what `options` ask for around it.
 
@@ -136,9 +135,7 @@ def _loaded(file: files.Weights, device: str) -> Any:
     return files.load(file, device)
 
 
-def _enlarged(
-    picture: np.ndarray, scale: int, file: files.Weights, device: str, check: Callable[[], None] | None
-) -> np.ndarray:
+def _enlarged(picture: np.ndarray, scale: int, file: files.Weights, device: str, check: Check) -> np.ndarray:
     key = (picture.shape, hash(picture.tobytes()), scale, file, device)
     return _pictures.get(key, lambda: by_network(picture, scale, _loaded(file, device), device, check))
 

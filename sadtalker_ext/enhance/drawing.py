@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Generator, Iterable
 from contextlib import closing
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
+import cv2
 import numpy as np
 
+from ..face import Portrait
+from ..host import Check, nothing
+from ..tracks import MotionTrack
 from . import upright as squares
 from .enlarge import plainly
 from .follow import Follower
+from .restorers import Restorer
 from .steady import Steadier
 
-if TYPE_CHECKING:
-    from ..face import Portrait
-    from ..tracks import MotionTrack
-    from .restorers import Restorer
-
-    Box = tuple[int, int, int, int]
+Box = tuple[int, int, int, int]
 
 RIM = 8  # px of the renderer's frames over which what is added fades towards the region's border
 CUBIC_REACH = 4  # px around a part that bicubic enlarging looks at
@@ -83,7 +83,7 @@ class Enhanced:
         scale: int = 1,
         enlarged: np.ndarray | None = None,
         notices: tuple[str, ...] = (),
-        check: Callable[[], None] | None = None,
+        check: Check = nothing,
     ) -> None:
         self.has_alpha = base.has_alpha
         self.portrait: Portrait | None = portrait
@@ -130,13 +130,11 @@ class Enhanced:
             return
         places = [squares.followed_by(self._follow(frame), self._upright) for frame in frames]
         faces = np.stack([_cut(frame, place) for frame, place in zip(frames, places, strict=True)])
-        if self._check is not None:
-            self._check()
+        self._check()
         restored = self._restorer.restore(faces, self._strength)
         share = self._restorer.share(self._strength)
         for frame, place, face, finer in zip(frames, places, faces, restored, strict=True):
-            added = steadier(face, finer) * self._mask * share
-            yield self._with(self._larger(frame), added, place)
+            yield self._with(self._larger(frame), steadier(face, finer) * self._mask * share, place)
 
     def _larger(self, frame: np.ndarray) -> np.ndarray:
         """A frame of `base` at our size: a new array, uint8 (H, W, 3 or 4)."""
@@ -168,8 +166,6 @@ class Enhanced:
 
     def _carried(self, frame: np.ndarray) -> np.ndarray:
         """float32 (h, w, 3) of the region: the enlarged picture's detail, moved to where a frame shows it."""
-        import cv2
-
         assert self._detail is not None
         x0, y0, x1, y1 = self._base.region
         part = np.ascontiguousarray(frame[y0:y1, x0:x1, :3])
@@ -192,8 +188,6 @@ class Enhanced:
 
     def _with(self, frame: np.ndarray, added: np.ndarray, place: np.ndarray) -> np.ndarray:
         """The frame, changed in place: float32 (512, 512, 3) of the square is added inside the region."""
-        import cv2
-
         zoom = np.array([[self._scale, 0, (self._scale - 1) / 2], [0, self._scale, (self._scale - 1) / 2]])
         back = squares.followed_by(squares.inverse(place), zoom)
         ends = np.array([[0, 0], [0, squares.SIDE], [squares.SIDE, 0], [squares.SIDE, squares.SIDE]])
@@ -213,8 +207,6 @@ class Enhanced:
 
 def _alike(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     """float32 (H, W): 1 where two uint8 (H, W, 3) show the same, 0 where something else."""
-    import cv2
-
     change = cv2.GaussianBlur(cv2.absdiff(one, other).max(axis=2).astype(np.float32), (0, 0), SPREAD)
     return 1 - np.clip((change - UNCHANGED) / (CHANGED - UNCHANGED), 0, 1)
 
@@ -229,15 +221,11 @@ def _displaced(flow: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def _sum(image: np.ndarray, added: np.ndarray) -> np.ndarray:
     """uint8 (H, W, 3) from uint8 and float32, rounded, within the range."""
-    import cv2
-
     return cv2.add(np.ascontiguousarray(image), np.asarray(added, np.float32), dtype=cv2.CV_8U)
 
 
 def _at_rest(portrait: Portrait, view: Box, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
     """The picture as frames show it, uint8 (H, W, 3), and the face's mesh (478, 2) in its pixels."""
-    import cv2
-
     x0, y0, x1, y1 = view
     image = portrait.image[y0:y1, x0:x1]
     if (image.shape[1], image.shape[0]) != size:
@@ -249,8 +237,6 @@ def _at_rest(portrait: Portrait, view: Box, size: tuple[int, int]) -> tuple[np.n
 
 def _cut(frame: np.ndarray, place: np.ndarray) -> np.ndarray:
     """float32 (512, 512, 3), 0..1: the upright square of a frame."""
-    import cv2
-
     given = np.ascontiguousarray(frame[:, :, :3])
     square = cv2.warpAffine(
         given, place, (squares.SIDE, squares.SIDE), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE

@@ -2,45 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
+import cv2
 import numpy as np
+
+from ..host import Check, nothing
 
 TILE, OVERLAP = 384, 16  # px of the picture that a network sees at once, and of them beyond what is kept
 
 
 def plainly(image: np.ndarray, scale: int) -> np.ndarray:
     """uint8 (scale·H, scale·W, C) from uint8 (H, W, C), bicubic."""
-    import cv2
-
     if scale == 1:
         return image
     height, width = image.shape[:2]
     return cv2.resize(image, (width * scale, height * scale), interpolation=cv2.INTER_CUBIC)
 
 
-def by_network(
-    image: np.ndarray, scale: int, model: Any, device: str, check: Callable[[], None] | None = None
-) -> np.ndarray:
+def by_network(image: np.ndarray, scale: int, model: Any, device: str, check: Check = nothing) -> np.ndarray:
     """uint8 (scale·H, scale·W, 3) from uint8 (H, W, 3).
 
     model: spandrel's description of a network that enlarges, which is applied until the picture is large
     enough; what is too much is averaged away. check: called between tiles.
     """
-    import cv2
-
     height, width = image.shape[:2]
     made, grown = image, 1
     while grown < scale:
-        made = _once(made, model, device, check or (lambda: None))
+        made = _once(made, model, device, check)
         grown *= max(2, int(model.scale))
     if grown == scale:
         return made
     return cv2.resize(made, (width * scale, height * scale), interpolation=cv2.INTER_AREA)
 
 
-def _once(image: np.ndarray, model: Any, device: str, check: Callable[[], None]) -> np.ndarray:
+def _once(image: np.ndarray, model: Any, device: str, check: Check) -> np.ndarray:
     import torch
 
     scale = int(model.scale)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 
 from ..face import topology
@@ -53,8 +54,6 @@ class Follower:
         return self._last
 
     def _found(self, frame: np.ndarray) -> np.ndarray | None:
-        import cv2
-
         if len(self._points) < LEAST_POINTS:
             return None
         seen, status, _ = cv2.calcOpticalFlowPyrLK(  # type: ignore[call-overload]
@@ -86,10 +85,7 @@ class Follower:
         return np.eye(2, 3) if moved < NOTICED * self._size else whole
 
     def _small(self, image: np.ndarray) -> np.ndarray:
-        import cv2
-
-        part = np.ascontiguousarray(image[self._part][:, :, :3])
-        grey = cv2.cvtColor(part, cv2.COLOR_RGB2GRAY)
+        grey = cv2.cvtColor(np.ascontiguousarray(image[self._part][:, :, :3]), cv2.COLOR_RGB2GRAY)
         if self._zoom == 1.0:
             return grey
         size = (max(1, round(grey.shape[1] * self._zoom)), max(1, round(grey.shape[0] * self._zoom)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 
 RATE = 25.0  # frames/s for which REST is given
@@ -28,8 +29,6 @@ class Steadier:
 
     def __call__(self, face: np.ndarray, restored: np.ndarray) -> np.ndarray:
         """float32 (S, S, 3) to be added to `face`, given what a restorer made of it; both 0..1, aligned."""
-        import cv2
-
         added = fine(restored - face)
         if self._face is None or self._added is None:
             self._face, self._added = face.copy(), added
@@ -45,8 +44,6 @@ class Steadier:
 
 def fine(difference: np.ndarray) -> np.ndarray:
     """A difference (S, S, 3) without its coarse part, so that a restorer does not shift colours."""
-    import cv2
-
     side = difference.shape[0]
     small = cv2.resize(difference, (max(1, side // SMALL),) * 2, interpolation=cv2.INTER_AREA)
     coarse = cv2.resize(cv2.GaussianBlur(small, (0, 0), COARSE / SMALL), (side, side))

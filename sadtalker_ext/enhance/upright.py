@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 
 from ..face import topology
@@ -57,8 +58,6 @@ def inverse(matrix: np.ndarray) -> np.ndarray:
 
 def face_mask(mesh: np.ndarray, to_square: np.ndarray) -> np.ndarray:
     """(512, 512) float32: 1 on the face of a mesh (478, 2 or 3), 0 away from it and on the square's edge."""
-    import cv2
-
     outline = mesh[list(topology.FACE_OVAL), :2] @ to_square[:, :2].T + to_square[:, 2]
     middle = outline.mean(axis=0)
     outline = middle + (outline - middle) * MARGIN

@@ -7,16 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..checkpoints import Fault, read_contents
 from ..checkpoints.places import ROOT, VARIABLE
 from ..checkpoints.tensors import read_tensors
 from ..errors import DependencyError, Foreign, WeightsError
 from ..system.caches import kept
-
-if TYPE_CHECKING:
-    from torch import nn
 
 SUFFIXES = (".pth", ".pt", ".safetensors", ".ckpt")
 LOOKED_AT = 200  # files of a folder
@@ -95,8 +92,7 @@ def load(weights: Weights, device: str) -> Any:
     try:
         import spandrel
 
-        loader = spandrel.ModelLoader(device=device, registry=registry)
-        model = loader.load_from_state_dict(dict(state))
+        model = spandrel.ModelLoader(device=device, registry=registry).load_from_state_dict(dict(state))
     except Exception as error:  # spandrel raises whatever its architectures do
         reason = str(error).strip().splitlines()[-1:] or [type(error).__name__]
         raise WeightsError(
@@ -104,8 +100,7 @@ def load(weights: Weights, device: str) -> Any:
             Foreign(reason[0]),
             name=weights.path.name,
         ) from error
-    network: nn.Module = model.model
-    network.eval().requires_grad_(False)
+    model.model.eval().requires_grad_(False)
     return model
 
 

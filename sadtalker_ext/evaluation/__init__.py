@@ -10,11 +10,7 @@ if TYPE_CHECKING:
     from .report import Report
     from .sheet import contact_sheet
 
-_HOMES = {
-    "Report": "report",
-    "contact_sheet": "sheet",
-    "evaluate": "judge",
-}
+_HOMES = {"Report": "report", "contact_sheet": "sheet", "evaluate": "judge"}
 
 __all__ = ["Report", "contact_sheet", "evaluate"]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 
 BLOCK = 8  # pixels; means of blocks average away what the codec does to single pixels
@@ -54,8 +55,6 @@ class Watcher:
 
     def watch(self, frame: np.ndarray) -> None:
         """One more uint8 RGB frame (H, W, 3)."""
-        import cv2
-
         reduced = self._reduce(frame)
         if self._reference is None or self._before is None:
             self._start(frame, reduced)
@@ -117,8 +116,6 @@ class Watcher:
 
     def _comparable(self, opaque: np.ndarray) -> np.ndarray:
         """Pixels, or blocks with those around them, that are opaque throughout; bool, shaped as the peak."""
-        import cv2
-
         height, width = self._peak.shape
         scale = 1 if self.lossless else BLOCK
         canvas = np.zeros((height * scale, width * scale), np.uint8)
@@ -134,8 +131,6 @@ class Watcher:
         """The frame itself, or its brightness as float32 means of whole blocks."""
         if self.lossless:
             return frame
-        import cv2
-
         rows, columns = max(1, frame.shape[0] // BLOCK), max(1, frame.shape[1] // BLOCK)
         grey = cv2.cvtColor(np.ascontiguousarray(frame[:, :, :3]), cv2.COLOR_RGB2GRAY)
         whole = grey[: rows * BLOCK, : columns * BLOCK].astype(np.float32)
@@ -144,8 +139,6 @@ class Watcher:
 
 def _difference(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     """Difference, the greatest over the colours, float32 (H, W)."""
-    import cv2
-
     found = cv2.absdiff(one, other)
     return (found.max(axis=2) if found.ndim == 3 else found).astype(np.float32)
 

@@ -2,33 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..audio import load_speech
 from ..errors import VideoError
+from ..face import FaceTracker, load_picture
+from ..host import Check, nothing
+from ..motion.phones import SAMPLE_RATE, Phone, available
+from ..motion.recognition import recognise
+from ..tracks import MotionTrack, lips
 from ..tracks.trace import decode_opening
+from ..video import MediaInfo, probe, read_frames, read_metadata
 from .background import Watcher
 from .blinks import blinks
 from .head import beat_alignment, head_motion
 from .lip_sync import agreement, closed_below, closures_per_second, in_silence
 from .lips_at_phones import ENGLISH_FROM, Articulation, agreeing, articulation
-from .observe import Observation, observe
+from .observe import Observation, Tracker, observe
 from .report import Lips, Report, Timing
 from .seam import SeamWatcher
 from .sound import Sound, listen
-
-if TYPE_CHECKING:
-    from os import PathLike
-
-    from ..motion.phones import Phone
-    from ..tracks import MotionTrack
-    from ..video import MediaInfo
-    from .observe import Tracker
-
-    Check = Callable[[], None]
 
 PHONES_LIMIT_S = 180.0  # of speech in which phones are looked for: recognition takes a while
 OPAQUE = 255  # alpha of a pixel that can be compared: what a video shows behind others is its format's choice
@@ -42,7 +39,7 @@ def evaluate(
     track: MotionTrack | None = None,
     picture: str | PathLike[str] | None = None,
     phones: bool | Sequence[Phone] = True,
-    check: Check | None = None,
+    check: Check = nothing,
 ) -> Report:
     """Measure how well the lips of a video follow its speech, how eyes and head move, what stays still.
 
@@ -52,9 +49,6 @@ def evaluate(
     to recognise the phones of the speech (English, needs pocketsphinx), or the phones when they are known.
     Frames are read once and not kept. Raises `VideoError` when the file cannot be read or shows no face.
     """
-    from ..face import load_picture
-    from ..video import probe, read_metadata
-
     path = Path(video)
     info = probe(path)
     if not info.has_video or not info.fps:
@@ -109,8 +103,6 @@ def _own_gap(picture: np.ndarray, seen: Observation) -> float | None:
 
 
 def _tracker() -> Tracker:
-    from ..face import FaceTracker
-
     return FaceTracker().track
 
 
@@ -137,10 +129,8 @@ def _observe(
     fps: float,
     near: tuple[slice, slice],
     watchers: Sequence[Watcher | SeamWatcher | None],
-    check: Check | None,
+    check: Check,
 ) -> Observation:
-    from ..video import read_frames
-
     def frames() -> Iterator[np.ndarray]:
         for frame in read_frames(path, check=check):
             for watcher in watchers:
@@ -152,12 +142,10 @@ def _observe(
 
 
 def _sound(
-    path: Path, info: MediaInfo, frames: int, check: Check | None
+    path: Path, info: MediaInfo, frames: int, check: Check
 ) -> tuple[np.ndarray | None, Sound | None, Timing | None]:
     if not info.has_audio or not info.fps:
         return None, None, None
-    from ..audio import load_speech
-
     speech = load_speech(path, check=check)
     video_s = frames / float(info.fps)
     difference = video_s - info.audio_duration
@@ -177,14 +165,11 @@ def _commanded(
         opening, fps = trace
     else:
         opening, fps = _shown(track, seen), track.fps
-    at = np.arange(len(seen)) / seen.fps
-    return np.interp(at, np.arange(len(opening)) / fps, opening, right=np.nan)
+    return np.interp(np.arange(len(seen)) / seen.fps, np.arange(len(opening)) / fps, opening, right=np.nan)
 
 
 def _shown(track: MotionTrack, seen: Observation) -> np.ndarray:
     """Opening that a track asks for, with the picture's own mouth while the lips are at rest."""
-    from ..tracks import lips
-
     activity = lips.activity(track)
     at = np.clip(np.round(np.arange(len(track)) * seen.fps / track.fps).astype(int), 0, len(seen) - 1)
     resting = (activity < REST_ACTIVITY) & seen.found[at]
@@ -193,20 +178,16 @@ def _shown(track: MotionTrack, seen: Observation) -> np.ndarray:
 
 
 def _phones(
-    given: bool | Sequence[Phone], samples: np.ndarray | None, check: Check | None, notices: list[str]
+    given: bool | Sequence[Phone], samples: np.ndarray | None, check: Check, notices: list[str]
 ) -> tuple[Sequence[Phone], str] | None:
     if samples is None or given is False:
         return None
     if given is not True:
         return given, "given"
-    from ..motion.phones import SAMPLE_RATE, available
-    from ..motion.recognition import recognise
-
     if not available():
         notices.append("pocketsphinx is not installed; the lips at single phones were not measured.")
         return None
-    beginning = samples[: round(PHONES_LIMIT_S * SAMPLE_RATE)]
-    words, sounds = recognise(beginning, check=check)
+    words, sounds = recognise(samples[: round(PHONES_LIMIT_S * SAMPLE_RATE)], check=check)
     if agreeing(words.phones, sounds.phones) < ENGLISH_FROM:
         notices.append(
             "The speech was not understood as English; the lips at single phones were not measured."

@@ -98,8 +98,7 @@ def closures_per_second(gap: np.ndarray, times: np.ndarray, sound: Sound) -> flo
     Closures that begin in a silence do not count.
     """
     closed = closed_below(gap)
-    silent = within(sound.silences(), times)
-    speaking = ~silent & (times < sound.duration)
+    speaking = ~within(sound.silences(), times) & (times < sound.duration)
     if not speaking.any() or len(times) < 2:
         return None
     count = 0

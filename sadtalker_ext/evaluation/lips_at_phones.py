@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..motion.phones import Phone
 from .lip_sync import closed_below
 from .sound import Sound, within
-
-if TYPE_CHECKING:
-    from ..motion.phones import Phone
 
 BILABIALS = frozenset({"P", "B", "M"})
 OPEN_VOWELS = frozenset({"AA", "AE", "AO", "AW", "AY"})  # the jaw is low in all of them

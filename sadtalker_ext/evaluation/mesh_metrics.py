@@ -183,8 +183,7 @@ def read_motion(path: Path, every: int = 1) -> np.ndarray:
         raise MeshError(
             f"{path} holds no vertices: its shape is {array.shape}, wanted are frames × vertices × 3."
         )
-    frames: np.ndarray = array[::every]
-    return frames
+    return array[::every]
 
 
 def pairs(predicted: Path, truth: Path) -> Iterator[tuple[str, Path, Path]]:

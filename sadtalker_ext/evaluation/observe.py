@@ -4,16 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..face import eye_aperture, head_pose, lip_gap, topology
+from ..face import Face, eye_aperture, head_pose, lip_gap, topology
 
-if TYPE_CHECKING:
-    from ..face import Face
-
-    Tracker = Callable[[Iterable[np.ndarray]], Iterator[Face | None]]
+Tracker = Callable[[Iterable[np.ndarray]], Iterator[Face | None]]
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import islice
 from os import PathLike
 from pathlib import Path
 
+import cv2
 import numpy as np
 
 from ..errors import VideoError
+from ..face import FaceTracker
+from ..host import Check, nothing
+from ..video import probe, read_frames
 
 CELL_WIDTH = 192  # pixels
 GUTTER = 4  # pixels between cells
@@ -29,7 +33,7 @@ def contact_sheet(
     labels: bool | Sequence[str] = True,
     times: Sequence[float] | None = None,
     cell_width: int = CELL_WIDTH,
-    check: Callable[[], None] | None = None,
+    check: Check = nothing,
 ) -> np.ndarray:
     """uint8 RGB picture of columns × rows frames, evenly spread over the video.
 
@@ -37,8 +41,6 @@ def contact_sheet(
     labels: True writes the time into each cell, a sequence gives the texts. times: seconds of the frames to
     show instead of an even spread. Raises `VideoError` for a video without frames.
     """
-    from ..video import probe, read_frames
-
     path = Path(video)
     info = probe(path)
     if not info.has_video or not info.fps:
@@ -69,13 +71,9 @@ def contact_sheet(
     return _grid(shown, columns)
 
 
-def _face_box(path: Path, check: Callable[[], None] | None) -> tuple[int, int, int, int] | None:
+def _face_box(path: Path, check: Check) -> tuple[int, int, int, int] | None:
     """x0, y0, x1, y1 (the latter two maybe beyond the edge) around the first face seen, with a margin."""
-    from ..face import FaceTracker
-    from ..video import read_frames
-
-    frames = islice(read_frames(path, check=check), LOOKED_AT)
-    for face in FaceTracker().track(frames):
+    for face in FaceTracker().track(islice(read_frames(path, check=check), LOOKED_AT)):
         if face is not None:
             x0, y0, x1, y1 = face.box
             across, down = FACE_MARGIN * (x1 - x0), FACE_MARGIN * (y1 - y0)
@@ -84,8 +82,6 @@ def _face_box(path: Path, check: Callable[[], None] | None) -> tuple[int, int, i
 
 
 def _cell(frame: np.ndarray, box: tuple[int, int, int, int] | None, width: int) -> np.ndarray:
-    import cv2
-
     x0, y0, x1, y1 = box or (0, 0, frame.shape[1], frame.shape[0])
     cut = frame[y0:y1, x0:x1, :3]
     height = max(1, round(width * cut.shape[0] / cut.shape[1]))
@@ -95,8 +91,6 @@ def _cell(frame: np.ndarray, box: tuple[int, int, int, int] | None, width: int) 
 
 def _write(cell: np.ndarray, text: str) -> None:
     """White letters with a dark rim, so that they can be read on anything."""
-    import cv2
-
     scale = LABEL_SCALE * cell.shape[1] / CELL_WIDTH
     place = (round(0.03 * cell.shape[1]), cell.shape[0] - round(0.04 * cell.shape[1]))
     for colour, thickness in (((0, 0, 0), 3), ((255, 255, 255), 1)):

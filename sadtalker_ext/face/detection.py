@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from hashlib import blake2b
 
+import cv2
 import numpy as np
 
 from ..errors import DependencyError, OptionsError, WeightsError
+from ..host import Check, nothing
 from ..system.caches import Kept
 from .faces import Face, LandmarkDetector, distinct
 from .mediapipe_mesh import Look, MediapipeDetector, Region, mediapipe_detector
@@ -30,11 +32,7 @@ _seen: Kept[list[Face]] = Kept(FINDINGS_KEPT)
 
 
 def find_faces(
-    image: np.ndarray,
-    *,
-    detector: str = "auto",
-    thorough: bool = False,
-    check: Callable[[], None] | None = None,
+    image: np.ndarray, *, detector: str = "auto", thorough: bool = False, check: Check = nothing
 ) -> list[Face]:
     """Every face of a uint8 (H, W, 3) RGB picture, largest first; [] when there is none.
 
@@ -49,7 +47,7 @@ def find_faces(
     return list(_found.get(key, lambda: _faces(image, detector, thorough, check)))
 
 
-def _faces(image: np.ndarray, detector: str, thorough: bool, check: Callable[[], None] | None) -> list[Face]:
+def _faces(image: np.ndarray, detector: str, thorough: bool, check: Check) -> list[Face]:
     if detector == "face-alignment":
         return distinct(_face_alignment(allow_download=True).detect(image))
     try:
@@ -66,27 +64,21 @@ def _faces(image: np.ndarray, detector: str, thorough: bool, check: Callable[[],
 
 
 def search(
-    detector: MediapipeDetector,
-    image: np.ndarray,
-    *,
-    thorough: bool = False,
-    check: Callable[[], None] | None = None,
+    detector: MediapipeDetector, image: np.ndarray, *, thorough: bool = False, check: Check = nothing
 ) -> list[Face]:
     """The search cascade: the whole picture, its tiles, then harder looks until one finds a face."""
-    step = check or (lambda: None)
-    step()
+    check()
     small, zoom = _reduced(image)
     # Kept, so that a look for all faces and one for the largest of the same picture share it.
     faces = _seen.get((detector, _digest(image)), lambda: _direct_look(detector, image, small, zoom))
-    shorter = min(image.shape[:2])
-    if thorough or not faces or faces[0].size < SMALL_FACE * shorter:
+    if thorough or not faces or faces[0].size < SMALL_FACE * min(image.shape[:2]):
         hints: list[Region] = []
         for look in _tiles(small.shape[1], small.shape[0]):
-            step()
+            check()
             hints += [hint for hint in detector.propose(small, look) if hint.score >= SURE]
         faces = _joined(detector, image, faces, _enlarged(hints, zoom))
     for look in [] if faces else _harder_looks(small.shape[1], small.shape[0]):
-        step()
+        check()
         faces = detector.fit(image, _enlarged(detector.propose(small, look), zoom))
         if faces:
             break
@@ -97,8 +89,7 @@ def _direct_look(
     detector: MediapipeDetector, image: np.ndarray, small: np.ndarray, zoom: float
 ) -> list[Face]:
     faces = detector.fit(image, _enlarged(detector.propose(small), zoom))
-    far = _enlarged(detector.propose(small, Look(full_range=True)), zoom)
-    return _joined(detector, image, faces, far)
+    return _joined(detector, image, faces, _enlarged(detector.propose(small, Look(full_range=True)), zoom))
 
 
 def _digest(image: np.ndarray) -> tuple[object, ...]:
@@ -107,8 +98,6 @@ def _digest(image: np.ndarray) -> tuple[object, ...]:
 
 def _reduced(image: np.ndarray) -> tuple[np.ndarray, float]:
     """The picture at no more than `SEARCH_SIDE`, and the factor back to its own pixels."""
-    import cv2
-
     zoom = max(image.shape[:2]) / SEARCH_SIDE
     if zoom <= 1:
         return np.ascontiguousarray(image), 1.0

@@ -14,6 +14,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 
 from ..errors import DependencyError, Place, WeightsError
@@ -41,8 +42,6 @@ class FaceAlignmentDetector:
 
     def detect(self, image: np.ndarray) -> list[Face]:
         """Faces of a uint8 (H, W, 3) RGB picture, in no particular order; [] when there is none."""
-        import cv2
-
         height, width = image.shape[:2]
         zoom = max(1.0, max(height, width) / SEARCH_SIDE)
         size = (max(1, round(width / zoom)), max(1, round(height / zoom)))

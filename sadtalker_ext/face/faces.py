@@ -114,8 +114,7 @@ def is_plausible(landmarks: np.ndarray, width: int, height: int) -> bool:
     if inside.mean() < 0.5 or np.ptp(skin[:, :2], axis=0).max() < MIN_FACE:
         return False
     average = mean_face().points
-    rotation = head_rotation(landmarks)
-    local = (landmarks - landmarks[: topology.SKIN_POINTS].mean(0)) @ rotation
+    local = (landmarks - landmarks[: topology.SKIN_POINTS].mean(0)) @ head_rotation(landmarks)
     reference = average - average[: topology.SKIN_POINTS].mean(0)
     scale = (local[: topology.SKIN_POINTS] * reference[: topology.SKIN_POINTS]).sum() / (
         reference[: topology.SKIN_POINTS] ** 2

@@ -12,6 +12,7 @@ import threading
 from dataclasses import dataclass, replace
 from typing import Any
 
+import cv2
 import numpy as np
 
 from ..errors import DependencyError, EngineError, Foreign
@@ -210,8 +211,6 @@ def _cut(image: np.ndarray, region: Region, side: int) -> tuple[np.ndarray, np.n
 
     Pixel centres lie at half-integers on both sides of the map. Beyond the picture its edge is repeated.
     """
-    import cv2
-
     scale = region.side / side
     corner, shrink = np.zeros(2), np.ones(2)
     if scale > 1:
@@ -244,8 +243,6 @@ def _cut(image: np.ndarray, region: Region, side: int) -> tuple[np.ndarray, np.n
 
 def _levelled(view: np.ndarray) -> np.ndarray:
     """The picture with local contrast evened out (CLAHE on lightness), for dark, faded or backlit faces."""
-    import cv2
-
     lab = cv2.cvtColor(view, cv2.COLOR_RGB2LAB)
     lab[:, :, 0] = cv2.createCLAHE(clipLimit=4.0, tileGridSize=(4, 4)).apply(lab[:, :, 0])
     return np.ascontiguousarray(cv2.cvtColor(lab, cv2.COLOR_LAB2RGB))

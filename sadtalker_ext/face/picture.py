@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import struct
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
+import cv2
 import numpy as np
+from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
 from ..errors import PictureError, Place
 from ..system.paths import existing_file
 
-if TYPE_CHECKING:
-    from PIL import Image
-
-    PictureSource: TypeAlias = "str | Path | Image.Image | np.ndarray | Picture"
+PictureSource: TypeAlias = "str | Path | Image.Image | np.ndarray | Picture"
 
 MIN_SIDE = 64  # px
 MAX_PIXELS = 12_000_000  # larger pictures are scaled down to this
@@ -78,8 +78,6 @@ def load_picture(source: PictureSource) -> Picture:
     Raises `PictureError` with a sentence for a missing, unreadable, damaged, too small or too narrow
     picture.
     """
-    from PIL import Image
-
     if isinstance(source, Picture):
         return source
     if isinstance(source, np.ndarray):
@@ -98,8 +96,6 @@ def load_picture(source: PictureSource) -> Picture:
 
 
 def _read(path: Path) -> Picture:
-    from PIL import Image, UnidentifiedImageError
-
     notices: list[str] = []
     with contextlib.ExitStack() as stack:
         stack.enter_context(warnings.catch_warnings())
@@ -170,8 +166,6 @@ def _check_shape(size: tuple[int, int], name: str) -> None:
 
 def _decode(image: Image.Image, name: str) -> Image.Image:
     """First frame, upright, in sRGB: mode RGB, or RGBA where it has transparency."""
-    from PIL import ImageOps
-
     _check_shape(image.size, name)
     if getattr(image, "is_animated", False):
         image.seek(0)
@@ -194,10 +188,6 @@ def _decode(image: Image.Image, name: str) -> Image.Image:
 def _to_srgb(image: Image.Image, profile: Any) -> Image.Image:
     """RGB in the sRGB space; a profile that is missing, broken or already sRGB changes nothing."""
     if profile and image.mode in ("RGB", "CMYK", "L", "LAB"):
-        import io
-
-        from PIL import Image, ImageCms
-
         try:
             own = ImageCms.ImageCmsProfile(io.BytesIO(profile))
             if "srgb" not in ImageCms.getProfileDescription(own).lower():
@@ -212,8 +202,6 @@ def _to_srgb(image: Image.Image, profile: Any) -> Image.Image:
 
 def _deep_grey(image: Image.Image, name: str) -> Image.Image:
     """16- and 32-bit grey pictures, whose values Pillow's own conversion would clip at 255."""
-    from PIL import Image
-
     values = np.asarray(image).astype(np.float64)
     if not np.isfinite(values).all():
         raise PictureError(f"{name} holds values that are not numbers; save it anew as an 8-bit PNG.")
@@ -224,13 +212,10 @@ def _deep_grey(image: Image.Image, name: str) -> Image.Image:
         scale = 1.0
     else:
         scale = 255.0 / max(top, 65535.0)
-    grey = np.clip(np.rint(values * scale), 0, 255).astype(np.uint8)
-    return Image.fromarray(grey).convert("RGB")
+    return Image.fromarray(np.clip(np.rint(values * scale), 0, 255).astype(np.uint8)).convert("RGB")
 
 
 def _array_to_image(array: np.ndarray) -> Image.Image:
-    from PIL import Image
-
     if array.ndim == 3 and array.shape[2] == 1:
         array = array[:, :, 0]
     if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (3, 4)):
@@ -256,8 +241,6 @@ def _array_to_image(array: np.ndarray) -> Image.Image:
 
 def _finish(image: Image.Image, path: Path | None, notices: list[str], scale: float = 1.0) -> Picture:
     """Transparency apart, size bounded; scale: by which `image` has been scaled already."""
-    import cv2
-
     name = path.name if path else "the picture"
     pixels = np.asarray(image)
     colours, alpha = np.ascontiguousarray(pixels[:, :, :3]), None
@@ -292,8 +275,6 @@ def fill_transparent(colours: np.ndarray, alpha: np.ndarray) -> np.ndarray:
     Push and pull over a pyramid: averages weighted by alpha going down, holes filled from the coarser
     level coming up.
     """
-    import cv2
-
     weight = np.where(alpha >= SOLID_ALPHA, alpha, 0).astype(np.float32) / 255
     levels: list[tuple[np.ndarray, np.ndarray]] = [(colours.astype(np.float32) * weight[:, :, None], weight)]
     while min(levels[-1][1].shape) > 1 and len(levels) < 16:

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import numpy as np
 
 from ..errors import DependencyError, FaceNotFoundError, Sentence
+from ..host import Check, nothing
 from .detection import find_faces
 from .faces import Face, face_from_landmarks
-from .picture import Picture, load_picture
+from .picture import Picture, PictureSource, load_picture
 from .points import face_from_points
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from .picture import PictureSource
 
 FIVE_POINT_WAY = Sentence(
     "{five_points}: left eye, right eye, nose tip, left and right mouth corner, as x,y pairs in pixels",
@@ -84,7 +80,7 @@ def load_portrait(
     points: Sequence[tuple[float, float]] | None = None,
     detector: str = "auto",
     all_faces: bool = False,
-    check: Callable[[], None] | None = None,
+    check: Check = nothing,
 ) -> Portrait:
     """The portrait in a picture, with the face that is to talk.
 

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+import cv2
 import numpy as np
+from PIL import Image
 
 from ..errors import OutputError
 from ..system.outputs import check_new_file, write_whole
 from ..system.paths import user_path
 from . import topology
 from .faces import Face
-
-if TYPE_CHECKING:
-    from .portrait import Portrait
+from .portrait import Portrait
 
 CHOSEN = (60, 214, 130)  # RGB
 OTHER = (255, 196, 61)
@@ -85,8 +84,6 @@ def save_picture(image: np.ndarray, target: str | Path, *, overwrite: bool = Fal
 
     Raises `OutputError` as `check_picture_output` does, or when writing fails. Nothing half-written is left.
     """
-    from PIL import Image
-
     path = check_picture_output(target, overwrite)
     kind = path.suffix.lower().lstrip(".").replace("jpg", "jpeg")
     picture = Image.fromarray(image)
@@ -109,8 +106,6 @@ def _polyline(
     *,
     rim: bool = True,
 ) -> None:
-    import cv2
-
     # Four more bits of position, so that outlines of small faces do not look jagged.
     fixed = [np.round(points * 16).astype(np.int32)]
     if rim:
@@ -128,8 +123,6 @@ def _box(canvas: np.ndarray, face: Face, colour: tuple[int, int, int], line: int
 
 
 def _label(canvas: np.ndarray, face: Face, text: str, colour: tuple[int, int, int], line: int) -> None:
-    import cv2
-
     x0, y0, _, _ = _frame(face)
     scale = max(0.4, line * 0.36)
     thick = max(1, round(line * 0.8))

@@ -11,7 +11,7 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -21,6 +21,7 @@ import numpy as np
 
 from ..errors import MeshError, OutputError, Place, TrackError
 from ..face.geometry import rotation_from_pose
+from ..host import Check, Report, nothing
 from ..system.outputs import check_name, check_new_file, check_parent, write_whole
 from ..system.paths import user_path
 from ..tracks import ARKIT, ARKIT_BLENDSHAPES, MotionTrack
@@ -41,8 +42,6 @@ OWN_FRAME = re.compile(r"frame_\d{6,}\.(obj|ply)")
 FOLDER_FILE = "metadata.json"  # marks a folder as one that we wrote
 WRITER = "sadtalker_ext"
 MOST_FPS = 240.0  # frames/s
-
-Report = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -82,8 +81,8 @@ def export_track(
     template: Template | None = None,
     fps: float | None = None,
     overwrite: bool = False,
-    check: Callable[[], None] | None = None,
-    report: Report | None = None,
+    check: Check = nothing,
+    report: Report = nothing,
 ) -> Exported:
     """Write a track as `path` says (see `KNOWN`); nothing is left of a failure.
 
@@ -117,11 +116,9 @@ def export_track(
 
     def poses() -> Iterator[np.ndarray]:
         for number, vertices in enumerate(figure.poses(track), 1):
-            if check is not None:
-                check()
+            check()
             yield vertices
-            if report is not None:
-                report(number, len(track))
+            report(number, len(track))
 
     written = Exported(target, len(track), len(figure.vertices))
     if kind in SEQUENCES:
@@ -155,7 +152,7 @@ def _kind(path: str | os.PathLike[str]) -> str:
     raise OutputError(f"A motion is exported as {KNOWN}; {text!r} is none of these.")
 
 
-def _animated(figure: Figure, track: MotionTrack, check: Callable[[], None] | None) -> tuple[Animated, float]:
+def _animated(figure: Figure, track: MotionTrack, check: Check) -> tuple[Animated, float]:
     """The motion as morph targets, and the largest error in shares of the head's width."""
     rest = figure.vertices
     times = (np.arange(len(track)) / track.fps).astype(np.float32)

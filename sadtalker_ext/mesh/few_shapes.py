@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
+from ..host import Check, nothing
 from ..tracks.rows import slices
 
 MOST_SHAPES = 64
@@ -31,7 +31,7 @@ def few_shapes(
     *,
     most: int = MOST_SHAPES,
     tolerance: float = TOLERANCE,
-    check: Callable[[], None] | None = None,
+    check: Check = nothing,
 ) -> FewShapes:
     """The fewest principal shapes of a motion (T, 3V), at most `most`, that are within `tolerance`.
 
@@ -43,8 +43,7 @@ def few_shapes(
     seen = np.unique(np.linspace(0, frames - 1, min(frames, SEEN_FRAMES)).round().astype(int))
     gram = np.zeros((len(seen), len(seen)))
     for start in range(0, motion.shape[1], COLUMNS):
-        if check is not None:
-            check()
+        check()
         part = np.ascontiguousarray(motion[:, start : start + COLUMNS][seen], np.float64)
         gram += part @ part.T
     power, mixed = np.linalg.eigh(gram)
@@ -63,8 +62,7 @@ def few_shapes(
     errors = np.zeros(len(order) + 1)
     counts = _tried(len(order))
     for rows_of in slices(*motion.shape):
-        if check is not None:
-            check()
+        check()
         block = np.asarray(motion[rows_of], np.float32)
         weights[rows_of] = block @ shapes.T
         left = block.copy()

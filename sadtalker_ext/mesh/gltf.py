@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import IO, Any
 
 import numpy as np
+
+from ..host import Check, nothing
 
 MAGIC, VERSION = b"glTF", 2
 JSON_CHUNK, BINARY_CHUNK = b"JSON", b"BIN\x00"
@@ -51,7 +53,7 @@ class Animated:
     extras: Mapping[str, object] = field(default_factory=dict)
 
 
-def write_glb(animated: Animated, file: IO[bytes], check: Callable[[], None] | None = None) -> None:
+def write_glb(animated: Animated, file: IO[bytes], check: Check = nothing) -> None:
     """Write the file, piece by piece; `check` is called between pieces."""
     document = _Document()
     attributes = {
@@ -153,7 +155,7 @@ class _Document:
         self._length += size + _padding(size)
         return len(self._accessors) - 1
 
-    def write(self, tree: dict[str, Any], file: IO[bytes], check: Callable[[], None] | None) -> None:
+    def write(self, tree: dict[str, Any], file: IO[bytes], check: Check) -> None:
         tree |= {
             "accessors": self._accessors,
             "bufferViews": self._views,
@@ -161,13 +163,11 @@ class _Document:
         }
         text = json.dumps(tree, separators=(",", ":"), default=str).encode()
         text += b" " * _padding(len(text))
-        whole = 12 + 8 + len(text) + 8 + self._length
-        file.write(MAGIC + struct.pack("<II", VERSION, whole))
+        file.write(MAGIC + struct.pack("<II", VERSION, 12 + 8 + len(text) + 8 + self._length))
         file.write(struct.pack("<I", len(text)) + JSON_CHUNK + text)
         file.write(struct.pack("<I", self._length) + BINARY_CHUNK)
         for values, kind in self._arrays:
-            if check is not None:
-                check()
+            check()
             flat = values.reshape(-1)
             for start in range(0, len(flat), SMALL):
                 file.write(np.ascontiguousarray(flat[start : start + SMALL], kind).data)

@@ -33,7 +33,6 @@ class Normals:
         total = np.empty((self._count if self._seams is not None else len(vertices), 3), np.float32)
         for axis in range(3):
             total[:, axis] = np.bincount(self._target, np.tile(normal[:, axis], 3), len(total))[: len(total)]
-        length = np.sqrt(np.einsum("ij,ij->i", total, total))
-        total /= length[:, None]
+        total /= np.sqrt(np.einsum("ij,ij->i", total, total))[:, None]
         total[~(np.isfinite(total).all(1))] = (0, 0, 1)
         return total if self._seams is None else total[self._seams]

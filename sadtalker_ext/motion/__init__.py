@@ -7,11 +7,4 @@ from .head import generate_head, ramp
 from .lipsync import generate_lips
 from .reference import reference_track, track_reference
 
-__all__ = [
-    "generate_eyes",
-    "generate_head",
-    "generate_lips",
-    "ramp",
-    "reference_track",
-    "track_reference",
-]
+__all__ = ["generate_eyes", "generate_head", "generate_lips", "ramp", "reference_track", "track_reference"]

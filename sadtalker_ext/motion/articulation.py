@@ -10,12 +10,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import TYPE_CHECKING
 
+import numpy as np
+
+from ..audio.features import smooth
 from .phones import SILENCE, Phone
-
-if TYPE_CHECKING:
-    import numpy as np
 
 RATE = 100  # rows a second of every track here
 WIDEST_GAP = 0.085  # face widths between the lips at a loud open vowel
@@ -147,10 +146,6 @@ def articulate(phones: Sequence[Phone], loudness: np.ndarray) -> Articulation:
 
     loudness: (T,) 0..1 at `RATE`; the result has as many rows. Where it stays silent nothing moves.
     """
-    import numpy as np
-
-    from ..audio.features import smooth
-
     rows = len(loudness)
     level = _relative_loudness(loudness)
     pulls, shape_pulls = np.full(rows, REST_PULL), np.full(rows, REST_PULL)
@@ -158,8 +153,7 @@ def articulate(phones: Sequence[Phone], loudness: np.ndarray) -> Articulation:
     labiodental = np.zeros(rows)
     for number, phone in enumerate(phones):
         if phone.name == SILENCE:
-            at_edge = number in (0, len(phones) - 1)
-            window, pull, parted = _pause(phone, rows, at_edge)
+            window, pull, parted = _pause(phone, rows, number in (0, len(phones) - 1))
             pulls[window] += pull
             shape_pulls[window] += pull
             sums["gap"][window] += pull * parted * WIDEST_GAP
@@ -207,22 +201,16 @@ def closures_of(phones: Sequence[Phone]) -> tuple[Closure, ...]:
 
 def _window(phone: Phone, rows: int) -> tuple[slice, np.ndarray]:
     """Rows that a phone can reach, and their times in seconds."""
-    import numpy as np
-
     low = min(rows, max(0, int((phone.start - REACH_S) * RATE)))
     high = max(low, min(rows, int((phone.end + REACH_S) * RATE) + 1))
     return slice(low, high), np.arange(low, high) / RATE
 
 
 def _outside(seconds: np.ndarray, start: float, end: float) -> np.ndarray:
-    import numpy as np
-
     return np.maximum(0, np.maximum(start - seconds, seconds - end))
 
 
 def _dominance(seconds: np.ndarray, phone: Phone, before_s: float, after_s: float) -> np.ndarray:
-    import numpy as np
-
     offset = seconds - (phone.start + phone.end) / 2
     away = np.maximum(0, np.abs(offset) - CORE * phone.duration / 2)
     return np.exp(-((away / np.where(offset < 0, before_s, after_s)) ** FALLOFF))
@@ -230,8 +218,6 @@ def _dominance(seconds: np.ndarray, phone: Phone, before_s: float, after_s: floa
 
 def _pause(phone: Phone, rows: int, at_edge: bool) -> tuple[slice, np.ndarray, np.ndarray]:
     """Rows of a silence, its pull on them, and the share of the widest gap that the lips keep."""
-    import numpy as np
-
     window, seconds = _window(phone, rows)
     pull = PAUSE_PULL * np.exp(-((_outside(seconds, *_inner(phone)) / PAUSE_FALL_S) ** FALLOFF))
     pull *= np.clip((phone.duration - PAUSE_S) / (FIRM_PAUSE_S - PAUSE_S), 0, 1)
@@ -250,28 +236,18 @@ def _inner(pause: Phone) -> tuple[float, float]:
 
 def _relative_loudness(loudness: np.ndarray) -> np.ndarray:
     """Loudness over a syllable's time, 1 at the speaker's loud vowels."""
-    import numpy as np
-
-    from ..audio.features import smooth
-
     slow = smooth(loudness, 7)
     return np.clip(slow / max(float(np.percentile(slow, LOUD_PERCENTILE)), LEAST_LOUD), 0, 1.15)
 
 
 def _voiced(loudness: np.ndarray) -> np.ndarray:
     """1 near sound, 0 in silence of the signal itself: phones heard in nothing do nothing."""
-    import numpy as np
-
-    from ..audio.features import smooth
-
     sound = sounding(loudness).astype(np.float64)
     return np.clip(np.maximum(2 * smooth(sound, 5), smooth(sound, 12)), 0, 1)
 
 
 def sounding(loudness: np.ndarray) -> np.ndarray:
     """Where there is more than the background, bool (T,); loudness: (T,) 0..1."""
-    import numpy as np
-
     heard = loudness[loudness > 0]
     usual = float(np.median(heard)) if len(heard) else 1.0
     return loudness > min(SILENT_LOUDNESS, SILENT_SHARE * usual)

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+
+import numpy as np
 
 from ..tracks import ARKIT
-
-if TYPE_CHECKING:
-    import numpy as np
 
 ROWS_A_SECOND = 50  # of motion; row j is the face at j / 50 seconds
 
@@ -38,8 +36,6 @@ def mouth_of(columns: Mapping[str, np.ndarray], track: str) -> np.ndarray:
 
 def split(data: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """ARKit rows (T, 55) as mouth (T, len(MOUTH)) and face (T, len(FACE)) tracks."""
-    import numpy as np
-
     columns = dict(zip(ARKIT.columns, data.T, strict=True))
     mouth = np.stack([mouth_of(columns, name) for name in MOUTH], axis=1)
     differences = [columns[f"{name}Left"] - columns[f"{name}Right"] for name in PAIRED]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +17,7 @@ import numpy as np
 
 from ..audio import features
 from ..errors import OptionsError, Place, WeightsError
+from ..host import Check, Report, nothing
 from ..system.caches import kept
 from ..system.paths import ASSETS
 from ..tracks import ARKIT, BFM, MotionTrack
@@ -107,12 +108,7 @@ def bfm_prior(models_dir: Path) -> CodePrior:
 
 
 def expressions(
-    samples: np.ndarray,
-    prior: CodePrior,
-    shares: np.ndarray,
-    fps: float,
-    frames: int,
-    check: Callable[[], None] | None = None,
+    samples: np.ndarray, prior: CodePrior, shares: np.ndarray, fps: float, frames: int, check: Check = nothing
 ) -> np.ndarray:
     """(frames, 64) float32 at `fps`: what speech (N,) at 16 kHz adds to a face's own expression."""
     return shown(spoken(samples, prior, shares, check=check), fps, frames)
@@ -126,8 +122,8 @@ def code_lips(
     manner: int = 0,
     mix: int | None = None,
     share: float = 0.0,
-    check: Callable[[], None] | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    check: Check = nothing,
+    progress: Report = nothing,
 ) -> MotionTrack:
     """Lips for speech: `frames` rows at `fps` in the ARKit space, all but the lips channel at rest.
 
@@ -149,8 +145,7 @@ def code_lips(
 
 def as_lips(mouth: np.ndarray, fps: float, frames: int) -> MotionTrack:
     """A track of `frames` rows at `fps` whose lips are mouth tracks (T, len(MOUTH)) at 50 Hz."""
-    rest = MotionTrack.rest(frames, fps)
-    return rest.with_columns(joined(_faded(shown(mouth, fps, frames, firm=PRESS))))
+    return MotionTrack.rest(frames, fps).with_columns(joined(_faded(shown(mouth, fps, frames, firm=PRESS))))
 
 
 def spoken(
@@ -158,8 +153,8 @@ def spoken(
     prior: CodePrior,
     shares: np.ndarray,
     *,
-    check: Callable[[], None] | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    check: Check = nothing,
+    progress: Report = nothing,
 ) -> np.ndarray:
     """Motion of speech (N,), mono 16 kHz: float32 (T, C) at 50 Hz, row j at j / 50 seconds.
 
@@ -171,8 +166,7 @@ def spoken(
     for block in _decoded(prior.motion, _said(samples, prior, shares, check)):
         motion[done : done + len(block)] = block
         done += len(block)
-        if progress is not None:
-            progress(done, len(motion))
+        progress(done, len(motion))
     return motion
 
 
@@ -206,9 +200,7 @@ def _per_code() -> int:
     return FRAMES_A_CODE
 
 
-def _said(
-    samples: np.ndarray, prior: CodePrior, shares: np.ndarray, check: Callable[[], None] | None
-) -> Iterator[np.ndarray]:
+def _said(samples: np.ndarray, prior: CodePrior, shares: np.ndarray, check: Check) -> Iterator[np.ndarray]:
     """Code vectors of speech in pieces, float32 (n, S, D), one set every 40 ms."""
     import torch
 
@@ -226,8 +218,7 @@ def _said(
     blocks = features.log_mel_blocks(samples, filterbank, features.BLOCK, HEARING)
     manner = torch.from_numpy(shares)[None]
     for start, (first, mel) in zip(range(0, total, features.BLOCK), blocks, strict=True):
-        if check is not None:
-            check()
+        check()
         x = normalise(mel, reference).astype(np.float32)
         x = np.pad(x, ((0, -len(x) % FRAMES_A_CODE), (0, 0)), mode="edge")
         with torch.inference_mode():

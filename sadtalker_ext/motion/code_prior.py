@@ -164,13 +164,7 @@ class Speaker(nn.Module):
     """
 
     def __init__(
-        self,
-        slots: int,
-        codes: int,
-        manners: int,
-        channels: int = 128,
-        width: int = 192,
-        memory: int = 256,
+        self, slots: int, codes: int, manners: int, channels: int = 128, width: int = 192, memory: int = 256
     ) -> None:
         super().__init__()
         self.slots, self.codes = slots, codes
@@ -237,8 +231,7 @@ class Speaker(nn.Module):
         sets the memory holds what was heard and not what was said: on unknown voices mistakes would hang
         together.
         """
-        unknown = torch.full((*heard.shape[:2], self.slots), self.codes, device=heard.device)
-        known = self.known(unknown)
+        known = self.known(torch.full((*heard.shape[:2], self.slots), self.codes, device=heard.device))
         memory, state = self.memory(torch.cat([heard, torch.relu(self.recall(known))], dim=2), state)
         spoken = []
         for slot, book in enumerate(self.remember):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +9,7 @@ import numpy as np
 
 from ..audio.features import smooth
 from ..errors import TrackError
+from ..host import Check, nothing
 from ..tracks import ARKIT, BFM, MotionTrack
 from .code_layout import ROWS_A_SECOND, joined, split
 from .code_lips import BFM_FILE, bfm_weights, load_code_prior
@@ -21,9 +21,7 @@ AT_ONCE = 1500  # rows that pass through a codec together, 30 s
 SLOW_S = 0.15  # what the codes cannot say, and is slower than this, is kept as it was
 
 
-def denoised(
-    track: MotionTrack, models_dir: Path | None = None, check: Callable[[], None] | None = None
-) -> MotionTrack:
+def denoised(track: MotionTrack, models_dir: Path | None = None, check: Check = nothing) -> MotionTrack:
     """The track as the codebook of motion says it: jitter, spikes and held frames go, closures stay closed.
 
     arkit tracks: lips, blinks, eyes, brows and cheeks; gaze and head are left as they are. bfm tracks:
@@ -73,7 +71,7 @@ def _at_frames(rows: np.ndarray, fps: float, frames: int) -> np.ndarray:
     return np.stack([np.interp(_times(frames, fps), at, column) for column in rows.T], axis=1)
 
 
-def _coded(codec: Codec, rows: np.ndarray, check: Callable[[], None] | None) -> np.ndarray:
+def _coded(codec: Codec, rows: np.ndarray, check: Check) -> np.ndarray:
     """Rows (T, C) as their codes say them, in pieces that overlap by what the codec sees around a row."""
     import torch
 
@@ -81,8 +79,7 @@ def _coded(codec: Codec, rows: np.ndarray, check: Callable[[], None] | None) -> 
 
     said = np.empty_like(rows)
     for start in range(0, len(rows), AT_ONCE):
-        if check is not None:
-            check()
+        check()
         first, last = max(0, start - 2 * REACH), min(len(rows), start + AT_ONCE + 2 * REACH)
         with torch.inference_mode():
             piece = codec(torch.from_numpy(rows[first:last]).T[None])[0].T.numpy()

@@ -6,16 +6,13 @@ What the bands can tell: how open a vowel is (first formant over voice bar), spr
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import pairwise
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..audio.features import N_BINS, SAMPLE_RATE, log_mel_blocks, smooth
 from ..system.caches import kept
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 TRACKS = ("jaw", "width", "rounding", "teeth", "speech")
 

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..audio import Speech
 from ..audio.features import smooth
+from ..host import Check, nothing
 from ..tracks import MotionTrack
 from .head import eased, smootherstep
 from .prosody import RATE, Prosody, analyse, streams
-
-if TYPE_CHECKING:
-    from ..audio import Speech
 
 BLINKS_PER_MINUTE = 17.0  # of relaxed conversation, at blink_rate 1
 BLINK_CLOSE_S, BLINK_SHUT_S, BLINK_OPEN_S = 0.08, 0.05, 0.11  # 240 ms: six frames at 25 fps, closing faster
@@ -56,7 +53,7 @@ def generate_eyes(
     brows: float = 1.0,
     still: bool = False,
     head: MotionTrack | None = None,
-    check: Callable[[], None] | None = None,
+    check: Check = nothing,
 ) -> MotionTrack:
     """Blinks, gaze and brows for speech: an `arkit` track of `frames` ≥ 1 rows with those channels filled.
 
@@ -70,8 +67,7 @@ def generate_eyes(
     if frames < 3:
         return track
     prosody = analyse(speech.samples, frames / fps)
-    if check:
-        check()
+    check()
     times = np.arange(frames) / fps
     rest = eased(times, times[-1])
     shut = _blinks(prosody, seed, blink_rate, fps, frames)
@@ -83,8 +79,7 @@ def generate_eyes(
             across = across - STEADY_HEAD * pose.column("headYaw")
             up = up - STEADY_HEAD * pose.column("headPitch")
         columns |= look(gaze * rest * across, gaze * rest * up)
-    if check:
-        check()
+    check()
     if brows > 0 and not still:
         moments = np.arange(len(prosody.activity)) / RATE
         raised = np.interp(times, moments, _brows(prosody, seed)) * brows * rest
@@ -131,8 +126,7 @@ def _blinks(prosody: Prosody, seed: int, rate: float, fps: float, frames: int) -
     # A frame must show the eye fully shut: a blink seen only half way looks drunk.
     phase = 0.5 / fps if 1 / fps <= BLINK_SHUT_S else BLINK_CLOSE_S + BLINK_SHUT_S / 2
     for start in _blink_starts(prosody, seed, rate):
-        frame = round((start + phase) * fps)
-        begin = frame / fps - phase
+        begin = round((start + phase) * fps) / fps - phase
         first, last = int(np.ceil(begin * fps)), int(begin * fps + BLINK_S * fps) + 1
         if first >= 1 and last < frames - 1:
             seen = np.arange(first, last + 1)

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..audio import Speech
 from ..audio.features import smooth
 from ..errors import OptionsError
+from ..host import Check, nothing
 from ..tracks import HEAD_POSE, MotionTrack
 from .prosody import RATE, Prosody, analyse, streams
-
-if TYPE_CHECKING:
-    from ..audio import Speech
 
 SPREAD_DEG = (4.0, 2.5, 2.0)  # standard deviation of yaw, pitch, roll while speaking
 LIMIT_DEG = (12.0, 8.0, 6.0)  # never turned further than this; larger motion is bent towards it
@@ -50,7 +48,7 @@ def generate_head(
     seed: int,
     head_motion: float = 1.0,
     still: bool = False,
-    check: Callable[[], None] | None = None,
+    check: Check = nothing,
 ) -> MotionTrack:
     """Head pose for speech: an `arkit` track of `frames` ≥ 1 rows with only the pose channel filled, degrees.
 
@@ -63,11 +61,9 @@ def generate_head(
     if frames < 3 or head_motion == 0:
         return track
     prosody = analyse(speech.samples, frames / fps)
-    if check:
-        check()
+    check()
     pose = _raw_pose(prosody, seed, still)
-    if check:
-        check()
+    check()
     times = np.arange(frames) / fps
     moments = np.arange(len(prosody.activity)) / RATE
     end = times[-1]
@@ -127,8 +123,7 @@ def _liveliness(prosody: Prosody, still: bool) -> float:
 def _raw_pose(prosody: Prosody, seed: int, still: bool) -> list[np.ndarray]:
     """Yaw, pitch and roll without units, on `prosody`'s clock; only the nods are in degrees already."""
     # In silence the drift does not shrink, it slows down: a head at rest stays where it is.
-    pace = SILENT_PACE + (1 - SILENT_PACE) * prosody.activity
-    phase = np.cumsum(pace) / RATE
+    phase = np.cumsum(SILENT_PACE + (1 - SILENT_PACE) * prosody.activity) / RATE
     *slow, quick_yaw, quick_pitch, quick_roll, posture, nod = streams(seed, STREAM, 8)
     drift = [
         SLOW[axis] * _spline(slow[axis], phase, SLOW_S[axis])

@@ -8,23 +8,21 @@ together are better than either: so does `auto`. The track's provenance says wha
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..audio import Speech
 from ..audio.features import loudness, smooth
 from ..errors import OptionsError
+from ..host import Check, Report, nothing
 from ..tracks import ARKIT, MotionTrack, lips
 from . import phones as recogniser
 from .articulation import RATE, Articulation, Closure, articulate, sounding
 from .code_lips import code_lips
 from .recognition import recognise
 from .viseme_lips import articulate_visemes, reconciled
-
-if TYPE_CHECKING:
-    from ..audio import Speech
 
 METHODS: tuple[str, ...] = ("auto", "phones", "visemes", "codes")
 
@@ -50,8 +48,8 @@ def generate_lips(
     manner: int = 0,
     mix: int | None = None,
     share: float = 0.0,
-    check: Callable[[], None] | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    check: Check = nothing,
+    progress: Report = nothing,
 ) -> MotionTrack:
     """Lips for speech: `frames` rows at `fps` in the ARKit space, all but the lips channel at rest.
 
@@ -111,14 +109,14 @@ def columns_at(
         jaw=track(articulation.jaw),
         width=track(articulation.width),
         rounding=track(articulation.rounding),
-        closure=_closed(articulation.closures, times, shortest_s),
+        closure=closing(articulation.closures, times, shortest_s),
         labiodental=track(articulation.labiodental),
         teeth=track(articulation.teeth),
         tongue=track(articulation.tongue),
     )
 
 
-def _closed(closures: Sequence[Closure], times: np.ndarray, shortest: float) -> np.ndarray:
+def closing(closures: Sequence[Closure], times: np.ndarray, shortest: float) -> np.ndarray:
     """How firmly the lips are shut at each time, (T,) 0..1, by closures held `shortest` seconds or longer."""
     shut = np.zeros(len(times))
     for closure in closures:
@@ -132,10 +130,7 @@ def _closed(closures: Sequence[Closure], times: np.ndarray, shortest: float) -> 
 
 
 def _articulation(
-    samples: np.ndarray,
-    method: str,
-    check: Callable[[], None] | None,
-    progress: Callable[[int, int], None] | None,
+    samples: np.ndarray, method: str, check: Check, progress: Report
 ) -> tuple[Articulation, dict[str, object]]:
     if method == "visemes" or not recogniser.available():
         why = "asked for" if method == "visemes" else "pocketsphinx is not installed"
@@ -160,7 +155,7 @@ def _articulation(
             surely, closures=reconciled(surely.closures, close, doubtful=0.0, sure=SURE_OF_WORDS)
         )
         closures = reconciled(perhaps.closures, close, doubtful=DOUBTFUL, sure=SURE)
-        perhaps = replace(perhaps.mixed(net, _net_share(phones.phones, spoken)), closures=closures)
+        perhaps = replace(perhaps.mixed(net, net_share(phones.phones, spoken)), closures=closures)
         names = ("words", "allphone with visemes")
         provenance |= _net_hash()
     if share == 1.0:
@@ -171,7 +166,7 @@ def _articulation(
     return perhaps.mixed(surely, weight), {"lips": " and ".join(names), **provenance}
 
 
-def _net_share(phones: Sequence[recogniser.Phone], spoken: np.ndarray) -> np.ndarray:
+def net_share(phones: Sequence[recogniser.Phone], spoken: np.ndarray) -> np.ndarray:
     """VisemeNet's share over time: all where there is sound and the recogniser, lost in noise, hears none."""
     unheard = spoken.astype(np.float64)
     for phone in phones:

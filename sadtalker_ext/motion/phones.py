@@ -6,17 +6,19 @@ their phones (English only, exact closures); `decode_phones` decodes phones with
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
+from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import numpy as np
+
+from ..audio.features import smooth
 from ..errors import DependencyError
+from ..host import Check, nothing
 from ..system.requirements import advice
-
-if TYPE_CHECKING:
-    import numpy as np
 
 SAMPLE_RATE = 16000
 PHONE_RATE = 100  # the recogniser's frames per second
@@ -97,7 +99,7 @@ def require() -> None:
         )
 
 
-def recognise_words(samples: np.ndarray, *, check: Callable[[], None] | None = None) -> Transcript:
+def recognise_words(samples: np.ndarray, *, check: Check = nothing) -> Transcript:
     """English words and the aligned times of their phones.
 
     samples: float32 (N,) mono 16 kHz. The same samples always give the same result. `check` is called
@@ -107,7 +109,7 @@ def recognise_words(samples: np.ndarray, *, check: Callable[[], None] | None = N
     return join([words_of_piece(piece, start) for start, piece in pieces(samples, check)])
 
 
-def decode_phones(samples: np.ndarray, *, check: Callable[[], None] | None = None) -> Transcript:
+def decode_phones(samples: np.ndarray, *, check: Check = nothing) -> Transcript:
     """Phones as they sound, without words, for any language; arguments and errors as `recognise_words`."""
     require()
     return join([phones_of_piece(piece, start) for start, piece in pieces(samples, check)])
@@ -120,10 +122,6 @@ def trust_in_words(words: Transcript, phones: Transcript, rows: int) -> np.ndarr
     the words' phones, and whether phones decoded without words are of the same kind. Over whole clips, 45
     with real or nearly real English voices measured 0.58 and more, two of Chinese −0.2 and 0.51.
     """
-    import numpy as np
-
-    from ..audio.features import smooth
-
     kind, other = np.full(rows, -1), np.full(rows, -1)
     posterior, score = np.zeros(rows), np.zeros(rows)
     for phone in words.phones:
@@ -168,10 +166,8 @@ def align_words(samples: np.ndarray, text: str) -> tuple[Phone, ...]:
     raise ValueError(f"the text cannot be aligned with the speech: {failure}")
 
 
-def pieces(samples: np.ndarray, check: Callable[[], None] | None) -> Iterable[tuple[float, np.ndarray]]:
+def pieces(samples: np.ndarray, check: Check = nothing) -> Iterable[tuple[float, np.ndarray]]:
     """(start in seconds, samples) of pieces cut at the quietest moments, each levelled alone."""
-    import numpy as np
-
     hop = SAMPLE_RATE // PHONE_RATE
     count = max(1, int(np.ceil(len(samples) / (PIECE_S * SAMPLE_RATE))))
     frames = len(samples) // hop
@@ -185,8 +181,7 @@ def pieces(samples: np.ndarray, check: Callable[[], None] | None) -> Iterable[tu
         quiet = np.convolve(energy[low:high], np.ones(window), "valid")
         cuts.append((low + int(np.argmin(quiet)) + window // 2) * hop)
     for start, end in zip(cuts, [*cuts[1:], len(samples)], strict=True):
-        if check is not None:
-            check()
+        check()
         yield start / SAMPLE_RATE, samples[start:end]
 
 
@@ -205,8 +200,6 @@ def _decode(decoder: Any, audio: bytes) -> None:
 
 
 def _pcm(samples: np.ndarray) -> bytes:
-    import numpy as np
-
     level = float(np.sqrt(np.mean(np.square(samples)) + 1e-12))
     noise = np.random.default_rng(0).normal(0, DITHER, len(samples))
     levelled = samples * min(MAX_GAIN, LEVEL / level) + noise
@@ -264,8 +257,6 @@ def _aligned(decoder: Any, start: float, posteriors: Sequence[float]) -> list[Ph
 
 def phones_of_piece(samples: np.ndarray, start: float) -> Transcript:
     """`decode_phones` of one piece that begins `start` seconds into the speech."""
-    from pathlib import Path
-
     from pocketsphinx import get_model_path
 
     model = Path(get_model_path()) / "en-us" / "en-us-phone.lm.bin"

@@ -94,8 +94,7 @@ def _stresses(level: np.ndarray, talking: np.ndarray) -> tuple[np.ndarray, np.nd
     back = int(TROUGH_S * RATE)
     before = np.lib.stride_tricks.sliding_window_view(np.pad(curve, (back, 0), mode="edge"), back + 1)[peaks]
     rise = curve[peaks] - before.min(axis=1)
-    slope = np.diff(before, axis=1)
-    onsets = peaks - back + 1 + np.argmax(slope, axis=1)
+    onsets = peaks - back + 1 + np.argmax(np.diff(before, axis=1), axis=1)
     strength = (curve[peaks] - _sentence_mean(level, talking)[peaks]) / EXCESS + rise / RISE
     keep = rise > LEAST_RISE
     onsets, strength = onsets[keep] / RATE, np.clip(strength[keep], 0, 1)

@@ -15,19 +15,18 @@ import subprocess
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable
 from contextlib import suppress
 from hashlib import blake2b
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import BinaryIO
 
+import numpy as np
+
+from ..host import Check, Report, nothing
 from ..system.caches import Kept
 from ..system.paths import ROOT
 from . import phones as recogniser
 from .phones import Phone, Transcript
-
-if TYPE_CHECKING:
-    import numpy as np
 
 LOGGER = logging.getLogger(__name__)
 ROADS = {"words": recogniser.words_of_piece, "phones": recogniser.phones_of_piece}
@@ -43,10 +42,7 @@ _remembered: Kept[tuple[Transcript, Transcript]] = Kept(KEPT)
 
 
 def recognise(
-    samples: np.ndarray,
-    *,
-    check: Callable[[], None] | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    samples: np.ndarray, *, check: Check = nothing, progress: Report = nothing
 ) -> tuple[Transcript, Transcript]:
     """What `recognise_words` and `decode_phones` give, computed side by side and remembered.
 
@@ -58,11 +54,7 @@ def recognise(
     return _remembered.get(key, lambda: _recognised(samples, check, progress))
 
 
-def _recognised(
-    samples: np.ndarray,
-    check: Callable[[], None] | None,
-    progress: Callable[[int, int], None] | None,
-) -> tuple[Transcript, Transcript]:
+def _recognised(samples: np.ndarray, check: Check, progress: Report) -> tuple[Transcript, Transcript]:
     pieces = list(recogniser.pieces(samples, check))
     jobs: list[Job] = [(road, start, piece) for road in ROADS for start, piece in pieces]
     # A program that carries Python inside itself has no interpreter to start.
@@ -70,29 +62,28 @@ def _recognised(
     if len(samples) < LONG_S * recogniser.SAMPLE_RATE or not interpreter:
         heard = [_here(job, check) for job in jobs]
     else:
-        heard = _Children(jobs, progress or (lambda done, total: None)).run(check or (lambda: None))
+        heard = _Children(jobs, progress).run(check)
     return recogniser.join(heard[: len(pieces)]), recogniser.join(heard[len(pieces) :])
 
 
-def _here(job: Job, check: Callable[[], None] | None = None) -> Transcript:
+def _here(job: Job, check: Check = nothing) -> Transcript:
     road, start, piece = job
-    if check is not None:
-        check()
+    check()
     return ROADS[road](piece, start)
 
 
 class _Children:
     """Jobs shared out to child processes; a job that a child cannot do is done here."""
 
-    def __init__(self, jobs: list[Job], progress: Callable[[int, int], None]) -> None:
+    def __init__(self, jobs: list[Job], progress: Report) -> None:
         self._jobs = jobs
         self._waiting = deque(range(len(jobs)))
         self._heard: dict[int, Transcript] = {}
         self._progress = progress
 
-    def run(self, check: Callable[[], None]) -> list[Transcript]:
+    def run(self, check: Check) -> list[Transcript]:
         count = min(os.cpu_count() or 1, len(self._jobs), MOST_CHILDREN)
-        processes = [child for child in (_child() for _ in range(count)) if child is not None]
+        processes = [child for child in (start_child() for _ in range(count)) if child is not None]
         threads = [threading.Thread(target=self._serve, args=(child,), daemon=True) for child in processes]
         reported = 0
         try:
@@ -128,12 +119,12 @@ class _Children:
                 process.stdin.write(HEADER.pack(road.encode(), start, len(piece)))
                 process.stdin.write(piece.data)
                 process.stdin.flush()
-                self._heard[number] = _unpacked(process.stdout.readline())
+                self._heard[number] = unpacked(process.stdout.readline())
 
 
-def _child() -> subprocess.Popen[bytes] | None:
-    root = str(ROOT)
-    path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
+def start_child() -> subprocess.Popen[bytes] | None:
+    """A process that answers pieces (see `answer`), or None where no interpreter can be started."""
+    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
     try:
         return subprocess.Popen(
             [sys.executable, "-c", CHILD],
@@ -153,15 +144,14 @@ def _packed(heard: Transcript) -> bytes:
     return json.dumps({"text": heard.text, "phones": rows}).encode() + b"\n"
 
 
-def _unpacked(line: bytes) -> Transcript:
+def unpacked(line: bytes) -> Transcript:
+    """What a line of an answer says."""
     answer = json.loads(line)
     return Transcript(tuple(Phone(*row) for row in answer["phones"]), answer["text"])
 
 
 def answer(source: BinaryIO, target: BinaryIO) -> None:
     """Recognise pieces read from `source` until it ends; one line of JSON each to `target`."""
-    import numpy as np
-
     while len(header := source.read(HEADER.size)) == HEADER.size:
         road, start, count = HEADER.unpack(header)
         piece = np.frombuffer(source.read(4 * count), np.float32)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from itertools import islice
 from pathlib import Path
 
@@ -11,6 +11,7 @@ import numpy as np
 
 from ..audio.features import smooth
 from ..errors import OptionsError, TrackError, VideoError
+from ..host import Check, nothing
 from ..tracks import ARKIT, HEAD_POSE, MotionSpace, MotionTrack
 from ..tracks.files import SUFFIXES, load_track
 
@@ -36,7 +37,7 @@ def track_reference(
     fps: float,
     channels: str | Iterable[str] = CHANNELS,
     frames: int | None = None,
-    check: Callable[[], None] | None = None,
+    check: Check = nothing,
 ) -> MotionTrack:
     """Head pose (degrees, relative to the video's median) and blinks (0..1) of the largest face in a video.
 
@@ -116,7 +117,7 @@ def closure(aperture: np.ndarray, fps: float) -> np.ndarray:
 
 
 def _observe(
-    video: Path, seconds: float | None, check: Callable[[], None] | None
+    video: Path, seconds: float | None, check: Check
 ) -> tuple[float, np.ndarray, np.ndarray, np.ndarray]:
     """Frame rate, (T,) whether a face was seen, and of those frames (S, 3) poses and (S, 2) eye apertures."""
     from ..face import FaceTracker, eye_aperture, head_pose

@@ -72,8 +72,7 @@ class VisemeNet(nn.Module):
         return y.transpose(2, 3).reshape(batch, N_TRACKS, -1)[..., :frames]
 
     def forward(self, mel: Tensor) -> Tensor:
-        y = self.logits(mel)
-        before, width, after = y.split((WIDTH_TRACK, 1, N_TRACKS - WIDTH_TRACK - 1), dim=1)
+        before, width, after = self.logits(mel).split((WIDTH_TRACK, 1, N_TRACKS - WIDTH_TRACK - 1), dim=1)
         return torch.cat([torch.sigmoid(before), torch.tanh(width), torch.sigmoid(after)], dim=1)
 
 

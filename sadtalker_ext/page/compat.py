@@ -197,27 +197,14 @@ def listen(
     )
 
 
-def click(
-    button: Component,
-    fn: Callable[..., Any] | None,
-    inputs: Sequence[Component] | None = None,
-    outputs: Sequence[Component] | None = None,
-    js: str | None = None,
-    queue: bool | None = None,
-    **more: Any,
-) -> Any:
+def click(button: Component, fn: Callable[..., Any] | None, *parts: Sequence[Component], **more: Any) -> Any:
     """Call `fn` when the button is pressed; arguments as for `listen`."""
-    return listen(button.click, fn, inputs, outputs, js=js, queue=queue, **more)
+    return listen(button.click, fn, *parts, **more)
 
 
-def on_load(
-    blocks: Any,
-    fn: Callable[..., Any] | None,
-    inputs: Sequence[Component] | None = None,
-    outputs: Sequence[Component] | None = None,
-) -> Any:
+def on_load(blocks: Any, fn: Callable[..., Any] | None, *parts: Sequence[Component]) -> Any:
     """Call `fn` whenever the page is opened; arguments as for `listen`."""
-    return listen(blocks.load, fn, inputs, outputs, queue=False)
+    return listen(blocks.load, fn, *parts, queue=False)
 
 
 def page() -> Any:

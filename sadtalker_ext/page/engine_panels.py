@@ -10,7 +10,7 @@ from typing import Any
 import gradio as gr
 
 from ..engines import ENGINES, Engine
-from ..options import Options, knobs
+from ..options import Options, knob_named, knobs
 from ..options.knob import Knob
 from ..shell import Shell
 from . import compat, knob_panel
@@ -63,14 +63,9 @@ def _listener(
         }
         if any(chosen[name] for name in lost):
             choices, sentence = look(engine, folder, {**chosen, **lost})
-        updates = [
-            compat.update(
-                choices=["", *choices.get(knob.name, ())],
-                **({"value": lost[knob.name]} if knob.name in lost else {}),
-            )
-            for knob in own
-            if knob.kind == "text"
-        ]
+        lists = [knob.name for knob in own if knob.kind == "text"]
+        emptied = {name: {"value": ""} if name in lost else {} for name in lists}
+        updates = [compat.update(choices=["", *choices.get(name, ())], **emptied[name]) for name in lists]
         return [*updates, sentence]
 
     return looked
@@ -85,11 +80,8 @@ def look(
     """
     assert engine.look is not None
     try:
-        table = {knob.name: knob for knob in knobs()}
-        options = Options(
-            **{name: knob_panel.from_widget(table[name], value) for name, value in values.items()}
-        )
-        seen = engine.look(options, models_dir)
+        given = {name: knob_panel.from_widget(knob_named(name), value) for name, value in values.items()}
+        seen = engine.look(Options(**given), models_dir)
         return seen.choices, note(seen.sentence) if seen.problem is None else explain(seen.problem)
     except Exception as error:  # a listener that raises shows a bare "Error"
         return {}, explain(error, UNREADABLE)

@@ -161,14 +161,12 @@ class FaceChoice:
             width, height = self.found.width, self.found.height
             return {"face_at": self._own((min(max(x, 0.0), width), min(max(y, 0.0), height)))}
         if not self.points:
-            raise FaceNotFoundError(
-                f"{self._why()}; click five points of the face below the portrait, first {POINT_NAMES[0]}."
-            )
-        if len(self.points) < POINT_COUNT:
-            raise FaceNotFoundError(
-                f"Only {len(self.points)} of the five points are set; "
-                f"click {POINT_NAMES[len(self.points)]} next."
-            )
+            first = f"click five points of the face below the portrait, first {POINT_NAMES[0]}."
+            raise FaceNotFoundError(f"{self._why()}; {first}")
+        count = len(self.points)
+        if count < POINT_COUNT:
+            told = f"Only {count} of the five points are set; click {POINT_NAMES[count]} next."
+            raise FaceNotFoundError(told)
         self.face()
         return {"points": tuple(self._own(point) for point in self.points)}
 
@@ -227,15 +225,8 @@ class FaceChoice:
 
     def _within(self, centre: Point, width: float, height: float) -> Box:
         """A box around `centre`, pushed into the base, on whole pixels."""
-        edges = []
-        for middle, side, whole in (
-            (centre[0], width, self.found.width),
-            (centre[1], height, self.found.height),
-        ):
-            length = min(round(side), whole)
-            begin = min(max(round(middle - length / 2), 0), whole - length)
-            edges.append((float(begin), float(begin + length)))
-        (x0, x1), (y0, y1) = edges
+        x0, x1 = _stretch(centre[0], width, self.found.width)
+        y0, y1 = _stretch(centre[1], height, self.found.height)
         return x0, y0, x1, y1
 
     def _view(self) -> Box:
@@ -286,8 +277,7 @@ def find(picture: Image.Image) -> Found:
 def _look(source: Image.Image, key: str) -> Found:
     from ..face import find_faces, load_picture
 
-    picture = load_picture(source)
-    problem = ""
+    picture, problem = load_picture(source), ""
     faces: list[Face] = []
     try:
         faces = find_faces(picture.image, thorough=True)
@@ -321,6 +311,13 @@ def _base(image: np.ndarray, alpha: np.ndarray | None) -> np.ndarray:
         return small
     cover = np.asarray(cv2.resize(alpha, size, interpolation=cv2.INTER_AREA))[:, :, None] / 255.0
     return np.rint(small * cover + BACKDROP * (1 - cover)).astype(np.uint8)
+
+
+def _stretch(middle: float, side: float, whole: int) -> tuple[float, float]:
+    """Begin and end of so long a piece of 0..whole, around its middle as far as that goes."""
+    length = min(round(side), whole)
+    begin = min(max(round(middle - length / 2), 0), whole - length)
+    return float(begin), float(begin + length)
 
 
 def _distance(a: Point, b: Point) -> float:

@@ -8,7 +8,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError, Future
 from concurrent.futures import TimeoutError as FutureTimeout
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ..engines import ENGINES, Engine
@@ -46,11 +46,10 @@ class Form:
 
         track: rendered instead of a new motion; speech is then its soundtrack, and may be missing.
         """
-        counts = (len(self.portrait.inputs), len(self.speech.inputs), len(self.knobs.inputs))
-        heard_from, knobs_from = counts[0], counts[0] + counts[1]
+        heard_from = len(self.portrait.inputs)
+        knobs_from = heard_from + len(self.speech.inputs)
         *given, engine, suffix = values
         chosen = knob_panel.read(self.knobs, given[knobs_from:])
-        speech_values = given[heard_from:knobs_from]
         wanted = engine_for(engine, track)
         portrait, heard, problems = portrait_panel.PortraitChoice(None, {}), None, []
         try:
@@ -59,7 +58,7 @@ class Form:
         except SadTalkerError as error:
             problems.append(error)
         try:
-            heard = speech_panel.read(speech_values)
+            heard = speech_panel.read(given[heard_from:knobs_from])
         except SadTalkerError as error:
             if track is None:
                 problems.append(error)
@@ -67,22 +66,14 @@ class Form:
             raise SadTalkerError("{problems}.", problems=joined(problems, ". "))
         settings = {**chosen, **portrait.options, "engine": engine or "auto"}
         if wanted is not None:  # what the page then hides must not be in the way
-            settings = {name: value for name, value in settings.items() if wanted.uses(knob_named(name))}
+            settings = {name: settings[name] for name in settings if wanted.uses(knob_named(name))}
         if track is not None:  # which has been shaped by the knobs of motion already
-            settings = {
-                name: value for name, value in settings.items() if knob_named(name).shapes != ("motion",)
-            }
+            settings = {name: settings[name] for name in settings if knob_named(name).shapes != ("motion",)}
         elif heard is not None:
             settings["idle"] = heard.idle
-        return Request(
-            picture=portrait.picture,
-            options=Options(**settings),
-            speech=heard.speech if heard else None,
-            text=heard.text if heard else None,
-            voice=heard.voice if heard else None,
-            track=track,
-            suffix=f".{suffix}",
-        )
+        said = heard or speech_panel.SpeechChoice()
+        request = Request(portrait.picture, said.speech, said.text, said.voice, track)
+        return replace(request, options=Options(**settings), suffix=f".{suffix}")
 
 
 def engine_for(name: str | None, track: MotionTrack | None) -> Engine | None:
@@ -137,31 +128,13 @@ class Outcomes:
             return None
 
 
-class _Watch:
-    """Passes progress on and keeps a copy of the last frame."""
-
-    def __init__(self, report: ProgressCallback) -> None:
-        self._report = report
-        self.last: Any = None
-
-    def __call__(self, progress: Progress) -> None:
-        if progress.frame is not None and progress.done >= progress.total:
-            self.last = progress.frame.copy()
-        self._report(progress)
-
-
 def run(shell: Shell, form: Form, task: str | None, values: Sequence[Any]) -> Outcome:
     """Make a video of what is filled in; never raises."""
     return _guarded(shell, task, lambda: form.request(values))
 
 
 def rerun(
-    shell: Shell,
-    form: Form,
-    task: str | None,
-    finished: Finished | None,
-    given: Any,
-    values: Sequence[Any],
+    shell: Shell, form: Form, task: str | None, finished: Finished | None, given: Any, values: Sequence[Any]
 ) -> Outcome:
     """Render a motion again on what is filled in now; never raises.
 
@@ -175,9 +148,8 @@ def rerun(
 
             return form.request(values, load_track(path))
         if finished is None:
-            raise TrackError(
-                "There is no motion yet; make a video first, or give a motion file (.npz, .csv)."
-            )
+            told = "There is no motion yet; make a video first, or give a motion file (.npz, .csv)."
+            raise TrackError(told)
         return form.request(values, finished.track)
 
     return _guarded(shell, task, request)
@@ -191,15 +163,18 @@ def _guarded(shell: Shell, task: str | None, ask: Callable[[], Request]) -> Outc
             if task:
                 shell.dismiss(task)
             raise
-        watches: list[_Watch] = []
+        last: list[Any] = []  # the frame
 
         def work(progress: ProgressCallback, cancel: CancelToken) -> Result:
-            watches.append(_Watch(progress))
-            order = placed(shell, request)
-            return perform(order, progress=watches[-1], cancel=cancel, host=shell.host)
+            def report(step: Progress) -> None:
+                if step.frame is not None and step.done >= step.total:
+                    last[:] = [step.frame.copy()]
+                progress(step)
+
+            return perform(placed(shell, request), progress=report, cancel=cancel, host=shell.host)
 
         result = shell.run(task or f"task({uuid.uuid4().hex})", work)
-        return Outcome(finish(result, watches[-1].last), told(result))
+        return Outcome(finish(result, *last), told(result))
     except Exception as error:  # a listener that raises shows a bare "Error", and hosts hide even that
         return Outcome(None, explain(error))
 

@@ -9,7 +9,6 @@ import sys
 import traceback
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from ..errors import SadTalkerError, tell
@@ -24,6 +23,10 @@ RESTART = "Restart the WebUI afterwards."
 UPDATED = (
     "SadTalker was updated while the WebUI was running. Reload the UI (Settings), or restart the WebUI, "
     "so that all of it is of one version."
+)
+UPDATE = (
+    "Update the extension (Extensions → Installed → Check for updates) and restart the WebUI. "
+    "If it stays so, report it with the text below."
 )
 MARKS = {"present": "✓", "missing": "✗", "unsuitable": "!", "extra": "○"}
 _BLOCK = "margin: 0 0 0.6em 0; overflow-wrap: anywhere;"
@@ -98,15 +101,9 @@ def problem(error: Exception) -> str:
     lines = [f"<h3>SadTalker could not build its tab</h3>{_paragraph(_sentence(error), 'sadtalker-error')}"]
     remedy = _remedy(error)
     if remedy:
-        lines.append(f"<div style='{_BLOCK}'>This line mends it: {_code(remedy)}</div>")
-        lines.append(_paragraph(RESTART))
+        lines += [f"<div style='{_BLOCK}'>This line mends it: {_code(remedy)}</div>", _paragraph(RESTART)]
     elif not isinstance(error, SadTalkerError):
-        lines.append(
-            _paragraph(
-                "Update the extension (Extensions → Installed → Check for updates) and restart the WebUI. "
-                "If it stays so, report it with the text below."
-            )
-        )
+        lines.append(_paragraph(UPDATE))
     troubles = [finding for finding in requirements.problems() if finding.requirement.essential]
     lines += [_item(finding, "") for finding in troubles if finding.remedy() != remedy]
     return "\n".join([*lines, *_notes(but=error)])
@@ -134,13 +131,9 @@ def page(found: tuple[Finding, ...], broken: Mapping[str, str] | None = None, *,
 
 def trial(found: tuple[Finding, ...]) -> dict[str, str]:
     """Uses everything that is there once; by name, what went wrong. Takes seconds the first time."""
-    broken = {}
-    for finding in found:
-        if finding.state == "present":
-            problem = _outcome(TRIALS.get(finding.name) or _importing(finding.requirement.module))
-            if problem:
-                broken[finding.name] = problem
-    return broken
+    there = (finding for finding in found if finding.state == "present")
+    outcomes = {finding.name: _outcome(finding) for finding in there}
+    return {name: problem for name, problem in outcomes.items() if problem}
 
 
 def report(error: BaseException | None = None, host: str = "") -> str:
@@ -148,7 +141,7 @@ def report(error: BaseException | None = None, host: str = "") -> str:
     lines = [
         f"SadTalker extension {__version__} in {host or 'an unknown place'}",
         f"Python {sys.version.split()[0]} on {platform.platform()}: {sys.executable}",
-        "\n".join(f"{name} {_version(name)}" for name in REPORTED),
+        *(f"{name} {requirements.here().version(name) or 'not installed'}" for name in REPORTED),
     ]
     for finding in requirements.findings():
         state = finding.version or ("" if finding.state == "present" else "not installed")
@@ -177,19 +170,15 @@ def _remedy(error: BaseException | None) -> str:
 
 def _notes(but: Exception | None = None) -> list[str]:
     """Troubles of the extension itself rather than of packages. but: an error that is shown already."""
-    lines = []
+    told = []
     with suppress(OSError):  # the extension may be on its way out
         if installation.changed_on_disk():
-            lines.append(_paragraph(UPDATED, "sadtalker-error"))
-    for copy in installation.other_copies():
-        words = f"There is another copy of this extension in {copy}; it is not used. Remove it, or {ROOT}."
-        lines.append(_paragraph(words, "sadtalker-error"))
-    for failure in installation.failures():
-        if failure.error is but:
-            continue
-        words = f"{failure.part} could not be added: {_sentence(failure.error)}"
-        lines.append(_paragraph(words, "sadtalker-error"))
-    return lines
+            told.append(UPDATED)
+    other = "There is another copy of this extension in"
+    told += [f"{other} {copy}; it is not used. Remove it, or {ROOT}." for copy in installation.other_copies()]
+    others = (failure for failure in installation.failures() if failure.error is not but)
+    told += [f"{failure.part} could not be added: {_sentence(failure.error)}" for failure in others]
+    return [_paragraph(sentence, "sadtalker-error") for sentence in told]
 
 
 def _item(finding: Finding, broken: str) -> str:
@@ -227,23 +216,16 @@ def _code(line: str) -> str:
     return f"<code style='{_CODE}'>{html.escape(line)}</code>"
 
 
-def _version(name: str) -> str:
+def _outcome(finding: Finding) -> str:
+    """What went wrong when it was tried out; "" where it works."""
     try:
-        return version(name)
-    except PackageNotFoundError:
-        return "not installed"
-
-
-def _outcome(use: Callable[[], object]) -> str:
-    try:
-        use()
+        if finding.name in TRIALS:
+            TRIALS[finding.name]()
+        else:
+            importlib.import_module(finding.requirement.module)
     except Exception as error:  # packages fail in every way when they are damaged
         return f"it does not work ({type(error).__name__}: {error})"
     return ""
-
-
-def _importing(module: str) -> Callable[[], object]:
-    return lambda: importlib.import_module(module)
 
 
 def _find_no_face() -> None:

@@ -6,6 +6,7 @@ import random
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 from types import MappingProxyType
 from typing import Any
 
@@ -49,37 +50,24 @@ class KnobPanel:
     def useful_to(self, engine: Engine | None) -> list[Any]:
         """Updates of `switched` that show what an engine reads; None: every engine's knobs are hidden."""
         name = None if engine is None else engine.name
-        return [
-            *(compat.update(visible=group == name) for group in self._own_groups()),
-            *(
-                compat.update(visible=engine is None or engine.uses(knob_named(knob)))
-                for knob in self._shared()
-            ),
-            compat.update(visible=engine is None or engine.uses(knob_named("face"))),
-        ]
+        own = [group == name for group in self._own_groups()]
+        shared = [engine is None or engine.uses(knob_named(knob)) for knob in (*self._shared(), "face")]
+        return [compat.update(visible=wanted) for wanted in (*own, *shared)]
 
     @property
     def switched(self) -> list[Any]:
         """What some engines have no use for: the groups of single engines, shared knobs, the group face."""
-        own, shared = self._own_groups(), self._shared()
-        return [
-            *(self.groups[group] for group in own),
-            *(self.components[name] for name in shared),
-            self.groups["face"],
-        ]
+        own = [self.groups[group] for group in self._own_groups()]
+        return [*own, *(self.components[name] for name in self._shared()), self.groups["face"]]
 
     def _own_groups(self) -> list[str]:
         return [group for group in self.groups if any(k.engine == group for k in knobs())]
 
     def _shared(self) -> list[str]:
         """Shared knobs that some engine does not read."""
-        return [
-            name
-            for name in self.components
-            if not knob_named(name).engine
-            and knob_named(name).group != "face"
-            and not all(engine.uses(knob_named(name)) for engine in ENGINES.values())
-        ]
+        members = [knob_named(name) for name in self.components]
+        shared = [knob for knob in members if not knob.engine and knob.group != "face"]
+        return [knob.name for knob in shared if not all(engine.uses(knob) for engine in ENGINES.values())]
 
 
 def group_title(group: str) -> str:
@@ -129,12 +117,9 @@ def _looks_into_files(engine: str) -> bool:
 def _rows(members: Sequence[Knob]) -> list[list[Knob]]:
     """Knobs of one kind beside each other, so that rows are even: narrow ones two or three, files two."""
     rows: list[list[Knob]] = []
-    for knob in members:
-        together = rows and _look(rows[-1][0]) == _look(knob) and len(rows[-1]) < _PER_ROW[_look(knob)]
-        if together:
-            rows[-1].append(knob)
-        else:
-            rows.append([knob])
+    for look, run in groupby(members, _look):
+        alike = list(run)
+        rows += [alike[at : at + _PER_ROW[look]] for at in range(0, len(alike), _PER_ROW[look])]
     return rows
 
 
@@ -240,55 +225,43 @@ def from_widget(knob: Knob, value: Any) -> Any:
 
 def read(panel: KnobPanel, values: Sequence[Any]) -> dict[str, Any]:
     """The values of the panel's components as options by name; raises `OptionsError`."""
-    table = {knob.name: knob for knob in knobs()}
-    return {
-        name: from_widget(table[name], value) for name, value in zip(panel.components, values, strict=True)
-    }
+    given = zip(panel.components, values, strict=True)
+    return {name: from_widget(knob_named(name), value) for name, value in given}
 
 
 def show(panel: KnobPanel, values: Mapping[str, Any]) -> list[Any]:
     """Updates that set the panel's components to `values`; what is not named there stays as it is."""
-    table = {knob.name: knob for knob in knobs()}
-    return [
-        compat.update(value=to_widget(table[name], values[name]))
-        if name in values and table[name].kind != "path"
-        else compat.update()
-        for name in panel.components
-    ]
+    shown = {name: values[name] for name in values if knob_named(name).kind != "path"}
+    return [_set_to(name, shown) for name in panel.components]
+
+
+def _set_to(name: str, values: Mapping[str, Any]) -> Any:
+    """The update that shows a knob's value, or that changes nothing where there is none."""
+    if name not in values:
+        return compat.update()
+    return compat.update(value=to_widget(knob_named(name), values[name]))
 
 
 def manner_of(values: Mapping[str, Any]) -> str:
     """The preset that these values are, or `OWN_MANNER`."""
-    for name, preset in PRESETS.items():
-        if all(values.get(knob) == value for knob, value in preset.items()):
-            return name
-    return OWN_MANNER
+    alike = (name for name, preset in PRESETS.items() if preset.items() <= values.items())
+    return next(alike, OWN_MANNER)
 
 
 def build_manner() -> Any:
     """The choice of presets."""
-    names = [*PRESETS, OWN_MANNER]
-    return compat.component(
-        gr.Radio,
-        choices=names,
-        value=manner_of(Options().to_dict()),
-        label="Manner of moving",
-        elem_id="sadtalker_manner",
-    )
+    settings = {"label": "Manner of moving", "elem_id": "sadtalker_manner"}
+    manner = manner_of(Options().to_dict())
+    return compat.component(gr.Radio, choices=[*PRESETS, OWN_MANNER], value=manner, **settings)
 
 
 def connect_manner(manner: Any, panel: KnobPanel) -> None:
     """Choosing a preset sets its knobs; moving one of those shows that it is a preset no more."""
     ruled = [name for name in panel.components if any(name in preset for preset in PRESETS.values())]
     targets = [panel.components[name] for name in ruled]
-    table = {knob.name: knob for knob in knobs()}
 
     def choose(name: str) -> list[Any]:
-        preset = PRESETS.get(name, {})
-        return [
-            compat.update(value=to_widget(table[knob], preset[knob])) if knob in preset else compat.update()
-            for knob in ruled
-        ]
+        return [_set_to(knob, PRESETS.get(name, {})) for knob in ruled]
 
     compat.listen(manner.input, choose, [manner], targets, queue=False)
     for target in targets:

@@ -5,28 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
+from itertools import chain
 from typing import Any
 
 import gradio as gr
 
-from ..checkpoints import (
-    CATALOG,
-    DOWNLOADS,
-    MISSING,
-    PRESENT,
-    UNSAFE,
-    WRONG,
-    Checkpoint,
-    Downloads,
-    Job,
-    Status,
-    by_engine,
-    home,
-    megabytes,
-    pairs,
-    status,
-)
-from ..checkpoints.transfer import CHECKING, OFF
+from ..checkpoints.catalog import CATALOG, Checkpoint, by_engine, pairs
+from ..checkpoints.contents import MISSING, PRESENT, UNSAFE, WRONG
+from ..checkpoints.downloads import DOWNLOADS, Downloads, Job
+from ..checkpoints.places import home
+from ..checkpoints.state import Status, status
+from ..checkpoints.transfer import CHECKING, OFF, megabytes
 from ..engines import ENGINES
 from ..errors import worded
 from ..shell import Shell
@@ -83,30 +72,24 @@ def view(shell: Shell, checkpoint: Checkpoint, downloads: Downloads) -> Row:
     running = job is not None and job.running
     allowed = shell.settings().downloads and bool(checkpoint.urls)
     offered = allowed and not running and found.state not in (PRESENT, WRONG, UNSAFE)
-    return Row(
-        _html(shell, found, job),
-        _button_text(found) if offered else None,
-        job is not None and job.running and not job.cancelled,
-    )
+    cancel = job is not None and job.running and not job.cancelled
+    return Row(_html(shell, found, job), _button_text(found) if offered else None, cancel)
 
 
 def introduction(shell: Shell) -> str:
     """What stands above the list."""
     told = [STYLE, "<p>The engine <b>instant</b>, which is built in, needs no download.</p>"]
+    where = "below each missing file stands where to fetch it and where to put it."
     if not shell.settings().downloads:
-        told.append(
-            f"<p>{escape(OFF)}: below each missing file stands where to fetch it and where to put it.</p>"
-        )
+        told.append(f"<p>{escape(OFF)}: {where}</p>")
     return "".join(told)
 
 
 def heading(engine: str, files: Sequence[Checkpoint]) -> str:
     """What stands above the files of an engine."""
     if engine not in ENGINES:
-        note = (
-            f"This version has no engine {engine} yet, so nothing reads these files today; "
-            "those you have or fetch are found when it comes."
-        )
+        note = f"This version has no engine {engine} yet, so nothing reads these files today; "
+        note += "those you have or fetch are found when it comes."
     elif models := pairs(files):
         note = f"The engine {engine} needs both stages of one face model: {' or '.join(models)}."
     elif all(checkpoint.optional for checkpoint in files):
@@ -122,16 +105,9 @@ def build(shell: Shell) -> None:
     components: list[Any] = []
     buttons: list[tuple[Any, Any]] = []
     with gr.Column(elem_id="sadtalker_models"):
-        about = compat.component(
-            gr.HTML, introduction(shell), elem_id="sadtalker_models_about", label="About models"
-        )
+        about = _text(introduction(shell), "about", "About models")
         for engine, files in by_engine(CATALOG, ENGINES).items():
-            compat.component(
-                gr.HTML,
-                heading(engine, files),
-                elem_id=f"sadtalker_models_engine_{engine}",
-                label=f"Models of {engine}",
-            )
+            _text(heading(engine, files), f"engine_{engine}", f"Models of {engine}")
             for checkpoint in files:
                 row = _build_row(shell, checkpoint)
                 checkpoints.append(checkpoint)
@@ -140,16 +116,26 @@ def build(shell: Shell) -> None:
         again = compat.button("Look again", elem_id="sadtalker_models_refresh", size="sm")
 
     def refresh() -> list[Any]:
-        updates: list[Any] = [compat.update(value=introduction(shell))]
-        for checkpoint in checkpoints:
-            updates += _updates(view(shell, checkpoint, DOWNLOADS))
-        return updates
+        rows = (_updates(view(shell, checkpoint, DOWNLOADS)) for checkpoint in checkpoints)
+        return [compat.update(value=introduction(shell)), *chain.from_iterable(rows)]
+
+    def listeners(checkpoint: Checkpoint) -> tuple[Callable[[], list[Any]], Callable[[], list[Any]]]:
+        def start() -> list[Any]:
+            DOWNLOADS.start(checkpoint, shell.host.models_dir(), allowed=shell.settings().downloads)
+            return refresh()
+
+        def stop() -> list[Any]:
+            DOWNLOADS.cancel(checkpoint)
+            return refresh()
+
+        return start, stop
 
     outputs = [about, *components]
     for checkpoint, (fetch, cancel) in zip(checkpoints, buttons, strict=True):
-        started = compat.click(fetch, _starter(shell, checkpoint, refresh), [], outputs, queue=False)
+        start, stop = listeners(checkpoint)
+        started = compat.click(fetch, start, [], outputs, queue=False)
         compat.listen(started.then, None, js=WATCH, queue=False)
-        compat.click(cancel, _stopper(checkpoint, refresh), [], outputs, queue=False)
+        compat.click(cancel, stop, [], outputs, queue=False)
     compat.click(again, refresh, [], outputs, queue=False)
     page = compat.page()
     if page is not None:
@@ -162,24 +148,17 @@ def _build_row(shell: Shell, checkpoint: Checkpoint) -> list[Any]:
     row, name = view(shell, checkpoint, DOWNLOADS), checkpoint.id.replace("-", "_")
     with gr.Row(elem_id=f"sadtalker_models_row_{name}"):
         with gr.Column(scale=5, min_width=240):
-            text = compat.component(
-                gr.HTML, row.html, elem_id=f"sadtalker_models_{name}", label=checkpoint.file
-            )
+            text = _text(row.html, name, checkpoint.file)
         with gr.Column(scale=1, min_width=140):
-            fetch = compat.button(
-                row.download or "Download",
-                elem_id=f"sadtalker_models_download_{name}",
-                size="sm",
-                visible=row.download is not None,
-            )
-            cancel = compat.button(
-                "Cancel",
-                elem_id=f"sadtalker_models_cancel_{name}",
-                variant="stop",
-                size="sm",
-                visible=row.cancel,
-            )
+            fetch_id, cancel_id = f"sadtalker_models_download_{name}", f"sadtalker_models_cancel_{name}"
+            offered = row.download is not None
+            fetch = compat.button(row.download or "Download", elem_id=fetch_id, size="sm", visible=offered)
+            cancel = compat.button("Cancel", elem_id=cancel_id, variant="stop", size="sm", visible=row.cancel)
     return [text, fetch, cancel]
+
+
+def _text(html: str, name: str, label: str) -> Any:
+    return compat.component(gr.HTML, html, elem_id=f"sadtalker_models_{name}", label=label)
 
 
 def _updates(row: Row) -> list[Any]:
@@ -188,24 +167,6 @@ def _updates(row: Row) -> list[Any]:
         compat.update(value=row.download or "Download", visible=row.download is not None),
         compat.update(visible=row.cancel),
     ]
-
-
-def _starter(
-    shell: Shell, checkpoint: Checkpoint, refresh: Callable[[], list[Any]]
-) -> Callable[[], list[Any]]:
-    def start() -> list[Any]:
-        DOWNLOADS.start(checkpoint, shell.host.models_dir(), allowed=shell.settings().downloads)
-        return refresh()
-
-    return start
-
-
-def _stopper(checkpoint: Checkpoint, refresh: Callable[[], list[Any]]) -> Callable[[], list[Any]]:
-    def stop() -> list[Any]:
-        DOWNLOADS.cancel(checkpoint)
-        return refresh()
-
-    return stop
 
 
 def _button_text(found: Status) -> str:
@@ -261,15 +222,12 @@ def _details(shell: Shell, found: Status) -> str:
         f"<code>{escape(checkpoint.file)}</code> into <code>{escape(str(folder))}</code>; "
         "then press Look again.<br>"
     )
+    needs_a_hand = not found.usable and not shell.settings().downloads and checkpoint.engine in ENGINES
     title = "Where from, where to, licence" if not found.usable else "Licence"
     return (
-        f"<details{' open' if _needs_a_hand(shell, found) else ''}><summary>{title}</summary>"
+        f"<details{' open' if needs_a_hand else ''}><summary>{title}</summary>"
         f"{'' if found.usable else by_hand}Licence: {escape(checkpoint.licence)}.</details>"
     )
-
-
-def _needs_a_hand(shell: Shell, found: Status) -> bool:
-    return not found.usable and not shell.settings().downloads and found.checkpoint.engine in ENGINES
 
 
 def _link(address: str) -> str:

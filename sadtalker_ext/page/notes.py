@@ -25,7 +25,5 @@ def explain(error: BaseException, words: Words = PAGE) -> str:
         return box
     _log.error("Unexpected failure", exc_info=error)
     details = html.escape("".join(traceback.format_exception(error)))
-    summary = html.escape(f"{type(error).__name__}: {error}"[:200])
-    return (
-        f'{box}<details class="sadtalker-details"><summary>{summary}</summary><pre>{details}</pre></details>'
-    )
+    told = f"<summary>{html.escape(f'{type(error).__name__}: {error}'[:200])}</summary><pre>{details}</pre>"
+    return f'{box}<details class="sadtalker-details">{told}</details>'

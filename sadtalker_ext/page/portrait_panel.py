@@ -83,19 +83,12 @@ def build(shell: Shell) -> PortraitPanel:
             elem_id="sadtalker_face_number",
         )
         with gr.Row():
-            by_hand = compat.button(
-                "Point it out by hand", elem_id="sadtalker_points_by_hand", size="sm", visible=False
-            )
-            zoom = compat.button("Zoom in", elem_id="sadtalker_points_zoom", size="sm", visible=False)
-            undo = compat.button("Undo point", elem_id="sadtalker_points_undo", size="sm", visible=False)
-            restart = compat.button(
-                "Start over", elem_id="sadtalker_points_restart", size="sm", visible=False
-            )
-            back = compat.button(
-                "Back to the found face", elem_id="sadtalker_points_back", size="sm", visible=False
-            )
+            buttons = [
+                compat.button(text, elem_id=f"sadtalker_points_{name}", size="sm", visible=False)
+                for name, (text, _) in BUTTONS.items()
+            ]
     page = gr.State(None)
-    shown = [page, box, preview, message, number, by_hand, zoom, undo, restart, back]
+    shown = [page, box, preview, message, number, *buttons]
 
     # Beside the host's queue: looking for faces takes about a second and no GPU.
     announced = compat.listen(image.change, _announced, [], [message, box], queue=False)
@@ -104,11 +97,8 @@ def build(shell: Shell) -> PortraitPanel:
     every: dict[str, Any] = {"trigger_mode": "multiple"} if compat.GRADIO4 else {}
     compat.listen(preview.select, click_at, [page], shown, queue=False, **every)
     compat.listen(number.input, choose_face, [page, number], shown, queue=False, **every)
-    compat.click(by_hand, point_by_hand, [page], shown, queue=False)
-    compat.click(zoom, zoom_in, [page], shown, queue=False)
-    compat.click(undo, undo_point, [page], shown, queue=False)
-    compat.click(restart, point_by_hand, [page], shown, queue=False)
-    compat.click(back, leave_points, [page], shown, queue=False)
+    for button, (_, listener) in zip(buttons, BUTTONS.values(), strict=True):
+        compat.click(button, listener, [page], shown, queue=False)
     return PortraitPanel(image, preview, message, [image, page, number])
 
 
@@ -119,9 +109,8 @@ def read(values: Sequence[Any]) -> PortraitChoice:
     """
     picture, page, number = values
     if picture is None:
-        raise PictureError(
-            "No portrait was given; upload or paste a picture, or send one here from a gallery."
-        )
+        told = "No portrait was given; upload or paste a picture, or send one here from a gallery."
+        raise PictureError(told)
     if isinstance(page, _Page) and page.choice.found.key == content_key(picture):
         choice = page.choice.numbered(number)
     else:  # Generate was faster than the search, or the picture has changed
@@ -137,19 +126,13 @@ def _shown(page: _Page | None, message: str, kind: str = "note") -> list[Any]:
     clicked = points and choice is not None and bool(choice.points)
     closer = choice is not None and (choice.aiming or choice.window is not None)
     numbers = [str(number) for number in range(1, count + 1)] or ["1"]
+    chosen = "1" if choice is None else str(choice.number)
     return [
         page,
         compat.update(visible=choice is not None),
-        compat.update(
-            value=None if choice is None else choice.drawn(),
-            height=_height(choice),
-        ),
+        compat.update(value=None if choice is None else choice.drawn(), height=_height(choice)),
         note(message[:1].upper() + message[1:], kind),
-        compat.update(
-            choices=numbers,
-            value="1" if choice is None else str(choice.number),
-            visible=count > 1 and not points,
-        ),
+        compat.update(choices=numbers, value=chosen, visible=count > 1 and not points),
         compat.update(visible=count > 0 and not points),
         compat.update(visible=points, value="Zoom out" if closer else "Zoom in"),
         compat.update(visible=clicked),
@@ -186,22 +169,24 @@ def choose_face(page: _Page | None, number: str | None) -> list[Any]:
     return _after(page, lambda chosen: chosen.numbered(number))
 
 
-def point_by_hand(page: _Page | None) -> list[Any]:
-    return _after(page, FaceChoice.pointed)
-
-
-def zoom_in(page: _Page | None) -> list[Any]:
-    return _after(page, FaceChoice.zoomed)
-
-
-def undo_point(page: _Page | None) -> list[Any]:
-    return _after(page, FaceChoice.undone)
-
-
-def leave_points(page: _Page | None) -> list[Any]:
-    return _after(page, lambda chosen: FaceChoice(chosen.found, chosen.number))
-
-
 def _after(page: _Page | None, step: Callable[[FaceChoice], FaceChoice]) -> list[Any]:
     # None: the page outlived the server that knew its picture.
     return _shown(None, INTRODUCTION) if page is None else page.shown_after(step)
+
+
+def _listener(step: Callable[[FaceChoice], FaceChoice]) -> Callable[[_Page | None], list[Any]]:
+    return lambda page: _after(page, step)
+
+
+point_by_hand, zoom_in = _listener(FaceChoice.pointed), _listener(FaceChoice.zoomed)
+undo_point = _listener(FaceChoice.undone)
+leave_points = _listener(lambda chosen: FaceChoice(chosen.found, chosen.number))
+
+# The buttons below the face, in order: their text, and what they do.
+BUTTONS: dict[str, tuple[str, Callable[[_Page | None], list[Any]]]] = {
+    "by_hand": ("Point it out by hand", point_by_hand),
+    "zoom": ("Zoom in", zoom_in),
+    "undo": ("Undo point", undo_point),
+    "restart": ("Start over", point_by_hand),
+    "back": ("Back to the found face", leave_points),
+}

@@ -126,13 +126,8 @@ def settings_of(
     if names:
         notices.append(f"It was made from {' and '.join(names)}; give the same again for the same video.")
     idle = values.get("idle")
+    source = None if idle is None else speech_panel.IDLE
     told = note("The knobs are set as they were.", "done") + "".join(map(note, notices))
-    return [
-        *knob_panel.show(knobs, values),
-        compat.update(value=knob_panel.manner_of(values)),
-        compat.update(value=values["engine"]) if "engine" in values else compat.update(),
-        compat.update(value=file_format) if file_format else compat.update(),
-        compat.update() if idle is None else compat.update(value=speech_panel.IDLE),
-        compat.update() if idle is None else compat.update(value=idle),
-        told,
-    ]
+    others = (knob_panel.manner_of(values), values.get("engine"), file_format, source, idle)
+    updates = [compat.update() if value is None else compat.update(value=value) for value in others]
+    return [*knob_panel.show(knobs, values), *updates, told]

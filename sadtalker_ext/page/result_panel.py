@@ -62,16 +62,8 @@ class ResultPanel:
 
     @property
     def shown(self) -> list[Any]:
-        return [
-            self.finished,
-            self.video,
-            self.animation,
-            self.actions,
-            self.download,
-            self.track,
-            self.last_frame_image,
-            self.metadata,
-        ]
+        videos = [self.finished, self.video, self.animation, self.actions]
+        return [*videos, self.download, self.track, self.last_frame_image, self.metadata]
 
 
 def build(shell: Shell) -> ResultPanel:
@@ -140,20 +132,9 @@ def build(shell: Shell) -> ResultPanel:
                 elem_classes=["sadtalker-small-file"],
             )
             rerender = compat.button("Re-render this motion", elem_id="sadtalker_rerender", size="sm")
-    return ResultPanel(
-        finished,
-        video,
-        animation,
-        actions,
-        download,
-        track,
-        last_frame,
-        last_frame_image,
-        open_folder,
-        metadata,
-        rerender,
-        other_track,
-    )
+    last = (last_frame, last_frame_image)
+    made = (finished, video, animation, actions, download, track, *last)
+    return ResultPanel(*made, open_folder, metadata, rerender, other_track)
 
 
 def connect(shell: Shell, panel: ResultPanel, message: Any) -> None:
@@ -175,13 +156,8 @@ def connect(shell: Shell, panel: ResultPanel, message: Any) -> None:
 
     compat.click(panel.open_folder, open_folder, [panel.finished], [message], queue=False)
     if not shell.has_img2img:
-        compat.click(
-            panel.last_frame,
-            show_last_frame,
-            [panel.finished],
-            [panel.last_frame_image, message],
-            queue=False,
-        )
+        outputs = [panel.last_frame_image, message]
+        compat.click(panel.last_frame, show_last_frame, [panel.finished], outputs, queue=False)
 
 
 def finish(result: Result, frame: Any = None) -> Finished:
@@ -229,10 +205,9 @@ def track_files(finished: Finished, folder: Path) -> list[Path]:
 
     if finished.track.data.nbytes > TRACK_BYTES:
         return []
-    made = [save_track(finished.track, folder / f"{finished.path.stem}.npz")]
-    if finished.track.space == ARKIT and len(finished.track) <= CSV_FRAMES:
-        made.append(save_track(finished.track, folder / f"{finished.path.stem}.csv"))
-    return made
+    short = finished.track.space == ARKIT and len(finished.track) <= CSV_FRAMES
+    suffixes = TRACK_TYPES if short else TRACK_TYPES[:1]
+    return [save_track(finished.track, folder / f"{finished.path.stem}{suffix}") for suffix in suffixes]
 
 
 def _picture(result: Result, frame: Any) -> Image.Image | None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from ..errors import AudioError, OptionsError
-from ..options import knobs
+from ..options import knob_named
 from . import compat
 from .notes import explain, note
 from .words import PageWords
@@ -87,7 +87,7 @@ def build(shell: Shell) -> SpeechPanel:
                 elem_id="sadtalker_voice",
                 scale=3,
             )
-            listen = compat.button("Listen", elem_id="sadtalker_listen", scale=1, min_width=80)
+            hear = compat.button("Listen", elem_id="sadtalker_listen", scale=1, min_width=80)
         spoken = compat.component(gr.HTML, "", elem_id="sadtalker_listen_preview")
     with gr.Column(visible=False, elem_id="sadtalker_speech_idle_box") as idle_box:
         idle = compat.component(
@@ -102,15 +102,9 @@ def build(shell: Shell) -> SpeechPanel:
 
     compat.listen(source.change, turn, [source], [*boxes, voice, spoken], queue=False)
     compat.listen(source.change, None, [source], [], js=MICROPHONE_CHOSEN)
-    compat.listen(file.change, preview, [file], [heard], queue=False, show_progress="minimal")
-    compat.click(
-        listen,
-        lambda words, name: listen(shell, words, name),
-        [text, voice],
-        [spoken],
-        queue=False,
-        show_progress="minimal",
-    )
+    quietly: dict[str, Any] = {"queue": False, "show_progress": "minimal"}
+    compat.listen(file.change, preview, [file], [heard], **quietly)
+    compat.click(hear, lambda words, name: listen(shell, words, name), [text, voice], [spoken], **quietly)
     return SpeechPanel(source, file, text, [source, file, microphone, text, voice, idle])
 
 
@@ -133,14 +127,13 @@ def read(values: Sequence[Any]) -> SpeechChoice:
         return SpeechChoice(idle=_idle(idle))
     upload = compat.file_path(file)
     if upload is None:
-        raise AudioError(
-            "No speech was given; upload an audio or video file, or choose Microphone, Text or Idle."
-        )
+        told = "No speech was given; upload an audio or video file, or choose Microphone, Text or Idle."
+        raise AudioError(told)
     return SpeechChoice(speech=upload)
 
 
 def _idle(seconds: Any) -> float:
-    knob = next(knob for knob in knobs() if knob.name == "idle")
+    knob = knob_named("idle")
     try:
         if seconds is None:
             raise knob.error(seconds)
@@ -206,12 +199,10 @@ def _spoken(shell: Shell, text: str, voice: str) -> str:
     from ..audio import load_speech
     from ..audio.say import check_text, speak
 
-    words = check_text(text)
+    words, models_dir = check_text(text), shell.host.models_dir()
     start = words[:LISTEN_CHARACTERS]
     with tempfile.TemporaryDirectory(prefix="sadtalker-", ignore_cleanup_errors=True) as folder:
-        wav = speak(
-            start, Path(folder) / "speech.wav", voice=_voice_id(voice), models_dir=shell.host.models_dir()
-        )
+        wav = speak(start, Path(folder) / "speech.wav", voice=_voice_id(voice), models_dir=models_dir)
         speech = load_speech(wav)
     told = length_in_words(speech.duration)
     if len(words) > len(start):

@@ -87,7 +87,11 @@ def build_tab(shell: Shell) -> gr.Blocks:
             engines=lambda: engines_on_offer(shell),
         )
         _connect_runs(shell, form, results, start, stop, latest, task, message)
-        compat.on_load(blocks, lambda: _engines_now(shell), [], [engine])
+
+        def engines_now() -> Any:
+            return compat.update(info=engine_states(shell), choices=engines_on_offer(shell))
+
+        compat.on_load(blocks, engines_now, [], [engine])
         _connect_engine(shell, blocks, engine, panel, [portrait_box, manner, instead])
         engine_panels.connect(shell, blocks, panel)
 
@@ -118,10 +122,6 @@ def _engine(shell: Shell) -> Any:
         info=engine_states(shell),
         elem_id="sadtalker_engine",
     )
-
-
-def _engines_now(shell: Shell) -> Any:
-    return compat.update(info=engine_states(shell), choices=engines_on_offer(shell))
 
 
 def engines_on_offer(shell: Shell) -> list[str]:

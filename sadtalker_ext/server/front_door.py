@@ -43,11 +43,7 @@ class FrontDoor:
     """
 
     def __init__(
-        self,
-        app: App,
-        *,
-        credentials: Mapping[str, str] | None = None,
-        folders: Sequence[Path] = (),
+        self, app: App, *, credentials: Mapping[str, str] | None = None, folders: Sequence[Path] = ()
     ) -> None:
         self._app = app
         self._credentials = credentials
@@ -65,9 +61,8 @@ class FrontDoor:
             path = scope["path"][len(self.side_door) :]
             await self._app({**scope, "path": path, "raw_path": path.encode("utf-8")}, receive, send)
             return
-        headers = {
-            name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]
-        }
+        sent = scope["headers"]
+        headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in sent}
         refusal = self._refusal(scope, headers)
         if refusal is not None:
             await _refuse(scope, send, *refusal)

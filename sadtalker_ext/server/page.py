@@ -39,10 +39,8 @@ def build_page(shell: Shell) -> Any:
         with gr.Column(elem_id="tab_sadtalker"):
             tab.render()
         gr.HTML(f'<p class="sadtalker-footer">sadtalker-ext {__version__}</p>')
-    if gr.__version__.startswith("3."):
-        page.queue(concurrency_count=QUEUE_SLOTS, api_open=False)
-    else:
-        page.queue(default_concurrency_limit=QUEUE_SLOTS, api_open=False)
+    slots = "concurrency_count" if gr.__version__.startswith("3.") else "default_concurrency_limit"
+    page.queue(**{slots: QUEUE_SLOTS}, api_open=False)
     page.show_api = False
     page.allowed_paths = [str(shell.settings().output_dir)]
     return page

@@ -9,12 +9,14 @@ import socket
 import tempfile
 import webbrowser
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import DependencyError, OptionsError, OutputError
+from ..system.requirements import release
 
 if TYPE_CHECKING:
     from ..api import Jobs
@@ -84,8 +86,7 @@ def serve(settings: ServerSettings, announce: Callable[[str], None]) -> None:
         _check_output_dir(shell.settings().output_dir)
         jobs = Jobs(shell)
         port = listener.getsockname()[1]
-        name = _reachable(settings.host)
-        address = f"http://{name}:{port}/"
+        address = f"http://{_reachable(settings.host)}:{port}/"
         app = build_app(shell, who, jobs, address)
 
         def ready() -> None:
@@ -96,9 +97,8 @@ def serve(settings: ServerSettings, announce: Callable[[str], None]) -> None:
                 webbrowser.open(address)
 
         try:
-            _server(app, shell, ready).run(sockets=[listener])
-        except KeyboardInterrupt:  # how uvicorn tells that it was stopped so
-            pass
+            with suppress(KeyboardInterrupt):  # how uvicorn tells that it was stopped so
+                _server(app, shell, ready).run(sockets=[listener])
         finally:
             shell.close()
             jobs.close()
@@ -161,31 +161,23 @@ def check_gradio() -> None:
     try:
         found = version("gradio")
     except PackageNotFoundError:
-        raise DependencyError(
-            f"The page needs gradio, which is not installed; install it with: {INSTALL_LINE}"
-        ) from None
-    if not (3, 41) <= _release(found) < (5,):
-        raise DependencyError(
-            f"The page needs gradio 3.41 to 4.x, not {found}; install one with: {INSTALL_LINE}"
-        )
+        told = f"The page needs gradio, which is not installed; install it with: {INSTALL_LINE}"
+        raise DependencyError(told) from None
+    if not (3, 41) <= release(found) < (5,):
+        told = f"The page needs gradio 3.41 to 4.x, not {found}; install one with: {INSTALL_LINE}"
+        raise DependencyError(told)
     try:
         import gradio  # noqa: F401
     except Exception as error:  # whatever a mismatch of versions breaks in there
-        raise DependencyError(
-            f"gradio {found} cannot be loaded ({error}); install what it needs with: {INSTALL_LINE}"
-        ) from error
-
-
-def _release(text: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in text.split(".")[:2] if part.isdigit())
+        told = f"gradio {found} cannot be loaded ({error}); install what it needs with: {INSTALL_LINE}"
+        raise DependencyError(told) from error
 
 
 def listen(host: str, port: int) -> socket.socket:
     """A listening socket at the wanted port, or at the next free one; raises `OptionsError`."""
     try:
-        family, kind, protocol, _, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        family, kind, protocol, _, address = found[0]
     except (OSError, UnicodeError) as error:
         raise OptionsError(f"--host {host} is no address of this computer; leave it out.") from error
     wanted = range(port, min(port + PORTS_TRIED, HIGHEST_PORT + 1)) if port else range(1)
@@ -200,9 +192,8 @@ def listen(host: str, port: int) -> socket.socket:
         except OSError as error:
             listener.close()
             if error.errno not in (errno.EADDRINUSE, errno.EACCES):
-                raise OptionsError(
-                    f"Cannot listen on {host} ({error.strerror or error}); leave --host out."
-                ) from error
+                told = f"Cannot listen on {host} ({error.strerror or error}); leave --host out."
+                raise OptionsError(told) from error
     raise OptionsError("No port is free; close other servers.")
 
 
@@ -214,9 +205,8 @@ def _checked_device(device: str) -> str:
     try:
         torch.zeros(1, device=device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise OptionsError(
-            f"torch cannot compute on {device!r} here; leave --device out to take the best one there is."
-        ) from error
+        told = f"torch cannot compute on {device!r} here; leave --device out to take the best one there is."
+        raise OptionsError(told) from error
     return device
 
 
@@ -229,9 +219,9 @@ def _check_output_dir(folder: Path) -> None:
         if made:
             folder.rmdir()
     except OSError as error:
-        raise OutputError(
-            f"Results cannot be written to {folder} ({error.strerror or error}); name another --output-dir."
-        ) from error
+        why = error.strerror or error
+        told = f"Results cannot be written to {folder} ({why}); name another --output-dir."
+        raise OutputError(told) from error
 
 
 def _server(app: Any, shell: StandaloneShell, ready: Callable[[], None]) -> Any:
@@ -249,7 +239,5 @@ def _server(app: Any, shell: StandaloneShell, ready: Callable[[], None]) -> Any:
             logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
             super().handle_exit(*args)
 
-    config = uvicorn.Config(
-        app, log_level="warning", access_log=False, timeout_graceful_shutdown=GRACE_SECONDS
-    )
-    return Server(config)
+    quiet: dict[str, Any] = {"log_level": "warning", "access_log": False}
+    return Server(uvicorn.Config(app, timeout_graceful_shutdown=GRACE_SECONDS, **quiet))

@@ -165,11 +165,8 @@ class StandaloneShell:
         try:
             return numbered(folder, stem, suffix)
         except OutputError as error:
-            raise OutputError(
-                "The folder for results, {path}, cannot be used; {output_dir}.",
-                "output_dir",
-                Place(folder, "kept by the server"),
-            ) from error
+            told = "The folder for results, {path}, cannot be used; {output_dir}."
+            raise OutputError(told, "output_dir", Place(folder, "kept by the server")) from error
 
     def open_folder(self, path: Path) -> None:
         if not self.can_open_folders:
@@ -199,11 +196,8 @@ class StandaloneShell:
             if not entry.active:
                 answer["textinfo"] = f"In queue: {names.index(task)}/{len(names) - 1}"
                 return answer
-            answer.update(
-                progress=entry.meter.fraction,
-                eta=entry.meter.eta,
-                textinfo=entry.meter.text or "Preparing",
-            )
+            meter = entry.meter
+            answer.update(progress=meter.fraction, eta=meter.eta, textinfo=meter.text or "Preparing")
             if last_preview is not None and entry.preview and entry.preview_number != last_preview:
                 encoded = base64.b64encode(entry.preview).decode("ascii")
                 answer["live_preview"] = f"data:image/jpeg;base64,{encoded}"

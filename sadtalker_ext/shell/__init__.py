@@ -66,7 +66,6 @@ class Shell(Protocol):
 
     def settings(self) -> Settings:
         """The settings as they are now."""
-        ...
 
     def run(self, task: str, work: Work[T], cancel: CancelToken | None = None) -> T:
         """Wait for the queue's turn and return what `work(progress, cancel)` returns.
@@ -74,26 +73,21 @@ class Shell(Protocol):
         task: an id like "task(abc)", by which the page asks for progress. Interrupting, or cancelling
         `cancel`, makes the work raise `Cancelled`; memory is handed back afterwards, as the settings say.
         """
-        ...
 
     def dismiss(self, task: str) -> None:
         """Tell a page that waits for the task that it is over: it was refused, and never came to `run`."""
-        ...
 
     def interrupt(self) -> None:
         """Stop the task that runs now."""
-        ...
 
     def output_file(self, stem: str, suffix: str = ".mp4") -> Path:
         """A free, numbered name in the folder for results, which is made if need be.
 
         Raises `OutputError` where that folder cannot be written.
         """
-        ...
 
     def open_folder(self, path: Path) -> None:
         """Show the file's folder in the desktop's file manager."""
-        ...
 
 
 def placed(shell: Shell, request: Request) -> Request:

@@ -23,12 +23,9 @@ def numbered(folder: Path, stem: str, suffix: str) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         taken = [re.match(r"(\d{5,9})(?!\d)", entry.name) for entry in os.scandir(folder)]
     except OSError as error:
-        raise OutputError(
-            "The folder for results, {path}, cannot be used ({error}); choose another one in Settings → "
-            "SadTalker.",
-            Place(folder, "kept by the server"),
-            error,
-        ) from error
+        told = "The folder for results, {path}, cannot be used ({error});"
+        told += " choose another one in Settings → SadTalker."
+        raise OutputError(told, Place(folder, "kept by the server"), error) from error
     number = max((int(match.group(1)) for match in taken if match), default=-1) + 1
     return folder / f"{number:05}-{stem}{suffix}"
 
@@ -47,14 +44,8 @@ def show_folder(folder: Path) -> None:
             target = subprocess.check_output(["wslpath", "-w", target], text=True, timeout=10).strip()
         else:
             program = "xdg-open"
-        subprocess.Popen(
-            [program, target],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
+        null = subprocess.DEVNULL
+        subprocess.Popen([program, target], stdin=null, stdout=null, stderr=null, start_new_session=True)
     except (OSError, subprocess.SubprocessError) as error:
-        raise OutputError(
-            "No file manager could be started; the folder is {path}.", Place(folder, "on the server")
-        ) from error
+        told = "No file manager could be started; the folder is {path}."
+        raise OutputError(told, Place(folder, "on the server")) from error

@@ -67,8 +67,8 @@ def call(work: Callable[[], T], token: CancelToken) -> T:
         except BaseException as raised:  # to be raised in the thread of the caller
             error = raised
         with guard:
-            if left.is_set() and error is None:
-                _discard(made)
+            if left.is_set() and isinstance(made, Result):
+                made.path.unlink(missing_ok=True)
             outcome.append((made, error))
             ended.set()
 
@@ -97,8 +97,3 @@ def _without_gradients(work: Callable[[], T]) -> T:
 
     with torch.no_grad():
         return work()
-
-
-def _discard(made: object) -> None:
-    if isinstance(made, Result):
-        made.path.unlink(missing_ok=True)

@@ -13,7 +13,7 @@ import subprocess
 import tempfile
 from collections.abc import Callable
 from contextlib import suppress
-from types import TracebackType
+from typing import IO
 
 from ..errors import DependencyError
 from .caches import kept
@@ -60,9 +60,8 @@ def ffmpeg_executable() -> str:
     except (ImportError, RuntimeError):
         found = shutil.which("ffmpeg")
     if found is None:
-        raise DependencyError(
-            "Reading sound and writing video need ffmpeg; {advice}", advice=advice("imageio-ffmpeg")
-        )
+        told = "Reading sound and writing video need ffmpeg; {advice}"
+        raise DependencyError(told, advice=advice("imageio-ffmpeg"))
     return found
 
 
@@ -102,19 +101,18 @@ class Ffmpeg:
         except OSError as error:
             self._messages.close()
             ffmpeg_executable.cache_clear()
-            raise DependencyError(
-                "ffmpeg cannot be started ({error}); {advice}", error, advice=advice("imageio-ffmpeg")
-            ) from error
-        for stream in (self._process.stdin, self._process.stdout):
-            if stream is not None:
-                _widen(stream.fileno())
+            told = "ffmpeg cannot be started ({error}); {advice}"
+            raise DependencyError(told, error, advice=advice("imageio-ffmpeg")) from error
+        for stream in self._pipes():
+            _widen(stream.fileno())
+
+    def _pipes(self) -> list[IO[bytes]]:
+        return [pipe for pipe in (self._process.stdin, self._process.stdout) if pipe is not None]
 
     def __enter__(self) -> Ffmpeg:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.stop()
 
     def read(self, count: int) -> bytes:
@@ -144,20 +142,17 @@ class Ffmpeg:
                 self._process.stdin.close()
         while check is not None:
             check()
-            try:
+            with suppress(subprocess.TimeoutExpired):
                 return self._process.wait(CHECK_SECONDS)
-            except subprocess.TimeoutExpired:
-                continue
         return self._process.wait()
 
     def stop(self) -> None:
         """Ends ffmpeg at once if it still runs, and frees its pipes; may be called twice."""
         if self._process.poll() is None:
             self._process.kill()
-        for stream in (self._process.stdin, self._process.stdout):
-            if stream is not None:
-                with suppress(OSError):  # a last unsent byte of a process that is gone
-                    stream.close()
+        for stream in self._pipes():
+            with suppress(OSError):  # a last unsent byte of a process that is gone
+                stream.close()
         self._process.wait()
         self._messages.close()
 
@@ -204,12 +199,10 @@ def run(arguments: list[str]) -> tuple[int, str, str]:
 
 def _widen(descriptor: int) -> None:
     """Lets a pipe hold a whole small frame, so that both sides switch less often (Linux only)."""
-    try:
+    with suppress(ImportError, OSError):  # slower, not wrong
         import fcntl
 
         fcntl.fcntl(descriptor, F_SETPIPE_SZ, PIPE_BYTES)
-    except (ImportError, OSError):
-        pass  # slower, not wrong
 
 
 def _read_at(descriptor: int, offset: int, count: int) -> bytes:

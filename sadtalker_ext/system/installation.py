@@ -61,11 +61,8 @@ def changed_on_disk() -> bool:
 
 def _fingerprint() -> tuple[tuple[str, int, int], ...]:
     """Size and time of every source file of the package."""
-    files = []
-    for path in sorted(PACKAGE.rglob("*.py")):
-        stat = path.stat()
-        files.append((str(path), stat.st_size, stat.st_mtime_ns))
-    return tuple(files)
+    found = ((str(path), path.stat()) for path in sorted(PACKAGE.rglob("*.py")))
+    return tuple((path, stat.st_size, stat.st_mtime_ns) for path, stat in found)
 
 
 _FINGERPRINT = _fingerprint()

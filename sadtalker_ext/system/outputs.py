@@ -40,20 +40,14 @@ def check_new_file(target: Path, overwrite: bool) -> None:
 def check_parent(target: Path) -> None:
     """Raises `OutputError` unless something can be written into the folder in which `target` is to be."""
     folder = target.parent
+    place = Place(folder, "of the server")
     if not folder.is_dir():
-        raise OutputError(
-            "The folder {path} for the output does not exist; create it first.",
-            Place(folder, "of the server"),
-        )
+        raise OutputError("The folder {path} for the output does not exist; create it first.", place)
     try:
-        with tempfile.TemporaryFile(prefix=".sadtalker-", dir=folder):  # without a name where that exists
-            pass
+        tempfile.TemporaryFile(prefix=".sadtalker-", dir=folder).close()  # without a name where that exists
     except OSError as error:
-        raise OutputError(
-            "Cannot write into the folder {path} ({error}); choose another place for the output.",
-            Place(folder, "of the server"),
-            error,
-        ) from error
+        told = "Cannot write into the folder {path} ({error}); choose another place for the output."
+        raise OutputError(told, place, error) from error
 
 
 def temporary_name(target: Path) -> Path:
@@ -87,15 +81,13 @@ def move_file(made: Path, target: Path, overwrite: bool) -> None:
             claimed = True
         os.replace(made, target)
     except FileExistsError:
-        raise OutputError(
-            "{path} was created meanwhile; choose another name or allow overwriting it.", target
-        ) from None
+        told = "{path} was created meanwhile; choose another name or allow overwriting it."
+        raise OutputError(told, target) from None
     except OSError as error:
         if claimed:
             target.unlink(missing_ok=True)
-        raise OutputError(
-            "Cannot write {path} ({error}); choose another place for it.", target, error
-        ) from error
+        told = "Cannot write {path} ({error}); choose another place for it."
+        raise OutputError(told, target, error) from error
 
 
 def free_name(folder: Path, *names: str | None, suffix: str = ".mp4") -> str:

@@ -187,12 +187,8 @@ REQUIREMENTS: tuple[Requirement, ...] = (
 
 def here() -> Environment:
     """This very environment."""
-    return Environment(
-        python=sys.version_info[:2],
-        version=_installed_version,
-        importable=_is_importable,
-        program=lambda name: shutil.which(name) is not None,
-    )
+    is_program = lambda name: shutil.which(name) is not None  # noqa: E731
+    return Environment(sys.version_info[:2], _installed_version, _is_importable, is_program)
 
 
 def findings(environment: Environment | None = None) -> tuple[Finding, ...]:
@@ -244,11 +240,8 @@ def installed() -> dict[str, str]:
 
 def constraints(held: Mapping[str, str]) -> str:
     """The text of a pip constraints file that lets nothing of `held` (name to version) change."""
-    return "".join(
-        f"{name}=={version}\n"
-        for name, version in sorted(held.items())
-        if NAME.fullmatch(name) and VERSION.fullmatch(version)
-    )
+    known = ((name, held[name]) for name in sorted(held) if NAME.fullmatch(name))
+    return "".join(f"{name}=={version}\n" for name, version in known if VERSION.fullmatch(version))
 
 
 def typed(command: list[str], *, windows: bool = os.name == "nt") -> str:
@@ -305,9 +298,8 @@ def _finding(requirement: Requirement, seen: Environment) -> Finding:
         note, options = f"{holder} {found} is damaged", ("--force-reinstall", "--no-deps")
         return Finding(requirement, "unsuitable", found, note, f"{holder}=={found}", options)
     if requirement.hosted:
-        return Finding(
-            requirement, "missing", None, "it comes with the WebUI, whose installation is incomplete"
-        )
+        note = "it comes with the WebUI, whose installation is incomplete"
+        return Finding(requirement, "missing", None, note)
     note, add = "", f"{name}>={requirement.low}" if requirement.low else name
     if name == "mediapipe":
         add, note = mediapipe_to_add(seen.python, _protobuf(seen))

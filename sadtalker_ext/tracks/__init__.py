@@ -1,5 +1,6 @@
 """Motion: its spaces and tracks, and the files that tracks lie in."""
 
+# ruff: noqa: F401 - what others take from here
 from __future__ import annotations
 
 from importlib import import_module
@@ -25,25 +26,6 @@ if TYPE_CHECKING:
     from .files import check_track_output, load_track, save_track
 
 _HOMES = {"check_track_output": "files", "load_track": "files", "save_track": "files"}
-
-__all__ = [
-    "ARKIT",
-    "ARKIT_BLENDSHAPES",
-    "BFM",
-    "BIWI_VERTICES",
-    "FLAME_VERTICES",
-    "HEAD_POSE",
-    "MOST_VERTICES",
-    "SPACES",
-    "MotionSpace",
-    "MotionTrack",
-    "check_track_output",
-    "hand_in",
-    "load_track",
-    "save_track",
-    "space_named",
-    "vertex_space",
-]
 
 
 def __getattr__(name: str) -> object:

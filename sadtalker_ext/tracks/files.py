@@ -69,10 +69,8 @@ def load_track(path: str | os.PathLike[str], fps: float | None = None) -> Motion
     except OSError as error:
         raise TrackError("Cannot read {path} ({error}).", source, error) from error
     if track.duration > MAX_SECONDS:
-        raise TrackError(
-            f"{source.name} would last {track.duration / 3600:.3g} hours at its {track.fps:g} frames/s; "
-            "give its true frame rate."
-        )
+        lasts = f"{track.duration / 3600:.3g} hours at its {track.fps:g} frames/s"
+        raise TrackError(f"{source.name} would last {lasts}; give its true frame rate.")
     return track
 
 
@@ -118,9 +116,8 @@ def _read_npz(source: Path) -> MotionTrack:
             columns, fps = [str(column) for column in parts["columns"]], float(parts["fps"])
             provenance = json.loads(str(parts.get("provenance", "{}")))
             if version > FORMAT_VERSION:
-                raise TrackError(
-                    f"{name} was written by a newer version (format {version}); update this one to read it."
-                )
+                newer = f"a newer version (format {version})"
+                raise TrackError(f"{name} was written by {newer}; update this one to read it.")
             space = space_named(space_name)
             if space is None:
                 known = ", ".join(SPACES)
@@ -135,13 +132,11 @@ def _read_npz(source: Path) -> MotionTrack:
     peaks = [np.abs(data[part]).max() for part in slices(*data.shape)]
     largest = float(np.max(peaks, initial=0))  # NaN where there is one
     if not (np.isfinite(fps) and fps > 0 and np.isfinite(largest)) or len(data) == 0:
-        raise TrackError(
-            f"{name} holds no usable motion: a rate, or numbers, that are not finite, or no rows."
-        )
+        why = "a rate, or numbers, that are not finite, or no rows."
+        raise TrackError(f"{name} holds no usable motion: {why}")
     if largest > LARGEST:
-        raise TrackError(
-            f"{name} holds values up to {largest:g}; blendshapes lie between 0 and 1, head angles in degrees."
-        )
+        right = "blendshapes lie between 0 and 1, head angles in degrees."
+        raise TrackError(f"{name} holds values up to {largest:g}; {right}")
     if tuple(columns) != space.columns:
         places = {column: place for place, column in enumerate(columns)}
         order = [places[column] for column in space.columns]

@@ -5,13 +5,10 @@ Distances are in face widths (fw): from cheek to cheek at ear level, mesh points
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import numpy as np
 
 from .spaces import ARKIT
 from .track import MotionTrack
-
-if TYPE_CHECKING:
-    import numpy as np
 
 GAP_PER_JAW = 0.11  # fw of lip opening for jawOpen = 1 with relaxed lips
 GAP_PER_UPPER = 0.025  # fw for mouthUpperUp = 1
@@ -28,22 +25,19 @@ def opening(track: MotionTrack) -> np.ndarray:
     jawOpen opens, mouthClose takes jaw opening away, mouthUpperUp and mouthLowerDown part the lips,
     mouthPress shuts them whatever the rest says, mouthRollLower brings the lower lip to the teeth.
     """
-    import numpy as np
-
-    def mean(name: str) -> np.ndarray:
-        return (track.column(f"{name}Left") + track.column(f"{name}Right")) / 2
-
     gap = GAP_PER_JAW * np.maximum(0, track.column("jawOpen") - track.column("mouthClose"))
-    gap = gap + GAP_PER_UPPER * mean("mouthUpperUp") + GAP_PER_LOWER * mean("mouthLowerDown")
+    gap = gap + GAP_PER_UPPER * _mean(track, "mouthUpperUp") + GAP_PER_LOWER * _mean(track, "mouthLowerDown")
     gap = gap * (1 - LABIODENTAL_NARROWING * np.clip(track.column("mouthRollLower"), 0, 1))
     return np.maximum(0, gap * (1 - closure(track))).astype(np.float32)
 
 
 def closure(track: MotionTrack) -> np.ndarray:
     """How firmly the lips are pressed shut, (T,) in 0..1 (the mean of mouthPressLeft and Right)."""
-    import numpy as np
+    return np.clip(_mean(track, "mouthPress"), 0, 1)
 
-    return np.clip((track.column("mouthPressLeft") + track.column("mouthPressRight")) / 2, 0, 1)
+
+def _mean(track: MotionTrack, name: str) -> np.ndarray:
+    return (track.column(f"{name}Left") + track.column(f"{name}Right")) / 2
 
 
 def activity(track: MotionTrack) -> np.ndarray:
@@ -52,8 +46,6 @@ def activity(track: MotionTrack) -> np.ndarray:
     1 while lip coefficients are in use, 0 after `RELEASE_S` seconds at rest, rising over `ATTACK_S`
     before they start, so that an open smile may return in a pause but never disturbs a closure.
     """
-    import numpy as np
-
     used = np.abs(track.data[:, ARKIT.indices(["lips"])]).max(axis=1) > ACTIVE
     index = np.arange(len(used))
     far = 1e9  # frames: never
@@ -81,8 +73,6 @@ def from_articulators(
     What the jaw alone cannot open is opened by the lips, teeth showing more by the upper one; what
     it opens too much is taken back by mouthClose.
     """
-    import numpy as np
-
     gap, jaw = np.maximum(gap, 0), np.clip(jaw, 0, 1)
     by_jaw = GAP_PER_JAW * jaw
     parted = np.maximum(gap - by_jaw, 0)

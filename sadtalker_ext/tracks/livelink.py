@@ -78,10 +78,8 @@ def read_livelink(raw: bytes, name: str, fps: float | None = None) -> MotionTrac
     wanted = {_capital(column).lower(): i for i, column in enumerate(ARKIT.columns)}
     places = [(position, wanted[cell]) for position, cell in enumerate(header) if cell in wanted]
     if len(places) < FEWEST_COLUMNS:
-        raise TrackError(
-            f"{name} is not a Live Link Face recording: its first line must name columns such as {VALUES[0]} "
-            f"and {VALUES[17]}."
-        )
+        such = f"columns such as {VALUES[0]} and {VALUES[17]}."
+        raise TrackError(f"{name} is not a Live Link Face recording: its first line must name {such}")
     clock = header.index(TIMECODE.lower()) if TIMECODE.lower() in header else len(header)
     codes: list[str] = []
     rows: list[np.ndarray] = []
@@ -101,11 +99,8 @@ def read_livelink(raw: bytes, name: str, fps: float | None = None) -> MotionTrac
     if fps is not None:
         times = np.arange(len(rows)) / fps
     elif times is None:
-        raise TrackError(
-            "{name} has no usable timecodes (like 12:21:59:06.595); {frame_rate}.",
-            "frame_rate",
-            name=name,
-        )
+        told = "{name} has no usable timecodes (like 12:21:59:06.595); {frame_rate}."
+        raise TrackError(told, "frame_rate", name=name)
     else:
         fps = _rate(times, name)
     for column, name_in_file in zip(ARKIT.indices(["pose"]), HEAD_POSE, strict=True):
@@ -169,9 +164,8 @@ def _number(cell: str, name: str, row: int) -> float:
     except ValueError:
         value = np.nan
     if not np.isfinite(value):
-        raise TrackError(
-            f"{name} holds {cell[:20]!r} where a number should be, in row {row + 1} of its values."
-        )
+        where = f"in row {row + 1} of its values"
+        raise TrackError(f"{name} holds {cell[:20]!r} where a number should be, {where}.")
     return value
 
 
@@ -212,11 +206,7 @@ def _rate(times: np.ndarray, name: str) -> float:
         return ASSUMED_FPS
     step = float(np.median(steps))
     if step <= 0 or (steps < 0).any():
-        raise TrackError(
-            "The timecodes of {name} do not rise; {frame_rate}.",
-            "frame_rate",
-            name=name,
-        )
+        raise TrackError("The timecodes of {name} do not rise; {frame_rate}.", "frame_rate", name=name)
     even = steps[np.abs(steps - step) < EVEN * step]
     # Timecodes are rounded: the mean over all even steps is finer than any one of them.
     rate = 1 / float(even.mean())

@@ -154,7 +154,6 @@ def hand_in(space: MotionSpace) -> MotionSpace:
     if known is None:
         _spaces[space.name] = space
     elif known != space:
-        raise TrackError(
-            f"The name {space.name} belongs to another motion space; give the new one a name of its own."
-        )
+        told = f"The name {space.name} belongs to another motion space; give the new one a name of its own."
+        raise TrackError(told)
     return space

@@ -47,10 +47,8 @@ class MotionTrack:
 
         data = np.ascontiguousarray(self.data, dtype=np.float32)
         if data.ndim != 2 or data.shape[1] != self.space.dim or len(data) == 0:
-            raise TrackError(
-                f"A motion track in the {self.space.name} space needs at least one row of "
-                f"{self.space.dim} numbers; got an array of shape {data.shape}."
-            )
+            needs = f"needs at least one row of {self.space.dim} numbers; got an array of shape {data.shape}."
+            raise TrackError(f"A motion track in the {self.space.name} space {needs}")
         if not all(np.isfinite(data[part]).all() for part in slices(*data.shape)):
             raise TrackError("The motion track holds numbers that are not finite; check where it came from.")
         if not 0 < self.fps < float("inf"):
@@ -119,11 +117,8 @@ class MotionTrack:
         rows = source[np.arange(len(self.data)) % len(source)][:, columns]
         data = self.data.copy()
         data[:, columns] += np.float32(blend) * (rows - data[:, columns])
-        provenance = {
-            **self.provenance,
-            "mixed": {"channels": list(channels), "from": dict(other.provenance)},
-        }
-        return replace(self, data=data, provenance=provenance)
+        mixed = {"channels": list(channels), "from": dict(other.provenance)}
+        return replace(self, data=data, provenance={**self.provenance, "mixed": mixed})
 
     def resampled(self, fps: float) -> MotionTrack:
         """The same motion at another frame rate, by linear interpolation; duration kept within one frame."""

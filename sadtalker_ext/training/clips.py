@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -261,8 +262,6 @@ def read_manifest(path: Path, *, cut: bool = False) -> Iterator[Entry]:
 
 
 def _save_arrays(file: Any, arrays: Mapping[str, np.ndarray]) -> None:
-    import zipfile
-
     with zipfile.ZipFile(file, "w") as archive:
         for name, array in arrays.items():
             with archive.open(f"{name}.npy", "w") as entry:

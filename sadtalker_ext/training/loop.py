@@ -6,7 +6,7 @@ import hashlib
 import math
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
@@ -17,6 +17,7 @@ import torch
 from torch import nn
 
 from ..errors import Cancelled, TrainingError
+from ..host import Check, nothing
 from .clips import TRAIN, VALIDATION, ClipCache, Entry
 from .journal import Journal
 from .objective import Example, Objective
@@ -25,7 +26,6 @@ from .run_folder import RunFolder
 from .worker import Worker
 
 MOST_SKIPPED = 30  # steps in a row whose gradients overflow in fp16 before it is a failure
-Check = Callable[[], None]
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Training:
         worker: Worker,
         journal: Journal,
         *,
-        check: Check | None = None,
+        check: Check = nothing,
         most_steps: int | None = None,
     ) -> None:
         """check: called before every step; what it raises stops the run, which can then be resumed.
@@ -107,15 +107,14 @@ class Training:
         with own_randomness(self.worker.device), _stopping() as stopped:
             if self.step == 0 and self.position == 0:
                 _seed(self.plan.seed, "begin", self.worker.rank)
-                self.objective.begin(self._examples(self._order(0)), self.worker)
+                self.objective.begin(self._examples(self.order(0)), self.worker)
             while self.epoch < self.plan.epochs:
                 self._epoch(stopped)
                 self._finish_epoch(stopped)
         return Outcome(self.epoch, self.step, self.best, self.best_epoch)
 
     def _epoch(self, stopped: threading.Event) -> None:
-        order = self._order(self.epoch)
-        todo = order[self.position * self.plan.batch :]
+        todo = self.order(self.epoch)[self.position * self.plan.batch :]
         self.objective.train()
         sums: dict[str, float] = {}
         group: list[Example] = []
@@ -221,11 +220,10 @@ class Training:
         """Ends here, with everything saved, where somebody asked for it."""
         asked = stopped.is_set() or (self._most_steps is not None and self.step >= self._most_steps)
         reason: Exception | None = None
-        if self._check is not None:
-            try:
-                self._check()
-            except Cancelled as error:
-                reason, asked = error, True
+        try:
+            self._check()
+        except Cancelled as error:
+            reason, asked = error, True
         if self.worker.world > 1:
             asked = bool(self.worker.total(torch.tensor([float(asked)])).item())
         if not asked:
@@ -258,7 +256,7 @@ class Training:
             }
         )
 
-    def _order(self, epoch: int) -> list[Entry]:
+    def order(self, epoch: int) -> list[Entry]:
         """This process's clips of an epoch, a pure function of the seed: it can be resumed anywhere."""
         drawn = torch.Generator().manual_seed(number_of(self.plan.seed, "order", epoch))
         order = torch.randperm(len(self._clips), generator=drawn).tolist()
@@ -287,8 +285,7 @@ class Training:
 
 def number_of(*parts: object) -> int:
     """A seed that depends on all its parts and on nothing else."""
-    text = "/".join(map(str, parts))
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")
+    return int.from_bytes(hashlib.sha256("/".join(map(str, parts)).encode()).digest()[:4], "big")
 
 
 def _seed(*parts: object) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import AudioError, TrainingError
+from ..host import Check, Report, nothing
 from ..tracks import space_named
 from .clips import (
     FORMAT,
@@ -25,7 +25,6 @@ from .clips import (
 from .corpora import Corpus, Missing, RawClip
 
 MISMATCH = 0.15  # seconds between the ends of sound and motion that are reported
-Report = Callable[[int, int], None]  # clips done, clips in all
 
 
 @dataclass(frozen=True)
@@ -65,8 +64,8 @@ def prepare(
     half: bool = False,
     drop_mismatched: bool = False,
     overwrite: bool = False,
-    report: Report | None = None,
-    check: Callable[[], None] | None = None,
+    report: Report = nothing,
+    check: Check = nothing,
 ) -> Prepared:
     """Writes every clip of a corpus's splits into the folder `out`; goes on where it was interrupted.
 
@@ -90,10 +89,8 @@ def prepare(
     writer = CacheWriter(out, settings, overwrite=overwrite)
     damaged, mismatched, dropped = [], [], set()
     for number, item in enumerate(found):
-        if check is not None:
-            check()
-        if report is not None:
-            report(number, len(found))
+        check()
+        report(number, len(found))
         entry = writer.done.get(item.name)
         if entry is None:
             try:
@@ -109,8 +106,7 @@ def prepare(
             entry = writer.add(clip, half=half)
         if abs(entry.mismatch) > MISMATCH:
             mismatched.append(_mismatch(item, entry.mismatch))
-    if report is not None:
-        report(len(found), len(found))
+    report(len(found), len(found))
     cache = _finish(corpus, writer)
     counts = Counter(entry.split for entry in cache.entries)
     return Prepared(

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from ..errors import DependencyError, TrainingError
+from ..host import StandaloneHost
 from .plan import Precision
 
 INSTALL = "install it with: pip install accelerate"
@@ -189,6 +190,4 @@ def open_worker(
 
 
 def _best_device() -> str:
-    from ..host import StandaloneHost
-
     return StandaloneHost().device()

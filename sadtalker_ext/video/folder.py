@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import errno
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from ..errors import OutputError, VideoError
+from ..host import Check, nothing
 from .target import FOLDER_FILE, FRAME_PATTERN
 
 FRAME_NAME = "frame_{:06d}.png"
@@ -29,8 +31,6 @@ class FolderSink:
         folder.mkdir()
 
     def write(self, frame: np.ndarray) -> None:
-        from PIL import Image
-
         self._count += 1
         self._size = (frame.shape[1], frame.shape[0])
         try:
@@ -43,7 +43,7 @@ class FolderSink:
                 "Frame {count} cannot be written: {reason}.", count=self._count, reason=reason
             ) from error
 
-    def finish(self, check: Callable[[], None] | None = None) -> None:
+    def finish(self, check: Check = nothing) -> None:
         stored = {
             "writer": "sadtalker_ext",
             "frames": self._count,
@@ -72,8 +72,6 @@ def folder_facts(folder: Path) -> dict[str, Any]:
 
 def folder_frames(folder: Path) -> Iterator[np.ndarray]:
     """Yields the frames of a folder in order, uint8 (H, W, 3), transparency left out."""
-    from PIL import Image
-
     try:
         for path in sorted(folder.glob(FRAME_PATTERN)):
             with Image.open(path) as picture:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable
 
 import numpy as np
 
 from ..errors import Foreign, OutputError
+from ..host import Check, nothing
 from ..system.ffmpeg import Ffmpeg
 
 FULL_DISK = ("no space left", "disk quota", "file too large", "disk full")
@@ -26,14 +26,14 @@ class ProcessSink:
         try:
             self._process.write(frame.data.cast("B"))
         except OSError as error:
-            raise _failure(self._process, self._process.finish(), self._name) from error
+            raise failure(self._process, self._process.finish(), self._name) from error
 
-    def finish(self, check: Callable[[], None] | None = None) -> None:
+    def finish(self, check: Check = nothing) -> None:
         """Waits for the end of the encode; raises `OutputError` when it failed."""
         assert self._process is not None
         status = self._process.finish(check)
         if status != 0:
-            raise _failure(self._process, status, self._name)
+            raise failure(self._process, status, self._name)
         self.abort()
 
     def abort(self) -> None:
@@ -43,15 +43,15 @@ class ProcessSink:
             self._process = None
 
 
-def convert(arguments: list[str], name: str, check: Callable[[], None] | None = None) -> None:
+def convert(arguments: list[str], name: str, check: Check = nothing) -> None:
     """Runs an ffmpeg that reads and writes files; raises `OutputError` when it fails."""
     with Ffmpeg(arguments) as process:
         status = process.finish(check)
         if status != 0:
-            raise _failure(process, status, name)
+            raise failure(process, status, name)
 
 
-def _failure(process: Ffmpeg, status: int, name: str) -> OutputError:
+def failure(process: Ffmpeg, status: int, name: str) -> OutputError:
     messages = process.messages().lower()
     too_large = -getattr(signal, "SIGXFSZ", 0)  # the signal of a file size limit
     if any(phrase in messages for phrase in FULL_DISK) or status == too_large < 0:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from ..errors import Foreign, Place, VideoError
+from ..host import Check, nothing
 from ..system.ffmpeg import Ffmpeg, complaint, input_arguments
 from ..system.paths import existing_file, is_folder, user_path
 from .folder import folder_facts, folder_frames
@@ -23,7 +25,7 @@ def read_frames(
     *,
     fps: float | None = None,
     size: tuple[int, int] | None = None,
-    check: Callable[[], None] | None = None,
+    check: Check = nothing,
 ) -> Iterator[np.ndarray]:
     """Yields the frames of a video (or of a folder of our frames) in order, uint8 (H, W, 3), turned upright.
 
@@ -41,7 +43,7 @@ def read_frames(
 
 
 def _from_file(
-    path: Path, fps: float | None, size: tuple[int, int] | None, check: Callable[[], None] | None
+    path: Path, fps: float | None, size: tuple[int, int] | None, check: Check
 ) -> Iterator[np.ndarray]:
     own = video_rate(path)
     rate = own if fps is None else exact_rate(fps)
@@ -61,8 +63,7 @@ def _from_file(
     count = 0
     with Ffmpeg(arguments, stdout=True) as process:
         while (frame := _read_ppm(process, path)) is not None:
-            if check is not None:
-                check()
+            check()
             count += 1
             yield frame
         process.finish()
@@ -87,7 +88,7 @@ def _read_ppm(process: Ffmpeg, path: Path) -> np.ndarray | None:
 
 
 def _from_folder(
-    folder: Path, fps: float | None, size: tuple[int, int] | None, check: Callable[[], None] | None
+    folder: Path, fps: float | None, size: tuple[int, int] | None, check: Check
 ) -> Iterator[np.ndarray]:
     numerator, denominator = folder_facts(folder)["fps"]
     own = numerator / denominator
@@ -96,12 +97,9 @@ def _from_folder(
         # How many frames of the wanted rate start before this one ends.
         due = index + 1 if fps is None else round((index + 1) * fps / own)
         if size is not None and due > shown:
-            from PIL import Image
-
             frame = np.asarray(Image.fromarray(frame).resize(size, Image.Resampling.BOX))
         while shown < due:
-            if check is not None:
-                check()
+            check()
             shown += 1
             yield frame
 

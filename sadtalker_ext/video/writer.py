@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol
@@ -14,6 +14,7 @@ import numpy as np
 
 from ..audio import Speech, soundtrack
 from ..errors import OutputError
+from ..host import Check, nothing
 from ..system.outputs import move_file, temporary_name
 from . import target as targets
 from .encoders import (
@@ -37,7 +38,7 @@ class Sink(Protocol):
     """Where frames go: `write` each, then `finish`; or `abort`. The first two raise `OutputError`."""
 
     def write(self, frame: np.ndarray) -> None: ...
-    def finish(self, check: Callable[[], None] | None) -> None: ...
+    def finish(self, check: Check) -> None: ...
     def abort(self) -> None: ...
 
 
@@ -70,7 +71,7 @@ class VideoWriter:
         overwrite: bool = False,
         alpha: bool = False,
         format: str | None = None,
-        check: Callable[[], None] | None = None,
+        check: Check = nothing,
     ) -> None:
         if width < 1 or height < 1:
             raise OutputError(f"A video needs at least one pixel; got {width}×{height}.")
@@ -224,7 +225,7 @@ class _GifSink:
     def write(self, frame: np.ndarray) -> None:
         self._stored.write(frame)
 
-    def finish(self, check: Callable[[], None] | None) -> None:
+    def finish(self, check: Check) -> None:
         self._stored.finish(check)
         convert(palette_arguments(self._frames, self._palette), self._name, check)
         convert(

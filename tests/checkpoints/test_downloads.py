@@ -188,7 +188,7 @@ def test_a_full_disk_is_a_sentence(files: Any, here: Path, monkeypatch: pytest.M
 def test_a_disk_that_fills_up_meanwhile_is_a_sentence_and_the_part_stays(
     files: Any, here: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    real = transfer._read
+    real = transfer.read_chunk
 
     def read(response: object) -> bytes:
         if (here / "thing.safetensors.part").stat().st_size > 50_000:
@@ -198,7 +198,7 @@ def test_a_disk_that_fills_up_meanwhile_is_a_sentence_and_the_part_stays(
     def raise_full() -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(transfer, "_read", read)
+    monkeypatch.setattr(transfer, "read_chunk", read)
     monkeypatch.setattr(transfer, "CHUNK", 30_000)
     with pytest.raises(WeightsError, match=r"No space left.*room"):
         weights.download(files.offer(), here)

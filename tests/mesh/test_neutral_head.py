@@ -9,6 +9,7 @@ from sadtalker_ext.errors import MeshError, TrackError, WeightsError
 from sadtalker_ext.face.mean import mean_face
 from sadtalker_ext.mesh import neutral
 from sadtalker_ext.mesh.draw import MeshRenderer
+from sadtalker_ext.mesh.draw.camera import Camera
 from sadtalker_ext.mesh.neutral import HEAD_FILE, neutral_head, shape_weights
 from sadtalker_ext.mesh.retarget import FACE_WIDTH, LANDMARKS, SHAPES, _fit, figure_for, to_arkit
 from sadtalker_ext.tracks import ARKIT, ARKIT_BLENDSHAPES, BFM, MotionTrack, lips, vertex_space
@@ -147,7 +148,7 @@ def test_the_mouth_shows_teeth_and_a_dark_inside():
     shut = MotionTrack.rest(1, 25)
     renderer = MeshRenderer(neutral_head(), size=size, workers=1)
     (closed,), (_, opened) = renderer.render(shut), renderer.render(track)
-    camera = renderer._picture._camera
+    camera = Camera.before(neutral_head().vertices, renderer.size, bust=True)
     mouth = camera.project(posed(jawOpen=1)[[UPPER, LOWER]]).mean(1)
     x, y = int(mouth[0]), int(mouth[1])
     assert opened[y - 1 : y + 2, x - 2 : x + 3].mean() < 0.4 * closed[y - 1 : y + 2, x - 2 : x + 3].mean()

@@ -45,7 +45,7 @@ def tiny() -> CodePrior:
 
 def lips_of(speech: Speech, fps: float = 25, **options: object) -> MotionTrack:
     frames = round(speech.duration * fps)
-    return generate_lips(speech, fps=fps, frames=frames, method="codetalker", **options)
+    return generate_lips(speech, fps=fps, frames=frames, method="codes", **options)
 
 
 def noise(seconds: float) -> np.ndarray:
@@ -64,7 +64,7 @@ def test_only_the_lips_move_and_the_track_says_who_moved_them(speech: Speech):
     assert len(track) == 75
     assert 0 <= track.data.min() <= track.data.max() <= 1
     assert lips.opening(track).max() > 0.02
-    assert track.provenance["lips"] == "codetalker"
+    assert track.provenance["lips"] == "codes"
     assert track.provenance["code prior"] == load_code_prior().sha256
     assert track.provenance["manner"] == {"normal": 1.0}
 
@@ -192,6 +192,6 @@ def test_release_lets_go_of_it():
 
 
 def test_the_engine_instant_speaks_by_codes(demo_speech: Path):
-    track = pipeline.make_motion(demo_speech, Options(end=1.0, lips="codetalker", engine="instant", manner=1))
+    track = pipeline.make_motion(demo_speech, Options(end=1.0, lips="codes", engine="instant", manner=1))
     assert track.provenance["lips"]["manner"] == {"clear": 1.0}
     assert lips.opening(track).max() > 0.01

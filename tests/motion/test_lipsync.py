@@ -183,11 +183,11 @@ def test_closures_are_found_in_a_closure_track():
 
 def test_a_closure_is_full_while_it_lasts_and_gone_soon_after():
     times = np.arange(0, 1, 0.01)
-    shut = lipsync._closed((Closure(0.4, 0.5),), times, 0.0)
+    shut = lipsync.closing((Closure(0.4, 0.5),), times, 0.0)
     assert shut[40:51].min() == 1
     assert shut[times < 0.4 - lipsync.PARTING_S].max() == 0
     assert shut[times > 0.5 + lipsync.PARTING_S].max() == 0
-    assert lipsync._closed((Closure(0.4, 0.5, 0.5),), times, 0.0).max() == 0.5
+    assert lipsync.closing((Closure(0.4, 0.5, 0.5),), times, 0.0).max() == 0.5
 
 
 def test_closures_are_reconciled_with_a_closure_track():
@@ -205,7 +205,7 @@ def test_where_the_recogniser_hears_nothing_in_sound_the_net_moves_the_mouth():
     spoken = np.ones(300, bool)
     spoken[:50] = False
     heard_phones = [Phone(SILENCE, 0.0, 1.0), Phone("AA", 1.0, 2.0), Phone(SILENCE, 2.0, 3.0)]
-    share = lipsync._net_share(heard_phones, spoken)
+    share = lipsync.net_share(heard_phones, spoken)
     assert share[10] == pytest.approx(lipsync.NET_SHARE, abs=0.02)
     assert share[150] == pytest.approx(lipsync.NET_SHARE, abs=0.02)
     assert share[260] == pytest.approx(1.0, abs=0.02)

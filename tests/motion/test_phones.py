@@ -38,13 +38,13 @@ def bursts(starts: list[float], length: float, seconds: float) -> np.ndarray:
 
 def test_short_speech_is_one_piece():
     samples = bursts([0.5], 2.0, 5.0)
-    assert [(start, len(piece)) for start, piece in recogniser.pieces(samples, None)] == [(0.0, len(samples))]
+    assert [(start, len(piece)) for start, piece in recogniser.pieces(samples)] == [(0.0, len(samples))]
 
 
 def test_long_speech_is_cut_in_pauses_and_nothing_is_lost():
     starts = [0.2 + 4.1 * number for number in range(15)]
     samples = bursts(starts, 3.6, 62.0)
-    pieces = list(recogniser.pieces(samples, None))
+    pieces = list(recogniser.pieces(samples))
     assert len(pieces) == 4
     assert np.array_equal(np.concatenate([piece for _, piece in pieces]), samples)
     for start, _ in pieces[1:]:

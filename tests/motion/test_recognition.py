@@ -63,8 +63,8 @@ def test_what_a_lost_child_leaves_is_done_here(samples, monkeypatch):
 def test_a_cancel_ends_the_children_at_once(samples, monkeypatch):
     monkeypatch.setattr(recognition, "CHILD", "import time; time.sleep(60)")
     children = []
-    start = recognition._child
-    monkeypatch.setattr(recognition, "_child", lambda: children.append(start()) or children[-1])
+    start = recognition.start_child
+    monkeypatch.setattr(recognition, "start_child", lambda: children.append(start()) or children[-1])
     began = time.monotonic()
 
     def check() -> None:
@@ -84,4 +84,4 @@ def test_a_child_answers_each_piece_with_a_line():
     recognition.answer(io.BytesIO(request * 2), answers)
     lines = answers.getvalue().splitlines()
     assert len(lines) == 2
-    assert recognition._unpacked(lines[0]) == phones.phones_of_piece(piece, 1.5)
+    assert recognition.unpacked(lines[0]) == phones.phones_of_piece(piece, 1.5)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from memory import let_go
 
 from sadtalker_ext.engines.sadtalker.networks.expnet import ExpNet
 from sadtalker_ext.engines.sadtalker.networks.face_render import Generator
@@ -72,8 +73,8 @@ def network(component: str, salt: str | None = None) -> Any:
 
 
 def face_render(salt: str | None = None) -> Generator:
-    """The generator as frames are drawn with it: rearranged. It is large: other networks make room for it."""
-    network.cache_clear()
+    """The generator as frames are drawn with it: rearranged. It is large; what is kept makes room for it."""
+    let_go()
     return faster(loaded(Generator.shaped_like, state("generator", salt)))
 
 

@@ -370,8 +370,8 @@ def test_every_clip_is_seen_once_an_epoch_and_each_process_sees_its_own(
         objective: Any = nn.Linear(1, 1)
         objective.trained = lambda: list(nn.Linear(1, 1).parameters())
         loop = Training(objective, talking, Plan(), run, Many(rank), Journal(run.folder, quiet=True))
-        orders.append([entry.clip for entry in loop._order(0)])
-        assert loop._order(0) == loop._order(0) != loop._order(1)
+        orders.append([entry.clip for entry in loop.order(0)])
+        assert loop.order(0) == loop.order(0) != loop.order(1)
     assert len({len(order) for order in orders}) == 1
     clips = {entry.clip for entry in talking.of_split(TRAIN)}
     assert {clip for order in orders for clip in order} == clips

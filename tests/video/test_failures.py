@@ -256,7 +256,7 @@ def test_disk_full_by_ffmpegs_words(phrase: str) -> None:
         def complaint(self) -> str:
             return ""
 
-    assert "disk is full" in str(process_sink._failure(Ended(), 1, "a.mp4"))  # type: ignore[arg-type]
+    assert "disk is full" in str(process_sink.failure(Ended(), 1, "a.mp4"))  # type: ignore[arg-type]
 
 
 def test_an_encoder_that_fails_is_quoted(folder: Path, left_over: LeftOver, write_video: WriteVideo) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...errors import MeshError, OptionsError, Place, SadTalkerError, Sentence
-from ...host import Host, Run
+from ...host import Check, Host, Run, nothing
 from ...tracks import MotionSpace, MotionTrack, vertex_space
 from ...tracks.rows import gathered
 from ..base import Actor, Look
@@ -183,9 +183,7 @@ class HeadRenderer:
     def opening(self, track: MotionTrack) -> np.ndarray | None:
         return self._drawn(track).opening(track)
 
-    def render(
-        self, track: MotionTrack, *, check: Callable[[], None] | None = None
-    ) -> Generator[np.ndarray, None, None]:
+    def render(self, track: MotionTrack, *, check: Check = nothing) -> Generator[np.ndarray, None, None]:
         return self._drawn(track).render(track, check=check)
 
 

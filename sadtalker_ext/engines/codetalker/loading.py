@@ -61,5 +61,4 @@ def load_networks(models_dir: Path, name: str, device: str) -> CodeNetworks:
 def _load(name: str, stamps: tuple[tuple[str, int], ...], models_dir: Path, device: str) -> CodeNetworks:
     pair = load_pair(models_dir, name)
     stage1 = VQAutoEncoder.from_state(pair.stage1).to(torch.device(device))
-    stage2 = CodeQuery.from_state(pair.stage2).to(torch.device(device))
-    return CodeNetworks(pair.name, stage1, stage2)
+    return CodeNetworks(pair.name, stage1, CodeQuery.from_state(pair.stage2).to(torch.device(device)))

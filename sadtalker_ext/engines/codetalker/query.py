@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 import torch
 
 from ...errors import AudioError, OptionsError, WeightsError
+from ...host import Check, Report, nothing
 from . import query_fast as code_query_fast
 from .networks import CodeQuery, VQAutoEncoder
 from .networks.prefix import PrefixQuery
@@ -16,8 +17,6 @@ from .networks.wav2vec import SAMPLE_RATE, normalised, steps
 PIECE = 50  # frames that are handed out together
 
 Style = int | tuple[int, int, float]  # a manner, or two and the share (0..1) of the second
-Check = Callable[[], None]
-Report = Callable[[int, int], None]  # frames done, frames in all
 
 
 def frame_count(stage2: CodeQuery, samples: int, *, exact: bool = False) -> int:
@@ -39,8 +38,8 @@ def predict(
     *,
     style: Style = 0,
     exact: bool = False,
-    check: Check | None = None,
-    report: Report | None = None,
+    check: Check = nothing,
+    report: Report = nothing,
 ) -> Iterator[np.ndarray]:
     """Blocks of offsets from the template, float32 (n, 3·vertices), in the template's units, in order.
 
@@ -72,7 +71,7 @@ def predict(
             f"{len(samples) / SAMPLE_RATE:.1f} s; turn the exact mode off, which takes any length."
         )
     way = _exact if exact else _fast
-    return way(stage1, stage2, samples, manner, check or _nothing, report or _nothing)
+    return way(stage1, stage2, samples, manner, check, report)
 
 
 @torch.no_grad()
@@ -133,7 +132,3 @@ def _manner(stage2: CodeQuery, style: Style) -> torch.Tensor:
     if not 0 <= share <= 1:
         raise OptionsError(f"The share of the second manner is {share:g}; it must lie between 0 and 1.")
     return stage2.style(first, second, share).detach()
-
-
-def _nothing(*_: object) -> None:
-    pass

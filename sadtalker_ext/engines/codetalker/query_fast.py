@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import count
 from weakref import ReferenceType, WeakKeyDictionary, ref
@@ -12,14 +12,12 @@ from weakref import ReferenceType, WeakKeyDictionary, ref
 import numpy as np
 import torch
 
+from ...host import Check, Report
 from ...system.caches import on_release
 from .networks import CodeQuery, VQAutoEncoder
 from .networks.compat import AUDIO_RATE
 from .networks.fast import EDGE, Loop, PrefixDecoder, StepQuery
 from .networks.wav2vec import HOP, SAMPLE_RATE, level, normalised, samples_for
-
-Check = Callable[[], None]
-Report = Callable[[int, int], None]  # frames done, frames in all
 
 
 @dataclass(frozen=True)
@@ -70,10 +68,7 @@ def blocks(
         speech = normalised(torch.from_numpy(np.array(samples, np.float32)))
         whole = stage2.hear(speech[None].to(manner.device))
         total, heard = whole.shape[1] // stage2.rhythm.keys, iter([whole])
-    query, prefix = (
-        StepQuery(stage2, ways.window),
-        PrefixDecoder(stage1, ways.growth, ways.window),
-    )
+    query, prefix = (StepQuery(stage2, ways.window), PrefixDecoder(stage1, ways.growth, ways.window))
     loop = _loop(stage1, stage2)
     manner = manner[None]
     embedded = manner + stage2.vertice_map.bias if stage2.compat.start_with_bias else manner
@@ -83,8 +78,7 @@ def blocks(
         query.listen(rows)
         for _ in range(rows.shape[1] // stage2.rhythm.keys):
             check()
-            codes = stage1.quantize.nearest(query.step(embedded))
-            features = stage1.quantize.lookup(codes)
+            features = stage1.quantize.lookup(stage1.quantize.nearest(query.step(embedded)))
             done += 1
             if done < total or total > ways.block:  # after the last frame only its norms are needed
                 embedded = loop(prefix.step(features)) + manner

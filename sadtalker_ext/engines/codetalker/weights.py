@@ -119,8 +119,7 @@ def problems(models_dir: Path) -> tuple[str, ...]:
 
 def load_pair(models_dir: Path, name: str) -> Pair:
     """Both stages of the face model of that name; `WeightsError` says what is missing or does not fit."""
-    searched = _search(models_dir)
-    found = searched.get(name.lower())
+    found = _search(models_dir).get(name.lower())
     if found is None:
         there = ", ".join(available(models_dir)) or "none"
         raise WeightsError(

@@ -95,8 +95,7 @@ class InstantActor(PortraitActor):
             track = track.with_channels(blinks, ["blink"])
         if options.expression_scale != 1.0:
             track = _scaled(track, options.expression_scale)
-        provenance = {part: dict(value) for part, value in made_by.items()}
-        return MotionTrack(ARKIT, fps, track.data, provenance)
+        return MotionTrack(ARKIT, fps, track.data, {part: dict(value) for part, value in made_by.items()})
 
     def _followed(self, video: str, channel: str, frames: int) -> MotionTrack:
         """The pose or the blinks of a video, or of a motion file."""

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ...host import Check
 from ...tracks import BFM, MotionTrack
 from ..portraits import PortraitActor
 
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from ...options import Options
     from .render import FaceRenderer
 
-    Check = Callable[[], None]
 
 FPS = 25.0  # of the networks; other rates are interpolated from it
 EXPRESSION, POSE = slice(0, 64), slice(64, 70)

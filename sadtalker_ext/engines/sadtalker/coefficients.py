@@ -40,8 +40,7 @@ def smooth_pose(pose: np.ndarray) -> np.ndarray:
         return np.asarray(pose)
     window = min(SMOOTHING, 2 * ((count - 1) // 2) + 1)
     half = window // 2
-    offsets = np.arange(-half, half + 1)
-    powers = np.vander(offsets, SMOOTHING_ORDER + 1, increasing=True)
+    powers = np.vander(np.arange(-half, half + 1), SMOOTHING_ORDER + 1, increasing=True)
     fit = np.linalg.pinv(powers)  # (order + 1, window): samples -> polynomial
     smooth = np.empty(pose.shape, np.float64)
     windows = np.lib.stride_tricks.sliding_window_view(pose, window, axis=0)

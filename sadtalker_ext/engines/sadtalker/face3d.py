@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+from PIL import Image
 
 from .crop import settled
 
@@ -37,8 +38,7 @@ def align_to_model(points: np.ndarray, model: np.ndarray, width: int, height: in
     points: (5, 2) in pixels, y upwards from the picture's lower edge. model: (5, 3) in model units.
     Solves for a scaled orthographic camera by least squares.
     """
-    count = len(points)
-    system = np.zeros((2 * count, 8))
+    system = np.zeros((2 * len(points), 8))
     system[0::2, :3] = system[1::2, 4:7] = model
     system[0::2, 3] = system[1::2, 7] = 1
     solution = np.linalg.lstsq(system, np.asarray(points, np.float64).reshape(-1), rcond=None)[0]
@@ -48,8 +48,6 @@ def align_to_model(points: np.ndarray, model: np.ndarray, width: int, height: in
 
 def aligned_picture(picture: np.ndarray, alignment: Alignment) -> np.ndarray:
     """uint8 (224, 224, 3) cut from a uint8 (H, W, 3) picture; black where it does not reach."""
-    from PIL import Image
-
     height, width = picture.shape[:2]
     scale = alignment.scale
     wide, high = int(settled(width * scale)), int(settled(height * scale))

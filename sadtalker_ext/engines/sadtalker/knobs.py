@@ -21,14 +21,7 @@ KNOBS: tuple[Knob, ...] = (
         default=True,
         title="Rest in silence",
     ),
-    Knob(
-        "pose_style",
-        "int",
-        "one of the learnt manners of moving the head",
-        default=0,
-        low=0,
-        high=45,
-    ),
+    Knob("pose_style", "int", "one of the learnt manners of moving the head", default=0, low=0, high=45),
     Knob(
         "ref_face",
         "path",

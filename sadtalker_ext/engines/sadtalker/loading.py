@@ -34,11 +34,7 @@ class FaceNetworks:
     """
 
     def __init__(
-        self,
-        sources: Sources,
-        device: torch.device,
-        kind: torch.dtype,
-        compiled: bool = False,
+        self, sources: Sources, device: torch.device, kind: torch.dtype, compiled: bool = False
     ) -> None:
         self.sources, self.device, self.kind = sources, device, kind
         self._compiled = compiled
@@ -101,13 +97,7 @@ class FaceNetworks:
 
 
 def load_networks(
-    models_dir: Path,
-    size: int,
-    device: str,
-    precision: str,
-    *,
-    turbo: bool = False,
-    compiled: bool = False,
+    models_dir: Path, size: int, device: str, precision: str, *, turbo: bool = False, compiled: bool = False
 ) -> FaceNetworks:
     """The networks for these options; raises `WeightsError` where their files are missing.
 

@@ -33,8 +33,7 @@ def mel_basis() -> np.ndarray:
     ramps = edges[:, None] - bins
     rising, falling = -ramps[:-2] / width[:-1, None], ramps[2:] / width[1:, None]
     triangles = np.maximum(0, np.minimum(rising, falling)).astype(np.float32)
-    area = (2.0 / (edges[2:] - edges[:-2]))[:, None]
-    return (triangles * area).astype(np.float32)
+    return (triangles * (2.0 / (edges[2:] - edges[:-2]))[:, None]).astype(np.float32)
 
 
 # Slaney's scale: linear to 1 kHz at 200/3 Hz a mel, then 27 steps to a factor of 6.4.

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 import torch
 
+from ...host import Check, Report, nothing
 from .coefficients import smooth_pose
 from .mel import mel_windows, silent_windows
 from .networks.expnet import EXPRESSIONS, ExpNet
 from .networks.posevae import LATENT, POSE, PoseVAE
 
 CHUNK = 250  # frames that the networks hear at a time: memory stays bounded
-
-Check = Callable[[], None]
-Report = Callable[[int, int], None]  # done, total
 
 
 def pose_noise(frames: int, seed: int) -> np.ndarray:
@@ -36,8 +32,8 @@ def face_coefficients(
     expnet: ExpNet,
     posevae: PoseVAE,
     reference: np.ndarray | None = None,
-    check: Check | None = None,
-    report: Report | None = None,
+    check: Check = nothing,
+    report: Report = nothing,
 ) -> np.ndarray:
     """(frames, 70) float32 at 25 frames/s: 64 expression coefficients, then pitch yaw roll (rad) and x y z.
 
@@ -54,8 +50,7 @@ def face_coefficients(
     heard = torch.empty(frames, POSE, device=device)
     own = tensor(source[:EXPRESSIONS])
     for first in range(0, frames, CHUNK):
-        if check is not None:
-            check()
+        check()
         last = min(first + CHUNK, frames)
         window = silent_windows(last - first) if mel is None else mel_windows(mel, first, last)
         sound = tensor(window)
@@ -63,9 +58,7 @@ def face_coefficients(
         closed = tensor(shut[first:last])[:, None]
         expressions[first:last] = expnet(sound[:, None], look, closed).cpu().numpy()
         heard[first:last] = posevae.listen(sound)
-        if report is not None:
-            report(last, frames)
+        report(last, frames)
     at_rest = tensor(source[EXPRESSIONS : EXPRESSIONS + POSE])
     motion = posevae.decode(heard, at_rest, style, tensor(noise))
-    pose = smooth_pose((at_rest + motion).cpu().numpy())
-    return np.concatenate([expressions, pose], axis=1)
+    return np.concatenate([expressions, smooth_pose((at_rest + motion).cpu().numpy())], axis=1)

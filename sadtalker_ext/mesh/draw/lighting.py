@@ -84,8 +84,7 @@ class Screen:
     def __init__(self, width: int, height: int) -> None:
         grain = np.random.default_rng(0).random((height, width, 1), np.float32) - np.float32(0.5)
         self._grain = grain * np.float32(1 / 255)
-        light = np.arange(CODES) / (CODES - 1)
-        self._code = to_srgb(light).astype(np.float32)
+        self._code = to_srgb(np.arange(CODES) / (CODES - 1)).astype(np.float32)
 
     def encode(self, light: np.ndarray, top: int) -> np.ndarray:
         """uint8 (h, W, 3) of linear light (h, W, 3), the rows of the frame from `top` on."""

@@ -87,8 +87,7 @@ class Picture:
         corner = np.empty((3, 2 + len(self._material), self._corners.shape[1]), np.float32)
         for number, values in enumerate((normals[:, 0], normals[:, 1], *self._material)):
             corner[:, number] = values.take(self._corners)
-        back = np.where(triangles.area > 0, np.float32(BACK_LIGHT), np.float32(1))
-        corner[:, 2:] *= back
+        corner[:, 2:] *= np.where(triangles.area > 0, np.float32(BACK_LIGHT), np.float32(1))
         corner[:, :2] *= np.where(triangles.area > 0, np.float32(-1), np.float32(1))
         frame = np.empty((height, width, 3), np.uint8)
         for top in range(0, height, self._band):

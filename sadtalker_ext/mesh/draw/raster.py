@@ -149,8 +149,7 @@ class Samples:
         right, down = slope[0].take(rows.face), slope[1].take(rows.face)
         start = triangles.depth[0].take(rows.face) + right * rows.dx + down * rows.dy
         row = np.repeat(np.arange(len(rows.face)), rows.count)
-        ends = np.cumsum(rows.count)
-        step = np.arange(len(row)) - np.repeat(ends - rows.count, rows.count)
+        step = np.arange(len(row)) - np.repeat(np.cumsum(rows.count) - rows.count, rows.count)
         sample = rows.first.take(row) + step
         step = step.astype(np.float32)
         depth = start.take(row) + right.take(row) * step

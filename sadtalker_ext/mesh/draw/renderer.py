@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 
 from ...errors import MeshError
+from ...host import Check, nothing
 from ...tracks import MotionTrack
 from ..figure import Figure, TemplateFigure
 from ..template import Template
@@ -54,9 +55,7 @@ class MeshRenderer:
         """None: what a mesh's lips do is not known beforehand."""
         return None
 
-    def render(
-        self, track: MotionTrack, *, check: Callable[[], None] | None = None
-    ) -> Generator[np.ndarray, None, None]:
+    def render(self, track: MotionTrack, *, check: Check = nothing) -> Generator[np.ndarray, None, None]:
         """uint8 frames (H, W, 3), one a row of the track, in order; a few are drawn ahead, never all.
 
         check: called between frames; whatever it raises ends the rendering. Raises `TrackError` for a track
@@ -65,22 +64,19 @@ class MeshRenderer:
         poses = self._figure.poses(track)
         if self._workers == 1:
             for vertices in poses:
-                if check is not None:
-                    check()
+                check()
                 yield self._picture.draw(vertices)
             return
         with ThreadPoolExecutor(self._workers, "mesh") as pool:
             ahead: deque[Future[np.ndarray]] = deque()
             try:
                 for vertices in poses:
-                    if check is not None:
-                        check()
+                    check()
                     ahead.append(pool.submit(self._picture.draw, vertices))
                     if len(ahead) >= WINDOW_PER_WORKER * self._workers:
                         yield ahead.popleft().result()
                 while ahead:
-                    if check is not None:
-                        check()
+                    check()
                     yield ahead.popleft().result()
             finally:
                 for waiting in ahead:

@@ -28,8 +28,7 @@ def check_layers(vertices: np.ndarray, faces: np.ndarray) -> None:
     radius = float(np.linalg.norm(vertices - middle, axis=1).max())
     a, b, c = (vertices[faces[:, corner]].astype(np.float64) for corner in range(3))
     surface = float(np.linalg.norm(np.cross(b - a, c - a), axis=1).sum() / 2)
-    points = Camera.before(vertices, (LIGHT_PX, LIGHT_PX)).project(vertices)
-    seen = Triangles.of(points, faces.T)
+    seen = Triangles.of(Camera.before(vertices, (LIGHT_PX, LIGHT_PX)).project(vertices), faces.T)
     covered = float(np.abs(seen.area[seen.drawn]).sum(dtype=np.float64) / 2)
     if surface > MOST_LAYERS * np.pi * radius**2 or covered > MOST_LAYERS * LIGHT_PX**2:
         raise MeshError(
@@ -107,8 +106,7 @@ class Closed:
             own = np.arange(count, count + len(loop))
             count += len(loop)
             # The loop follows the triangles around it, so the pocket's run the other way.
-            bottom = np.full(len(loop), bottoms + number)
-            added.append(np.stack([np.roll(own, -1), own, bottom], 1))
+            added.append(np.stack([np.roll(own, -1), own, np.full(len(loop), bottoms + number)], 1))
             size = float(np.linalg.norm(np.ptp(vertices[loop], axis=0)))
             rims.append(loop)
             pockets.append((loop, np.array([0, 0, -CAP_DEPTH * size], np.float32)))
@@ -148,8 +146,7 @@ def _pieces(count: int, faces: np.ndarray) -> np.ndarray:
 
 def faces_viewer(vertices: np.ndarray, faces: np.ndarray) -> bool:
     """Whether the triangles seen from the front turn their fronts there, as counter-clockwise ones do."""
-    camera = Camera.before(vertices, (LIGHT_PX, LIGHT_PX))
-    triangles = Triangles.of(camera.project(vertices), faces.T)
+    triangles = Triangles.of(Camera.before(vertices, (LIGHT_PX, LIGHT_PX)).project(vertices), faces.T)
     hits = Samples(LIGHT_PX, LIGHT_PX).seen(triangles)
     front = triangles.area[hits.rows.face[hits.row]] < 0
     return len(front) == 0 or bool(front.mean() >= 0.5)
@@ -188,8 +185,7 @@ def _depths(samples: Samples, triangles: Triangles) -> np.ndarray:
     hits = samples.seen(triangles)
     depth = np.full(samples.stride * samples.height_rows, np.inf, np.float32)
     depth[hits.sample] = hits.values(triangles, triangles.depth[:, None])[0]
-    found: np.ndarray = depth.reshape(samples.height, -1, samples.stride).max(1)
-    return found
+    return depth.reshape(samples.height, -1, samples.stride).max(1)
 
 
 def _directions(count: int) -> np.ndarray:

@@ -9,7 +9,9 @@ from typing import Protocol
 
 import numpy as np
 
+from ...audio import load_speech
 from ...errors import MeshError, TrainingError
+from ...mesh.pickles import read_pickle
 from .splits import Splits
 
 Arrays = tuple[np.ndarray, np.ndarray]
@@ -72,8 +74,6 @@ def read_numbers(path: Path, limit: int = 4 << 30) -> object:
 
     limit: bytes.
     """
-    from ...mesh.pickles import read_pickle
-
     try:
         return read_pickle(path, size_limit=limit)
     except MeshError as error:
@@ -99,6 +99,4 @@ def read_templates(path: Path) -> dict[str, np.ndarray]:
 
 def at_16khz(samples: np.ndarray, rate: float) -> np.ndarray:
     """Sound as the networks hear it: float32 (S,) mono at 16 kHz; integers are scaled to full scale 1."""
-    from ...audio import load_speech
-
     return load_speech((samples, round(float(rate)))).samples

@@ -10,7 +10,9 @@ from typing import Literal
 
 import numpy as np
 
+from ...audio import load_speech
 from ...errors import MeshError, TrainingError
+from ...mesh import load_template
 from .base import Arrays, Missing, RawClip, require_files
 from .splits import BIWI, Splits
 
@@ -75,8 +77,6 @@ class Biwi:
         return next((p for p in (stem.with_suffix(suffix) for suffix in SOUND_SUFFIXES) if p.exists()), None)
 
     def _read(self, subject: str, folder: Path, sound: Path) -> Arrays:
-        from ...audio import load_speech
-
         scan, faces = self._scans[subject]
         neutral = normalised(scan, faces)
         files = sorted(folder.glob("*.vl"))
@@ -113,8 +113,7 @@ def normalised(vertices: np.ndarray, faces: np.ndarray, by: np.ndarray | None = 
     """
     turned = vertices.astype(np.float64) * HALF_TURN
     reference = turned if by is None else by.astype(np.float64) * HALF_TURN
-    scale = np.sqrt(area(reference, faces))
-    return ((turned - reference.mean(axis=0)) / scale).astype(np.float32)
+    return ((turned - reference.mean(axis=0)) / np.sqrt(area(reference, faces))).astype(np.float32)
 
 
 def area(vertices: np.ndarray, faces: np.ndarray) -> float:
@@ -124,8 +123,6 @@ def area(vertices: np.ndarray, faces: np.ndarray) -> float:
 
 
 def _scan(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    from ...mesh import load_template
-
     try:
         template = load_template(path)
     except MeshError as error:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ...audio import load_speech
 from ...errors import TrainingError
 from ...tracks import BIWI_VERTICES, FLAME_VERTICES, vertex_space
 from .base import Arrays, Missing, RawClip, read_templates, require_files
@@ -85,8 +86,6 @@ class Layout:
         return [stem for pair, stem in self._names.items() if self.splits.of(*pair) is None]
 
     def _read(self, subject: str, stem: str) -> Arrays:
-        from ...audio import load_speech
-
         path = self._files[stem]
         try:
             stored = np.load(path, mmap_mode="r", allow_pickle=False)

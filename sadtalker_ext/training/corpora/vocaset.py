@@ -48,8 +48,7 @@ class Vocaset:
     def clips(self) -> Iterator[RawClip | Missing]:
         for subject, sentence in self.splits.expected():
             sequence = f"sentence{sentence}"
-            frames = self._frames.get(subject, {}).get(sequence)
-            if not frames:
+            if not self._frames.get(subject, {}).get(sequence):
                 yield Missing(subject, sentence, f"{FILES[3]} does not list it")
             elif subject not in self._templates:
                 yield Missing(subject, sentence, f"{FILES[2]} has no template of {subject}")

@@ -225,11 +225,13 @@ def test_only_accelerators_that_sample_alike_are_used(
     absent = [name for name in ("cuda", "xpu", "mps") if not accelerator(name)]
     for name in ("cpu", "nonsense", *absent):
         assert type(picture_warp(picture, device=name)) is PictureWarp
-    assert module._agrees("cpu")
+    assert module.agrees("cpu")
     # A device whose sampling is off by half a pixel is found out.
-    enlarged = DeviceWarp._enlarged
-    monkeypatch.setattr(DeviceWarp, "_enlarged", lambda self, piece: enlarged(self, piece) + 0.5 / 28)
-    assert not module._agrees("cpu")
+    enlarge = torch.nn.functional.interpolate
+    monkeypatch.setattr(
+        torch.nn.functional, "interpolate", lambda *given, **more: enlarge(*given, **more) + 0.5 / 28
+    )
+    assert not module.agrees("cpu")
 
 
 def test_the_renderer_looks_alike_on_both_roads(

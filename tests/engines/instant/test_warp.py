@@ -149,7 +149,7 @@ def test_another_motion_space_is_refused(renderer: WarpRenderer) -> None:
 
 
 def test_head_turns_the_way_the_track_says(renderer: WarpRenderer) -> None:
-    head, frame = renderer._head, renderer._frame
+    head, frame = renderer.head, renderer.frame
     nose, brow = frame.points[[4, 10], :2]
 
     def moved(point: np.ndarray, **angles: float) -> np.ndarray:
@@ -166,7 +166,7 @@ def test_a_lying_head_turns_about_its_own_axes(draw: Draw, as_portrait: Callable
     lying = points.copy()
     lying[:, 0], lying[:, 1] = 299 - points[:, 1], points[:, 0]  # a quarter turn clockwise
     renderer = WarpRenderer(as_portrait(np.ascontiguousarray(np.rot90(picture, -1)), lying))
-    head, nose = renderer._head, renderer._frame.points[[4], :2]
+    head, nose = renderer.head, renderer.frame.points[[4], :2]
     yaw, pitch = (
         head.grid.sample_points(np.dstack(head.displacement(*angles)), nose)[0]
         for angles in ((8.0, 0.0, 0.0), (0.0, 8.0, 0.0))
@@ -188,9 +188,9 @@ def test_opening_follows_the_lip_convention(renderer: WarpRenderer, smiling: Por
 
 def mouth_pixels(renderer: WarpRenderer, frame: np.ndarray) -> np.ndarray:
     """Pixels (n, 3) over the middle of the mouth, from lip to lip."""
-    points = renderer._frame.points[:, :2] + (renderer._left, renderer._top)
-    x, width = int(points[13, 0]), int(0.05 * renderer._frame.width)
-    y0, y1 = int(points[0, 1]), int(points[17, 1] + 0.06 * renderer._frame.width)
+    points = renderer.frame.points[:, :2] + renderer.region[:2]
+    x, width = int(points[13, 0]), int(0.05 * renderer.frame.width)
+    y0, y1 = int(points[0, 1]), int(points[17, 1] + 0.06 * renderer.frame.width)
     return frame[y0:y1, x - width : x + width].reshape(-1, 3).astype(float)
 
 

@@ -71,17 +71,17 @@ def renderer(portrait: Portrait) -> WarpRenderer:
 
 
 def test_the_head_does_not_fold_within_its_limits(renderer: WarpRenderer) -> None:
-    head, limits = renderer._head, renderer._limits
+    head = renderer.head
     for axis in ("yaw", "pitch", "roll"):
         assert renderer.limits[axis] >= 8
-        for sign in (-1, 1):
-            angle = {"yaw": 0.0, "pitch": 0.0, "roll": 0.0, axis: sign * limits[axis]}
+        for sign in (-head.gain[axis], head.gain[axis]):
+            angle = {"yaw": 0.0, "pitch": 0.0, "roll": 0.0, axis: sign * renderer.limits[axis]}
             assert jacobian(*head.displacement(**angle), head.grid.step).min() > 0.2
 
 
 def test_the_mouth_does_not_fold_on_either_side_of_the_lips(renderer: WarpRenderer) -> None:
-    basis, grid = renderer._basis, renderer._face_grid
-    below = renderer._lips.lip_line(*grid.nodes())
+    basis, grid = renderer.basis, renderer.face_grid
+    below = renderer.lips.lip_line(*grid.nodes())
     amounts = np.zeros(len(MOVES), np.float32)
     amounts[MOVE_INDEX["jaw"]] = renderer.limits["jaw"]
     assert jacobian(*basis.combine(basis.upper, amounts), grid.step)[below < 0].min() > 0
@@ -89,7 +89,7 @@ def test_the_mouth_does_not_fold_on_either_side_of_the_lips(renderer: WarpRender
 
 
 def test_lips_part_by_what_their_gain_says(renderer: WarpRenderer) -> None:
-    gain = renderer._basis.gain
+    gain = renderer.basis.gain
     assert gain["lower"] == pytest.approx(1, abs=0.15)
     assert gain["upper"] == pytest.approx(1, abs=0.15)
     assert gain["jaw"] == pytest.approx(0.11, abs=0.03)
@@ -163,15 +163,13 @@ def test_glasses_are_noticed_and_hold_still(draw: Draw, as_portrait: Callable[..
     worn = with_rims(picture, points)
     assert wears_glasses(worn, frame) > 0.8
     renderer = WarpRenderer(as_portrait(worn, points))
-    basis, grid = renderer._basis, renderer._face_grid
-    rim = renderer._frame.points[[33, 263, 168, 145, 374], :2]
+    basis, grid = renderer.basis, renderer.face_grid
+    rim = renderer.frame.points[[33, 263, 168, 145, 374], :2]
     for name in ("brow_inner", "brow_left", "cheek_left", "knit_right"):
         moved = grid.sample_points(basis.upper[MOVE_INDEX[name]].transpose(1, 2, 0).copy(), rim)
         assert np.abs(moved).max() < 0.3
     # A turned head moves the rims as one plane does: the middle of a chord stays its middle.
-    dx, dy = renderer._head.displacement(12, 6, 0)
-    left, right, middle = renderer._frame.points[[33, 263], :2].mean(0) + np.array(
-        [[-25, 0], [25, 0], [0, 0]]
-    )
-    ends = renderer._head.grid.sample_points(np.dstack([dx, dy]), np.float32([left, right, middle]))
+    dx, dy = renderer.head.displacement(12, 6, 0)
+    left, right, middle = renderer.frame.points[[33, 263], :2].mean(0) + np.array([[-25, 0], [25, 0], [0, 0]])
+    ends = renderer.head.grid.sample_points(np.dstack([dx, dy]), np.float32([left, right, middle]))
     assert np.abs(ends[:2].mean(0) - ends[2]).max() < 0.35

@@ -17,7 +17,7 @@ from sadtalker_ext.engines.sadtalker.networks.face_render import Generator
 from sadtalker_ext.engines.sadtalker.networks.keypoints import transform_keypoints
 from sadtalker_ext.engines.sadtalker.networks.posevae import PoseVAE
 from sadtalker_ext.engines.sadtalker.render import windows
-from sadtalker_ext.engines.sadtalker.render.renderer import FaceRenderer
+from sadtalker_ext.engines.sadtalker.render.renderer import sized
 from sadtalker_ext.engines.sadtalker.render.source import MODEL_POINTS, reconstruct
 from sadtalker_ext.engines.sadtalker.speech_driven import face_coefficients
 
@@ -297,16 +297,9 @@ def test_a_whole_run(mode: str, generator: Generator) -> None:
 def test_frames_become_pixels_of_the_crops_shape() -> None:
     group = golden("frame_post")
     frames = torch.from_numpy(group["pred_float"])
-    close(renderer_of_size((64, 64))._finish(frames), group["out_u8_samesize"])  # rounded half to even
+    close(sized(frames, 64, 64), group["out_u8_samesize"])  # rounded half to even
     width, height = group["crop_info_wh"]
-    size = (256, int(256 * height / width))
-    shown = renderer_of_size(size)._finish(frames[:1])[0].numpy()
+    shown = sized(frames[:1], 256, int(256 * height / width))[0].numpy()
     want = group["out_u8_first"]
     assert shown.shape == want.shape
     assert np.abs(shown.astype(int) - want).max() <= 1  # OpenCV interpolates in whole numbers
-
-
-def renderer_of_size(size: tuple[int, int]) -> FaceRenderer:
-    renderer = FaceRenderer.__new__(FaceRenderer)
-    renderer.size, renderer._paster = size, None
-    return renderer

@@ -178,8 +178,7 @@ class CodeQuery(nn.Module):
         at = at.clamp(max=steps.shape[2] - 1)
         low = at.floor().long()
         high = (low + 1).clamp(max=steps.shape[2] - 1)
-        share = (at - low).to(steps)
-        return torch.lerp(steps[:, :, low], steps[:, :, high], share).transpose(1, 2)
+        return torch.lerp(steps[:, :, low], steps[:, :, high], (at - low).to(steps)).transpose(1, 2)
 
     def project(self, paced: torch.Tensor) -> torch.Tensor:
         """What wav2vec's transformer sees, (B, M, 768)."""

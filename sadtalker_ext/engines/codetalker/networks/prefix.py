@@ -37,8 +37,7 @@ class PrefixQuery:
         count = placed.shape[1]
         bias = self.bias[:, :count, :count]
         x = placed
-        decoder = self.query.transformer_decoder
-        for layer, (keys, values) in zip(decoder.layers, self.heard, strict=True):
+        for layer, (keys, values) in zip(self.query.transformer_decoder.layers, self.heard, strict=True):
             x = layer.norm1(x + layer.self_attn(x, x, x, attn_mask=bias, need_weights=False)[0])
             x = layer.norm2(x + self._look(layer.multihead_attn, x, keys, values))
             x = layer.norm3(x + layer.linear2(F.relu(layer.linear1(x))))

@@ -41,8 +41,7 @@ class Quantiser(nn.Module):
     def nearest(self, features: torch.Tensor) -> torch.Tensor:
         """Codes (…, slots) of features (…, slots · width)."""
         width = self.embedding.embedding_dim
-        codes = self.distances(features.detach().reshape(-1, width)).argmin(1)
-        return codes.view(*features.shape[:-1], -1)
+        return self.distances(features.detach().reshape(-1, width)).argmin(1).view(*features.shape[:-1], -1)
 
     def lookup(self, codes: torch.Tensor) -> torch.Tensor:
         """Features (…, slots · width) of codes (…, slots)."""

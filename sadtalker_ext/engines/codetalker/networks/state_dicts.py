@@ -17,10 +17,7 @@ SETTINGS = "settings"  # JSON as bytes, where a training of one's own chose othe
 MOST_SETTINGS = 1 << 16  # bytes
 MOST_HEADS, MOST_HALVINGS = 1024, 16
 WIDTHS = ("encoder.vertice_mapping.0.weight", "vertice_map.weight")  # whose rows heads share, of either stage
-NEW_NAMES = {
-    "parametrizations.weight.original0": "weight_g",
-    "parametrizations.weight.original1": "weight_v",
-}
+NEW_NAMES = {"parametrizations.weight.original0": "weight_g", "parametrizations.weight.original1": "weight_v"}
 N = TypeVar("N", bound=nn.Module)
 T = TypeVar("T")
 

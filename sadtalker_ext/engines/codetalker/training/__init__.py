@@ -13,6 +13,7 @@ import torch
 from ....checkpoints.state import file_hash
 from ....checkpoints.tensors import read_tensors
 from ....errors import TrainingError
+from ....host import Check, nothing
 from ....tracks import BIWI_VERTICES
 from ....training.clips import ClipCache
 from ....training.journal import Journal
@@ -91,7 +92,7 @@ def train(
     out: str | Path,
     choices: Choices,
     *,
-    check: Callable[[], None] | None = None,
+    check: Check = nothing,
     most_steps: int | None = None,
 ) -> Outcome:
     """Trains a stage on a prepared corpus into the folder `out`; see `Training.fit` for what it raises.

@@ -14,15 +14,7 @@ from ....training.plan import Plan
 from ..networks import Compat, QuerySizes, Rhythm, Sizes
 from .codebook import CodebookRules
 
-UNUSABLE = (
-    TypeError,
-    ValueError,
-    KeyError,
-    AttributeError,
-    RuntimeError,
-    AssertionError,
-    ArithmeticError,
-)
+UNUSABLE = (TypeError, ValueError, KeyError, AttributeError, RuntimeError, AssertionError, ArithmeticError)
 
 
 @dataclass(frozen=True)

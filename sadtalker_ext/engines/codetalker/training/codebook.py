@@ -110,8 +110,7 @@ class CodebookKeeper(nn.Module):
 
     def _jittered(self, vectors: Tensor) -> Tensor:
         spread = vectors.std(dim=0, keepdim=True) if len(vectors) > 1 else torch.ones_like(vectors)
-        noise = torch.randn(vectors.shape).to(vectors.device)
-        return vectors + NOISE * spread * noise
+        return vectors + NOISE * spread * torch.randn(vectors.shape).to(vectors.device)
 
     def in_use(self) -> int:
         """Codes that were used lately."""

@@ -67,10 +67,7 @@ class Stage1(Objective):
     def measure(self, example: Example) -> dict[str, Share]:
         offsets = example.motion[None]
         decoded = self.network(offsets / self.rules.scale).offsets.float() * self.rules.scale
-        return {
-            "unexplained": unexplained(decoded, offsets),
-            "distance": distance(decoded, offsets),
-        }
+        return {"unexplained": unexplained(decoded, offsets), "distance": distance(decoded, offsets)}
 
     def begin(self, examples: Iterator[Example], worker: Worker) -> None:
         if self.keeper is None or not self.rules.fresh:

@@ -130,8 +130,7 @@ def _moves(frame: FaceFrame, mouth: MouthMeasures) -> np.ndarray:
     height = local[:, 1] - float(brow[:, 1].mean())
     strip = _bell(np.minimum(height, 0), 0.16) * (1 - smoothstep(height, 0, 0.075))
     strip *= _bell(np.maximum(np.abs(width) - 0.36, 0), 0.08)
-    middle = _bell(width, 0.20)
-    put("brow_inner", 1, -strip * middle * 0.04)
+    put("brow_inner", 1, -strip * _bell(width, 0.20) * 0.04)
     for side, name in ((width > 0, "left"), (width <= 0, "right")):
         outer_part = strip * smoothstep(np.abs(width), 0.05, 0.25) * side
         put(f"brow_{name}", 1, -outer_part * 0.035)
@@ -156,8 +155,7 @@ class ExpressionBasis:
         y = frame.local[:NODES, 1] - mouth.centre[1]
         below = (np.abs(x) < 0.98) & (y > 0.03) & (y < 0.14)
         above = (np.abs(x) < 0.98) & (y < -0.03) & (y > -0.10)
-        rings = [frame.centre + (frame.oval - frame.centre) * size for size in STILL_RINGS]
-        rest = np.concatenate(rings)
+        rest = np.concatenate([frame.centre + (frame.oval - frame.centre) * size for size in STILL_RINGS])
         gx, gy = grid.nodes()
         fields: list[np.ndarray] = []
         for lip, beside in ((LOWER_LIP, below), (UPPER_LIP, above)):

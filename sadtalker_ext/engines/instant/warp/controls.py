@@ -233,5 +233,4 @@ def _within(angles: np.ndarray, limits: Mapping[str, float]) -> np.ndarray:
     share = np.sqrt(
         sum((angles[:, i] / limits[name]) ** 2 for i, name in enumerate(("yaw", "pitch", "roll")))
     )
-    reach = limits["together"]
-    return (angles / np.maximum(1, share / reach)[:, None]).astype(np.float32)
+    return (angles / np.maximum(1, share / limits["together"])[:, None]).astype(np.float32)

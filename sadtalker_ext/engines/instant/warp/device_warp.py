@@ -97,7 +97,7 @@ def picture_warp(source: np.ndarray, alpha: np.ndarray | None = None, device: st
     if device.split(":")[0] == "cpu":
         return PictureWarp(source, alpha)
     try:
-        if _agrees(device):
+        if agrees(device):
             return DeviceWarp(source, alpha, device)
         problem = f"{device} does not sample as OpenCV does"
     except (RuntimeError, AssertionError, ImportError) as error:  # torch's ways to say what is missing
@@ -243,7 +243,7 @@ def _remap(image: np.ndarray, map_x: np.ndarray, map_y: np.ndarray) -> np.ndarra
     return cv2.remap(image, map_x, map_y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
 
 
-def _agrees(device: str) -> bool:
+def agrees(device: str) -> bool:
     """Whether a smooth picture, moved by fractions of a pixel and past its border, comes out as OpenCV's."""
     height, width = PROBE_SIZE
     row, column = np.mgrid[0:height, 0:width].astype(np.float32)

@@ -23,8 +23,7 @@ def wears_glasses(image: np.ndarray, frame: FaceFrame) -> float:
     image: uint8 (H, W, 3) in whose pixels the frame is.
     """
     light = cv2.GaussianBlur(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), (0, 0), max(0.6, 0.004 * frame.width))
-    nose = frame.points[topology.NOSE_BRIDGE, :2]
-    bridge = _edge(light, frame, nose, BRIDGE_SPAN, half_width=0.022)
+    bridge = _edge(light, frame, frame.points[topology.NOSE_BRIDGE, :2], BRIDGE_SPAN, half_width=0.022)
     rims = []
     for lower in (topology.RIGHT_EYE_LOWER, topology.LEFT_EYE_LOWER):
         middle = frame.points[list(lower[3:6]), :2].mean(0)
@@ -48,8 +47,7 @@ def _edge(
     A line counts as far as it shows in most columns, which wrinkles, lashes and hair seldom do.
     """
     down = np.arange(span[0], span[1], STEP)
-    across = np.linspace(-half_width, half_width, 9)
-    u, v = np.meshgrid(across, down)
+    u, v = np.meshgrid(np.linspace(-half_width, half_width, 9), down)
     x = origin[0] + frame.width * (u * frame.across[0] + v * frame.down[0])
     y = origin[1] + frame.width * (u * frame.across[1] + v * frame.down[1])
     inside = (x >= 0) & (y >= 0) & (x < light.shape[1]) & (y < light.shape[0])

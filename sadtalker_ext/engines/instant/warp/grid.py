@@ -71,8 +71,7 @@ class Grid:
     def sample_points(self, field: np.ndarray, points: np.ndarray) -> np.ndarray:
         """Values of a node field (…, C) at (n, 2) pixel points, (n, C)."""
         xy = np.ascontiguousarray(points[:, None, :2], np.float32)
-        values = self.sample(field, xy[..., 0].copy(), xy[..., 1].copy())
-        return values.reshape(len(points), -1)
+        return self.sample(field, xy[..., 0].copy(), xy[..., 1].copy()).reshape(len(points), -1)
 
     def enlarge(self, field: np.ndarray, box: Box) -> np.ndarray:
         """One-channel node field as a float32 pixel map of `box` (inside the grid's own box)."""

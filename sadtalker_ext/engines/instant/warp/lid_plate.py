@@ -90,10 +90,7 @@ def make_patch(
     with_upper = travel * part * _bump(below_upper / (PULLED * width))
     planes = [
         np.ascontiguousarray(np.stack(four, -1), np.float32)
-        for four in (
-            (below_upper, travel, up, part),
-            (with_lower, with_upper, np.sqrt(travel / most), gaze),
-        )
+        for four in ((below_upper, travel, up, part), (with_lower, with_upper, np.sqrt(travel / most), gaze))
     ]
     rows, columns, box = _bounds((part > 0) & (below_upper > -up) & (below_lower < pulled), x0, y0)
     iris_box = _bounds(gaze > 0, x0, y0)[2]

@@ -159,8 +159,7 @@ class Eyelids:
             borderMode=cv2.BORDER_REPLICATE,
         )  # fmt: skip
         lid = cv2.blendLinear(lid, skin, 1 - fresh, fresh)
-        cover = np.clip(0.5 - edge, 0, 1)
-        colour += (lid - colour) * cover[..., None]
+        colour += (lid - colour) * np.clip(0.5 - edge, 0, 1)[..., None]
         colour += (eye.lash_rgb - colour) * self._lash_opacity(eye, pose, edge)[..., None]
 
     @staticmethod

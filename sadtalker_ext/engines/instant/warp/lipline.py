@@ -79,8 +79,7 @@ class _Strip:
             lab, x.astype(np.float32), y.astype(np.float32), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
         )
         self.lab = sampled.astype(np.float64) * np.array([100 / 255, 1.0, 1.0])
-        taper = np.minimum(self.along, span - self.along) / (TAPER * span)
-        self.trust = np.clip(taper, 0, 1)
+        self.trust = np.clip(np.minimum(self.along, span - self.along) / (TAPER * span), 0, 1)
 
     def shows_teeth(self) -> bool:
         """Whether something lighter than the lips lies between them."""
@@ -138,13 +137,7 @@ class _Strip:
         to_inside = np.min([np.linalg.norm(self.lab - tone, axis=-1) for tone in tones], axis=0)
         return np.clip((np.linalg.norm(self.lab - lip, axis=-1) - to_inside) / (0.6 * contrast), -1, 1)
 
-    def _path(
-        self,
-        cost: np.ndarray,
-        mesh: np.ndarray,
-        search: float,
-        beyond: float = 0.0,
-    ) -> np.ndarray:
+    def _path(self, cost: np.ndarray, mesh: np.ndarray, search: float, beyond: float = 0.0) -> np.ndarray:
         """Rows (fw, by column) of the cheapest smooth path along the mouth (dynamic programming).
 
         mesh: (COLUMNS,) fw, the path expected. beyond: −1 to stay above the middle line, 1 below it.
@@ -170,5 +163,4 @@ class _Strip:
         for column in range(COLUMNS - 1, -1, -1):
             path[column] = self.rows[row]
             row = int(origins[column, row])
-        kernel = np.array([1, 4, 6, 4, 1]) / 16
-        return np.convolve(np.pad(path, 2, mode="edge"), kernel, mode="valid")
+        return np.convolve(np.pad(path, 2, mode="edge"), np.array([1, 4, 6, 4, 1]) / 16, mode="valid")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 
+import cv2
 import numpy as np
 
 from ....system.native_logs import quiet_imports, quiet_stderr
@@ -18,8 +19,6 @@ def person_matte(image: np.ndarray, oval: np.ndarray) -> np.ndarray | None:
 
     image: uint8 (H, W, 3) RGB. oval: (n, 2) outline of the face in pixels, by which the matte is judged.
     """
-    import cv2
-
     try:
         with quiet_imports():
             from mediapipe.python.solutions.selfie_segmentation import SelfieSegmentation

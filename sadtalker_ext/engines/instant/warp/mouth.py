@@ -53,10 +53,10 @@ class MouthInterior:
         self._scale = float(np.clip(self._half_width / USUAL_HALF_WIDTH, *TEETH_SCALE))
         self._upper_lip = self._lip_curve(points, INNER_UPPER, self._upper_origin)
         self._lower_lip = self._lip_curve(points, INNER_LOWER, self._lower_origin)
-        self._tone = mouth_tone(image, points, face_width, skin_rgb)
+        self.tone = mouth_tone(image, points, face_width, skin_rgb)
         self._image = np.ascontiguousarray(image)
-        self._own = own_mouth(self._image, points, face_width, self._tone.own_teeth)
-        if self._own is not None and self._tone.own_teeth is not None:
+        self._own = own_mouth(self._image, points, face_width, self.tone.own_teeth)
+        if self._own is not None and self.tone.own_teeth is not None:
             # Lips that are parted by a smile say nothing of the jaw: the teeth rest on each other.
             self._lower_origin = points[13] + (points[14] - points[13]) * self._own.teeth_end
         density = float(np.clip(SAMPLES_PER_PIXEL * face_width * self._scale, *DENSITY_LIMITS))
@@ -83,7 +83,7 @@ class MouthInterior:
         (and skull) and the lower lip (and jaw) would come at each pixel. gap: opening shown, fw ≥ 0.
         jaw, rounding, teeth (how much of them shows), tongue (1: its tip at the upper teeth): 0..1.
         """
-        scale, flat = self._scale, self._tone.flat
+        scale, flat = self._scale, self.tone.flat
         upper_u, upper_v = self._local(upper_x, upper_y, self._upper_origin)
         lower_u, lower_v = self._local(lower_x, lower_y, self._lower_origin)
         middle = (upper_v.shape[0] // 2, upper_v.shape[1] // 2)
@@ -99,18 +99,17 @@ class MouthInterior:
 
         deep = np.clip((upper_v - upper_edge) * np.float32(1 / (0.10 * scale)), 0, 1)
         depth = (0.34 + 0.66 * deep) * (1 - flat) + flat
-        out = depth[..., None] * self._tone.cavity
-        self._lay(out, self._tongue, self._tone.tongue, lower_u, lower_v + tongue_top, 0.95 * light)
+        out = depth[..., None] * self.tone.cavity
+        self._lay(out, self._tongue, self.tone.tongue, lower_u, lower_v + tongue_top, 0.95 * light)
         behind = (1.0 - 0.85 * _step(tongue, 0.45, 0.95)) * (1 - flat)
         lower_light = (0.50 + 0.32 * min(1.0, opening / (0.05 * scale))) * light
-        self._lay(out, self._lower, self._tone.teeth, lower_u, lower_v + lower_edge, lower_light, behind)
-        self._lay(out, self._upper, self._tone.teeth, upper_u, upper_v - upper_edge, light)
+        self._lay(out, self._lower, self.tone.teeth, lower_u, lower_v + lower_edge, lower_light, behind)
+        self._lay(out, self._upper, self.tone.teeth, upper_u, upper_v - upper_edge, light)
         shadow = self._lip_shadow(upper_u, upper_v, lower_u, lower_v, rounding)
         out *= 1 - (1 - shadow)[..., None] * SHADOW_RGB
         if self._own is not None:
             # An opening may pass the picture's own in speech: that is no rest.
-            speaking = jaw / REST_JAW + rounding / REST_ROUNDING
-            self._lay_own(out, upper_x, upper_y, opening, speaking)
+            self._lay_own(out, upper_x, upper_y, opening, jaw / REST_JAW + rounding / REST_ROUNDING)
         return np.clip(out, 0, 255).astype(np.float32)
 
     def _lip_curve(self, points: np.ndarray, indices: tuple[int, ...], origin: np.ndarray) -> np.ndarray:
@@ -159,7 +158,7 @@ class MouthInterior:
 
     def _styled(self, art: Art) -> Art:
         """Towards one tone where the portrait itself is drawn in flat tones."""
-        flat = self._tone.flat
+        flat = self.tone.flat
         if flat <= 0:
             return art
         alpha = art.pixels[..., 3:]
@@ -176,7 +175,7 @@ class MouthInterior:
         rounding: float,
     ) -> np.ndarray:
         """Factor 0..1: dark just behind the lips and in the mouth's corners."""
-        strength = 1 - self._tone.flat
+        strength = 1 - self.tone.flat
         bend, tilt = self._upper_lip
         below = (upper_v - (bend * upper_u + tilt) * upper_u) * np.float32(1 / self._scale)
         bend, tilt = self._lower_lip

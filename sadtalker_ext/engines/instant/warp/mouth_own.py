@@ -124,8 +124,7 @@ def _lower_edge(
     t = np.clip((likeness - LIP_LIKE[0]) / (LIP_LIKE[1] - LIP_LIKE[0]), 0, 1)
     lip = t * t * (3 - 2 * t) * (lum > DARK * lips.mean())
     # The best place to cut a column: inside above, lip below.
-    vote = 0.5 - lip
-    gained = np.concatenate([np.zeros((1, COLUMNS)), np.cumsum(vote, axis=0)])
+    gained = np.concatenate([np.zeros((1, COLUMNS)), np.cumsum(0.5 - lip, axis=0)])
     fair = 0.06 * np.abs(np.arange(ROWS + 1) / ROWS * (1 + MARGIN) - 1)[:, None] * ROWS * 0.5
     cut = share[np.clip(np.argmax(gained - fair, axis=0) - 1, 0, ROWS - 1)]
     cut = np.clip(cut, 0.45, 1 + MARGIN * 0.6)

@@ -5,17 +5,17 @@ from __future__ import annotations
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Generator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 
 from ....errors import TrackError
-from ....face import topology
+from ....face import Portrait, topology
+from ....host import Check, nothing
 from ....tracks import ARKIT, MotionTrack
 from .basis import JAW_DROP, ExpressionBasis
 from .controls import Controls, read_controls, shown_gap
@@ -31,9 +31,6 @@ from .lipline import refine_lips
 from .matte import person_matte
 from .mouth import MouthInterior
 from .shading import FaceShading, skin_tone
-
-if TYPE_CHECKING:
-    from ....face import Portrait
 
 HEAD_CELLS = 32  # grid cells a face width for the head's motion
 FACE_CELLS = 48  # the same for expressions
@@ -91,7 +88,8 @@ class WarpRenderer:
 
     region: (x0, y0, x1, y1) px outside which every pixel of every frame equals the picture's.
     limits: degrees of yaw, pitch, roll as asked for, and the jaw's scale 0..1, up to which this picture moves
-    without tearing; larger demands are bent to these.
+    without tearing; larger demands are bent to these. frame: the face as it lies in the region. head, basis:
+    what turns it and what moves it, the latter on `face_grid`. lips: its two lips, as layers.
     """
 
     notices: tuple[str, ...] = ()
@@ -109,35 +107,33 @@ class WarpRenderer:
         # At rest a tracker sees the opening it saw in the picture, not the truer one that is found there.
         self._tracked_gap = FaceFrame.of(portrait.face.landmarks).own_gap
         self._locate(portrait.face.landmarks, width, height)
-        frame = self._frame
+        frame = self.frame
         self._mouth = measure_mouth(frame)
         rows, columns = self._source.shape[:2]
         self._box: Box = (0, 0, columns, rows)
         fw = frame.width
         low, high = _around(frame, FACE_REACH)
-        self._face_grid = Grid.over(*low, *high, max(2, round(fw / FACE_CELLS)))
-        gx, gy = self._face_grid.nodes()
-        still = self._stillness(gx, gy)
-        self._basis = ExpressionBasis(frame, self._mouth, self._face_grid, still)
-        self._lips = LipLayers(self._source, frame)
-        self._lower_share = smoothstep(self._lips.lip_line(gx, gy), -0.05, 0.05).astype(np.float32)
-        self._limits = measure_limits(self._head, self._basis, self._face_grid, self._lips.lip_line(gx, gy))
+        self.face_grid = Grid.over(*low, *high, max(2, round(fw / FACE_CELLS)))
+        gx, gy = self.face_grid.nodes()
+        self.basis = ExpressionBasis(frame, self._mouth, self.face_grid, self._stillness(gx, gy))
+        self.lips = LipLayers(self._source, frame)
+        self._lower_share = smoothstep(self.lips.lip_line(gx, gy), -0.05, 0.05).astype(np.float32)
+        self._limits = measure_limits(self.head, self.basis, self.face_grid, self.lips.lip_line(gx, gy))
         skin = skin_tone(self._source, frame.points)
         self._interior = MouthInterior(self._source, frame.points, fw, skin)
         strength = 0.0 if portrait.face.source == "points" else 1.0
         self._lids = Eyelids(self._source, frame.points, fw, strength=strength)
-        self._shading = FaceShading(self._source, frame, self._mouth, self._face_grid)
+        self._shading = FaceShading(self._source, frame, self._mouth, self.face_grid)
         self._warper = picture_warp(self._source, self._source_alpha, device)
         self.region: Box = (self._left, self._top, self._left + columns, self._top + rows)
-        asked = {name: self._limits[name] / self._head.gain[name] for name in ("yaw", "pitch", "roll")}
+        asked = {name: self._limits[name] / self.head.gain[name] for name in ("yaw", "pitch", "roll")}
         self.limits: Mapping[str, float] = MappingProxyType({**asked, "jaw": self._limits["jaw"]})
 
     def _locate(self, landmarks: np.ndarray, width: int, height: int) -> None:
         """Find what may move: the head's motion, the working region around it, and the face within."""
         x0, y0, x1, y1 = _surroundings(FaceFrame.of(landmarks), width, height)
         source = np.ascontiguousarray(self._picture[y0:y1, x0:x1])
-        origin = np.array([x0, y0, 0], np.float32)
-        frame = FaceFrame.of(refine_lips(source, landmarks - origin))
+        frame = FaceFrame.of(refine_lips(source, landmarks - np.array([x0, y0, 0], np.float32)))
         grid = Grid.over(0, 0, x1 - x0, y1 - y0, max(2, round(frame.width / HEAD_CELLS)))
         matte = person_matte(source, frame.oval)
         self._glasses = wears_glasses(source, frame)
@@ -149,8 +145,8 @@ class WarpRenderer:
         high = np.maximum(np.ceil(face.max(0)).astype(int), head.moving[2:])
         left, top, right, bottom = _inside((*low.tolist(), *high.tolist()), (0, 0, x1 - x0, y1 - y0))
         head.shifted(left, top)
-        self._head, self._head_grid = head, head.grid
-        self._frame = FaceFrame.of(frame.points - np.array([left, top, 0], np.float32))
+        self.head, self._head_grid = head, head.grid
+        self.frame = FaceFrame.of(frame.points - np.array([left, top, 0], np.float32))
         self._left, self._top = x0 + left, y0 + top
         part = (slice(self._top, y0 + bottom), slice(self._left, x0 + right))
         self._source = np.ascontiguousarray(self._picture[part])
@@ -160,9 +156,7 @@ class WarpRenderer:
         """(T,) fw of lip gap that the frames show, the picture's own opening included."""
         return shown_gap(track, self._tracked_gap)
 
-    def render(
-        self, track: MotionTrack, *, check: Callable[[], None] | None = None
-    ) -> Generator[np.ndarray, None, None]:
+    def render(self, track: MotionTrack, *, check: Check = nothing) -> Generator[np.ndarray, None, None]:
         """Frames of an ARKit track: uint8 (H, W, 3), or (H, W, 4) when the portrait has alpha, in order.
 
         Raises `TrackError` for a track of another motion space. check: called between frames.
@@ -171,17 +165,17 @@ class WarpRenderer:
             raise TrackError(
                 f"The instant renderer plays arkit motion; this track is in the {track.space.name} space."
             )
-        return self._stream(track, check or (lambda: None))
+        return self._stream(track, check)
 
-    def _stream(self, track: MotionTrack, check: Callable[[], None]) -> Generator[np.ndarray, None, None]:
+    def _stream(self, track: MotionTrack, check: Check) -> Generator[np.ndarray, None, None]:
         controls = read_controls(
             track,
             self._mouth,
-            self._frame.own_gap,
-            self._frame.rim,
-            self._basis.gain,
+            self.frame.own_gap,
+            self.frame.rim,
+            self.basis.gain,
             self._limits,
-            self._head.gain,
+            self.head.gain,
             brows=1 - GLASSES_HOLD_BROWS * self._glasses,
         )
         _OPENCV_THREADS.hold()
@@ -228,7 +222,7 @@ class WarpRenderer:
         return self._compose(out, alpha)
 
     def _draw_eyes(self, out: np.ndarray, pieces: list[Piece], eyes: dict[str, tuple[float, float]]) -> None:
-        box = seen_box(self._lids.boxes, pieces, EYE_MARGIN * self._frame.width + 3, self._box)
+        box = seen_box(self._lids.boxes, pieces, EYE_MARGIN * self.frame.width + 3, self._box)
         if box is None:
             return
         self._lids.draw(
@@ -242,14 +236,14 @@ class WarpRenderer:
 
     def _head_piece(self, angles: np.ndarray) -> Piece:
         """Where the working region's pixels come from when the head turns."""
-        dx, dy = self._head.displacement(*(float(a) for a in angles))
+        dx, dy = self.head.displacement(*(float(a) for a in angles))
         back_x, back_y = self._head_grid.invert(dx, dy)
         gx, gy = self._head_grid.nodes()
         return Piece(self._head_grid, gx + back_x, gy + back_y, self._box)
 
     def _express(self, moves: np.ndarray, head: Piece | None) -> FaceMotion:
         """What the face's movements make of what the head's motion left of the picture."""
-        grid, basis = self._face_grid, self._basis
+        grid, basis = self.face_grid, self.basis
         up = basis.combine(basis.upper, moves)
         low = basis.combine(basis.lower, moves)
         up_x, up_y = grid.invert(*up)
@@ -275,14 +269,14 @@ class WarpRenderer:
 
     def _lip_box(self, up: Maps, low: Maps, head_x: np.ndarray, head_y: np.ndarray) -> Box:
         """Pixels of the working region that the moved lips may take up."""
-        grid = self._face_grid
+        grid = self.face_grid
         moved = []
         for (dx, dy), ring in ((up, topology.LIPS_UPPER_RINGS[0]), (low, topology.LIPS_LOWER_RINGS[0])):
-            points = self._frame.points[list(ring), :2]
+            points = self.frame.points[list(ring), :2]
             moved.append(points + grid.sample_points(np.dstack([dx, dy]), points))
         points = np.concatenate(moved)
         points = points - grid.sample_points(np.dstack([head_x, head_y]), points)
-        margin = LIP_MARGIN * self._frame.width + 2
+        margin = LIP_MARGIN * self.frame.width + 2
         low_corner, high_corner = points.min(0) - margin, points.max(0) + margin
         box = (
             int(np.floor(low_corner[0])), int(np.floor(low_corner[1])),
@@ -291,12 +285,12 @@ class WarpRenderer:
         return _inside(_inside(box, grid.box), self._box)
 
     def _paint_lips(self, out: np.ndarray, pose: MouthPose, head: Piece | None, face: FaceMotion) -> None:
-        box, grid = face.lips, self._face_grid
+        box, grid = face.lips, self.face_grid
         if box[2] - box[0] < 4 or box[3] - box[1] < 4:
             return
         skull = pixel_maps([] if head is None else [head], box)
-        sunk = self._frame.axes[:2, 1] * np.float32(pose.jaw * JAW_DROP * self._frame.width)
-        self._lips.paint(
+        sunk = self.frame.axes[:2, 1] * np.float32(pose.jaw * JAW_DROP * self.frame.width)
+        self.lips.paint(
             out,
             box,
             (grid.enlarge(face.upper[0], box), grid.enlarge(face.upper[1], box)),
@@ -321,11 +315,11 @@ class WarpRenderer:
 
     def _stillness(self, gx: np.ndarray, gy: np.ndarray) -> np.ndarray:
         """1 on the face, 0 where expressions move nothing: background, border, glasses."""
-        size = _outline_size(self._frame, gx, gy)
-        outside = self._head_grid.sample(self._head.outside, gx, gy)
+        size = _outline_size(self.frame, gx, gy)
+        outside = self._head_grid.sample(self.head.outside, gx, gy)
         still = (1 - smoothstep(size, *FACE_STILL)) * (1 - smoothstep(outside, *BACKGROUND_STILL))
-        still = still * (1 - self._glasses * spectacle_zone(self._frame, gx, gy))
-        return (still * self._head_grid.sample(self._head.border, gx, gy)).astype(np.float32)
+        still = still * (1 - self._glasses * spectacle_zone(self.frame, gx, gy))
+        return (still * self._head_grid.sample(self.head.border, gx, gy)).astype(np.float32)
 
 
 def _inside(box: Box, bounds: Box) -> Box:

@@ -34,5 +34,4 @@ class ExpNet(nn.Module):
 
         mel: (N, 1, 80, 16), -4..4. reference: (N, 64), the source's expression. shut: (N, 1), 0 open, 1 shut.
         """
-        heard = self.audio_encoder(mel).flatten(1)
-        return self.mapping1(torch.cat([heard, reference, shut], dim=1))
+        return self.mapping1(torch.cat([self.audio_encoder(mel).flatten(1), reference, shut], dim=1))

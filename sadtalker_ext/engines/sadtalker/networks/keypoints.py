@@ -31,8 +31,7 @@ class AntiAliasDown(nn.Module):
         self.register_buffer("weight", (kernel / kernel.sum()).expand(3, 1, -1, -1).clone())
 
     def forward(self, picture: torch.Tensor) -> torch.Tensor:
-        blurred = F.conv2d(picture, self.weight, padding=BLUR_RADIUS, groups=3)
-        return blurred[:, :, ::REDUCTION, ::REDUCTION]
+        return F.conv2d(picture, self.weight, padding=BLUR_RADIUS, groups=3)[:, :, ::REDUCTION, ::REDUCTION]
 
 
 class KeyPointHourglass(nn.Module):
@@ -112,11 +111,7 @@ def transform_keypoints(
     """
     yaw, pitch, roll = (
         bins_to_degrees(scores) if given is None else given
-        for scores, given in (
-            (motion.yaw, yaw_deg),
-            (motion.pitch, pitch_deg),
-            (motion.roll, roll_deg),
-        )
+        for scores, given in ((motion.yaw, yaw_deg), (motion.pitch, pitch_deg), (motion.roll, roll_deg))
     )
     turned = canonical @ rotation_matrix(yaw, pitch, roll).transpose(1, 2)
     shift = motion.t * motion.t.new_tensor([0.0, 1.0, 0.0])

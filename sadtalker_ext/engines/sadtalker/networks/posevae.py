@@ -133,8 +133,7 @@ class PoseVAE(nn.Module):
 
     def listen(self, mel: torch.Tensor) -> torch.Tensor:
         """(T, 6): what the decoder hears of each window (T, 80, 16); each is heard by itself."""
-        heard = self.audio_encoder["audio_encoder"](mel[:, None]).flatten(1)
-        return self.decoder.linear_audio(heard)
+        return self.decoder.linear_audio(self.audio_encoder["audio_encoder"](mel[:, None]).flatten(1))
 
     def decode(
         self, heard: torch.Tensor, source: torch.Tensor, style: int, noise: torch.Tensor

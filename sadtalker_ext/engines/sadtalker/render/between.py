@@ -80,8 +80,7 @@ def frame_between(
     dense motion, and its own from its key points under masks in between. The difference says where the same
     is to be found in the key frames.
     """
-    mask = torch.lerp(before.warp.mask, after.warp.mask, share)
-    place = _flat(deformation_of(mask, driving, source))
+    place = _flat(deformation_of(torch.lerp(before.warp.mask, after.warp.mask, share), driving, source))
     drawn = [_moved(frame.image, place - _flat(frame.warp.deformation)) for frame in (before, after)]
     return torch.lerp(drawn[0], drawn[1], share)
 
@@ -97,7 +96,6 @@ def _moved(image: torch.Tensor, motion: torch.Tensor) -> torch.Tensor:
     motion = F.interpolate(motion, size=(height, width), mode="bilinear", align_corners=True)
     x = torch.linspace(-1, 1, width, device=image.device)
     y = torch.linspace(-1, 1, height, device=image.device)
-    own = torch.stack(torch.meshgrid(x, y, indexing="xy"))
-    grid = (own + motion).permute(0, 2, 3, 1)
+    grid = (torch.stack(torch.meshgrid(x, y, indexing="xy")) + motion).permute(0, 2, 3, 1)
     mode = "bilinear" if image.device.type == "mps" else "bicubic"  # for which it has no kernel
     return F.grid_sample(image, grid, mode=mode, padding_mode="border", align_corners=True)

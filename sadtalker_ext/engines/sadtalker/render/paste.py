@@ -93,8 +93,7 @@ class Paster:
         """(N, 3, rows, columns) that is to be added to frames (N, 3, S, S) so that they fit the portrait."""
         error = self._below_edge - self._edge_cells(frames)  # (N, 3, edge cells)
         common = error.median(dim=2, keepdim=True).values
-        own = (error - common).clamp_(-MOST, MOST)
-        return (common + own @ self._spread.T).unflatten(2, self._grid)
+        return (common + (error - common).clamp_(-MOST, MOST) @ self._spread.T).unflatten(2, self._grid)
 
     def _edge_cells(self, image: torch.Tensor) -> torch.Tensor:
         """(N, 3, edge cells) means over those cells of the grid that lie on the open sides."""

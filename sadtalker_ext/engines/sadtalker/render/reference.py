@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from itertools import islice
 
 import numpy as np
 
 from ....errors import Place, VideoError
+from ....face import FaceTracker
+from ....host import Check, nothing
+from ....video import read_frames
 from ..networks.recon import ReconNet
 from .source import cut_out, reconstruct
 
@@ -17,15 +19,12 @@ ROW = 70
 
 
 def video_coefficients(
-    video: str | os.PathLike[str], recon: ReconNet, frames: int, check: Callable[[], None] | None = None
+    video: str | os.PathLike[str], recon: ReconNet, frames: int, check: Check = nothing
 ) -> np.ndarray:
     """(at most `frames`, 70) float32 at 25 frames/s; where no face is seen, what was seen last is kept.
 
     Raises `VideoError`: unreadable, or without a face.
     """
-    from ....face import FaceTracker
-    from ....video import read_frames
-
     tracker = FaceTracker()
     rows: list[np.ndarray | None] = []
     for picture in islice(read_frames(video, fps=FPS, check=check), frames):

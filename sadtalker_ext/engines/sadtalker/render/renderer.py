@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
 from ....errors import TrackError
+from ....face import Portrait
+from ....host import Check, nothing
 from ....tracks import BFM, MotionTrack
 from ..crop import Box, Mode
+from ..loading import FaceNetworks
 from ..networks.face_render import SourceFeatures, Warp
 from ..networks.keypoints import transform_keypoints
 from ..networks.mapping import HeadMotion, bins_to_degrees
@@ -22,10 +24,6 @@ from .copying import in_main_memory
 from .paste import Paster
 from .source import source_face
 from .windows import steady_window, windows
-
-if TYPE_CHECKING:
-    from ....face import Portrait
-    from ..loading import FaceNetworks
 
 COEFFICIENTS = (
     70  # of a track's row that MappingNet sees; "full" modes append the source's place under the model
@@ -92,9 +90,7 @@ class FaceRenderer:
     def opening(self, track: MotionTrack) -> None:
         """Not known beforehand: the networks decide how far a mouth opens."""
 
-    def render(
-        self, track: MotionTrack, *, check: Callable[[], None] | None = None
-    ) -> Generator[np.ndarray, None, None]:
+    def render(self, track: MotionTrack, *, check: Check = nothing) -> Generator[np.ndarray, None, None]:
         """uint8 frames (H, W, 3 or 4), one a row of the track, in order."""
         if track.space != BFM:
             raise TrackError(f"This renderer needs a {BFM.name} track, not {track.space.name}.")
@@ -109,15 +105,14 @@ class FaceRenderer:
         return frame if self._alpha is None else np.dstack([frame, self._alpha])
 
     @torch.no_grad()
-    def _contents(self, track: MotionTrack, check: Callable[[], None] | None) -> Iterator[torch.Tensor]:
+    def _contents(self, track: MotionTrack, check: Check) -> Iterator[torch.Tensor]:
         """uint8 batches (N, h, w, 3) of what is inside the region, in main memory."""
         points = self._driving_points(track)
         frames = self._every_frame(points) if self._step <= 1 else self._some_frames(points)
 
         def finished() -> Iterator[torch.Tensor]:
             for drawn in frames:
-                if check is not None:
-                    check()
+                check()
                 yield self._finish(drawn)
 
         yield from in_main_memory(finished())
@@ -144,8 +139,7 @@ class FaceRenderer:
             for (first, end), after in zip(pairwise(chosen), keys, strict=True):
                 for number in range(first + 1, end):
                     share = (number - first) / (end - first)
-                    passed = path[number : number + 1]
-                    yield frame_between(before, after, share, passed, look.points)
+                    yield frame_between(before, after, share, path[number : number + 1], look.points)
                 yield after.image
                 before = after
             last = path[-1:]
@@ -192,21 +186,16 @@ class FaceRenderer:
 
     def _finish(self, frames: torch.Tensor) -> torch.Tensor:
         """uint8 (N, h, w, 3) from frames (N, 3, S, S), 0..1."""
-        if self._paster is not None:
-            return self._paster(frames)
-        width, height = self.size
-        if height == frames.shape[2]:
-            return as_bytes(frames)
-        pixels = (frames.float() * 255).round_().clamp_(0, 255)
-        pixels = torch.nn.functional.interpolate(
-            pixels, (height, width), mode="bilinear", align_corners=False
-        )
-        return pixels.round_().to(torch.uint8).permute(0, 2, 3, 1)
+        return sized(frames, *self.size) if self._paster is None else self._paster(frames)
 
     def _tensor(self, values: np.ndarray) -> torch.Tensor:
         return torch.from_numpy(np.ascontiguousarray(values, np.float32)).to(self._device)
 
 
-def as_bytes(frames: torch.Tensor) -> torch.Tensor:
-    """uint8 (N, H, W, 3) from frames (N, 3, H, W), 0..1."""
-    return (frames.float() * 255).round_().clamp_(0, 255).to(torch.uint8).permute(0, 2, 3, 1)
+def sized(frames: torch.Tensor, width: int, height: int) -> torch.Tensor:
+    """uint8 (N, height, width, 3) from frames (N, 3, S, S), 0..1."""
+    pixels = (frames.float() * 255).round_().clamp_(0, 255)
+    if height != frames.shape[2]:
+        size = (height, width)
+        pixels = torch.nn.functional.interpolate(pixels, size, mode="bilinear", align_corners=False).round_()
+    return pixels.to(torch.uint8).permute(0, 2, 3, 1)

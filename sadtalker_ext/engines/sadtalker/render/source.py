@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+import cv2
 import numpy as np
+import torch
 
-from ....face import topology
+from ....face import Face, Portrait, topology
 from ..crop import Box, Mode, face_crop
 from ..face3d import align_to_model, aligned_picture, five_points
 from ..networks.recon import COLUMNS, ReconNet
-
-if TYPE_CHECKING:
-    from ....face import Face, Portrait
 
 # Left eye, right eye, nose tip and mouth corners of the mean face, in model units: x to the picture's right,
 # y up, z to the viewer. The reconstruction was trained on pictures laid under these.
@@ -52,8 +50,6 @@ def source_face(portrait: Portrait, mode: Mode, size: int, recon: ReconNet) -> S
 
 def cut_out(picture: np.ndarray, face: Face, mode: Mode, size: int) -> tuple[np.ndarray, np.ndarray, Box]:
     """The face of a uint8 (H, W, 3) picture as a square, its 68 landmarks there, and the square's place."""
-    import cv2
-
     height, width = picture.shape[:2]
     landmarks = landmarks_68(face)
     crop = face_crop(landmarks, width, height)
@@ -63,8 +59,7 @@ def cut_out(picture: np.ndarray, face: Face, mode: Mode, size: int) -> tuple[np.
     square = cv2.resize(shrunk[box.top : box.bottom, box.left : box.right], (size, size))
     scale = np.array(crop.picture) / (width, height)
     inside = (landmarks * scale - (box.left, box.top)) * (size / box.width, size / box.height)
-    whole = Box(*(round(float(edge / scale[side % 2])) for side, edge in enumerate(box)))
-    return square, inside, whole
+    return square, inside, Box(*(round(float(edge / scale[side % 2])) for side, edge in enumerate(box)))
 
 
 def landmarks_68(face: Face) -> np.ndarray:
@@ -74,8 +69,6 @@ def landmarks_68(face: Face) -> np.ndarray:
 
 def reconstruct(square: np.ndarray, landmarks: np.ndarray, recon: ReconNet) -> np.ndarray:
     """(73,) float32 coefficients of the face in a uint8 (S, S, 3) square with landmarks (68, 2)."""
-    import torch
-
     height, width = square.shape[:2]
     upwards = np.column_stack([landmarks[:, 0], height - 1 - landmarks[:, 1]])
     alignment = align_to_model(five_points(upwards), MODEL_POINTS, width, height)

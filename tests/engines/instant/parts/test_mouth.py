@@ -103,21 +103,21 @@ def test_art_is_premultiplied_and_soft_edged(make, density: float) -> None:
 
 def test_dim_pictures_have_dim_teeth(face: ModuleType, closed: Mouth) -> None:
     dim, _, _ = interior(face, dim=0.35)
-    assert dim._tone.teeth.mean() < 0.6 * closed[0]._tone.teeth.mean()
+    assert dim.tone.teeth.mean() < 0.6 * closed[0].tone.teeth.mean()
 
 
 def test_cast_of_the_light_is_kept(face: ModuleType) -> None:
     points = face.mesh(WIDTH)
     picture = face.paint(points).astype(np.float32)
     blue = np.clip(picture * np.array([0.6, 0.85, 1.25]), 0, 255).astype(np.uint8)
-    plain = MouthInterior(picture.astype(np.uint8), points, WIDTH, face.SKIN)._tone.teeth
-    tinted = MouthInterior(blue, points, WIDTH, face.SKIN * np.array([0.6, 0.85, 1.25]))._tone.teeth
+    plain = MouthInterior(picture.astype(np.uint8), points, WIDTH, face.SKIN).tone.teeth
+    tinted = MouthInterior(blue, points, WIDTH, face.SKIN * np.array([0.6, 0.85, 1.25])).tone.teeth
     assert tinted[2] / tinted[0] > 1.15 * plain[2] / plain[0]
 
 
 def test_own_teeth_give_the_colour(face: ModuleType) -> None:
     mouth, _, _ = interior(face, gap=0.06, teeth=True)
-    assert np.abs(mouth._tone.teeth - np.array(face.TEETH)).max() < 20
+    assert np.abs(mouth.tone.teeth - np.array(face.TEETH)).max() < 20
 
 
 def test_unchanged_gap_shows_the_picture_itself(face: ModuleType) -> None:
@@ -159,7 +159,7 @@ def test_tongue_rises_to_the_teeth(closed: Mouth) -> None:
 def test_rounding_hides_teeth(closed: Mouth) -> None:
     mouth, points, _ = closed
     bright = [
-        (draw(mouth, points, rounding=r).mean(-1) > 0.5 * mouth._tone.teeth.mean()).sum() for r in (0.0, 1.0)
+        (draw(mouth, points, rounding=r).mean(-1) > 0.5 * mouth.tone.teeth.mean()).sum() for r in (0.0, 1.0)
     ]
     assert bright[1] < 0.7 * bright[0]
 

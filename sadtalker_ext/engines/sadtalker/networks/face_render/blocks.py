@@ -86,8 +86,7 @@ def coordinate_grid(shape: Sequence[int], like: torch.Tensor) -> torch.Tensor:
     """
 
     def line(count: int) -> torch.Tensor:
-        index = torch.arange(count, dtype=torch.float32, device=like.device)
-        return 2 * (index / (count - 1)) - 1
+        return 2 * (torch.arange(count, dtype=torch.float32, device=like.device) / (count - 1)) - 1
 
     z, y, x = torch.meshgrid(*(line(count) for count in shape), indexing="ij")
     return torch.stack([x, y, z], dim=-1)

@@ -130,8 +130,7 @@ class DenseMotion(nn.Module):
         mask = self.mask(features).float().softmax(dim=1)
         mask = torch.where(mask < NEGLIGIBLE, 0.0, mask)
         deformation = (mask[..., None] * motions).sum(1)
-        occlusion = torch.sigmoid(self.occlusion(features.flatten(1, 2)).float())
-        return Warp(deformation, occlusion, mask)
+        return Warp(deformation, torch.sigmoid(self.occlusion(features.flatten(1, 2)).float()), mask)
 
 
 def _motions(grid: torch.Tensor, at_driving: torch.Tensor, source: torch.Tensor) -> torch.Tensor:
@@ -146,5 +145,4 @@ def _motions(grid: torch.Tensor, at_driving: torch.Tensor, source: torch.Tensor)
 def deformation_of(mask: torch.Tensor, driving: torch.Tensor, source: torch.Tensor) -> torch.Tensor:
     """(N, d, h, w, 3) places to sample for key points (N, K, 3) under a known mask (N, K + 1, d, h, w)."""
     grid = coordinate_grid(mask.shape[2:], mask)
-    motions = _motions(grid, grid - driving[:, :, None, None, None], source)
-    return (mask[..., None] * motions).sum(1)
+    return (mask[..., None] * _motions(grid, grid - driving[:, :, None, None, None], source)).sum(1)

@@ -58,8 +58,7 @@ class Spade(nn.Module):
 
     def forward(self, x: torch.Tensor, seg: torch.Tensor) -> torch.Tensor:
         shared = self.mlp_shared(F.interpolate(seg, size=x.shape[2:], mode="nearest"))
-        normal = F.instance_norm(x, eps=EPSILON)
-        return normal * (1 + self.mlp_gamma(shared)) + self.mlp_beta(shared)
+        return F.instance_norm(x, eps=EPSILON) * (1 + self.mlp_gamma(shared)) + self.mlp_beta(shared)
 
 
 class SpadeBlock(nn.Module):
