@@ -269,7 +269,7 @@ def _load(path: str) -> CodePrior:
             metadata = file.metadata() or {}
             tensors: dict[str, torch.Tensor] = {key: file.get_tensor(key).float() for key in file.keys()}  # noqa: SIM118
     except OSError as error:
-        raise WeightsError("The code prior {path} cannot be read ({error}).", path, error) from error
+        raise WeightsError("The code prior {path} cannot be read ({error}).", Place(path), error) from error
     except SafetensorError as error:
         raise wrong from error
     try:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..audio import features
-from ..errors import WeightsError
+from ..errors import Place, WeightsError
 from ..system.caches import kept
 from ..system.paths import ASSETS
 
@@ -89,14 +89,17 @@ def _load(path: str) -> VisemeNet:
         raw = Path(path).read_bytes()
     except OSError as error:
         raise WeightsError(
-            "The VisemeNet weights {path} cannot be read ({error}); reinstall sadtalker_ext.", path, error
+            "The VisemeNet weights {path} cannot be read ({error}); reinstall sadtalker_ext.",
+            Place(path),
+            error,
         ) from error
     net = VisemeNet()
     try:
         net.load_state_dict({name: tensor.float() for name, tensor in load(raw).items()})
     except (SafetensorError, RuntimeError, ValueError) as error:
         raise WeightsError(
-            "The file {path} does not hold VisemeNet weights or is damaged; reinstall sadtalker_ext.", path
+            "The file {path} does not hold VisemeNet weights or is damaged; reinstall sadtalker_ext.",
+            Place(path),
         ) from error
     net.sha256 = hashlib.sha256(raw).hexdigest()
     return net.eval().requires_grad_(False)
