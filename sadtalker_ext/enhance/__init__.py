@@ -11,13 +11,9 @@ if TYPE_CHECKING:
     from .weights import available
 
 _HOMES = {
-    "ENHANCERS": "choice",
-    "Drawing": "drawing",
-    "Enhanced": "drawing",
+    **dict.fromkeys(("ENHANCERS", "enhanced", "look_up", "wanted"), "choice"),
+    **dict.fromkeys(("Drawing", "Enhanced"), "drawing"),
     "available": "weights",
-    "enhanced": "choice",
-    "look_up": "choice",
-    "wanted": "choice",
 }
 
 __all__ = ["ENHANCERS", "Drawing", "Enhanced", "available", "enhanced", "look_up", "wanted"]
