@@ -9,6 +9,7 @@ from itertools import pairwise
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 
 from ....errors import TrackError
 from ....face import Portrait
@@ -25,9 +26,7 @@ from .paste import Paster
 from .source import source_face
 from .windows import steady_window, windows
 
-COEFFICIENTS = (
-    70  # of a track's row that MappingNet sees; "full" modes append the source's place under the model
-)
+COEFFICIENTS = 70  # of a row that MappingNet sees; "full" modes append the source's place under the model
 VIEW = slice(70, 73)  # yaw, pitch, roll in degrees
 VIEW_SHARE = slice(73, 76)
 MAPPED_AT_ONCE = 64  # frames
@@ -192,9 +191,7 @@ class FaceRenderer:
         if height == frames.shape[2]:
             return as_bytes(frames)
         pixels = (frames.float() * 255).round_().clamp_(0, 255)
-        pixels = torch.nn.functional.interpolate(
-            pixels, (height, width), mode="bilinear", align_corners=False
-        )
+        pixels = F.interpolate(pixels, (height, width), mode="bilinear", align_corners=False)
         return pixels.round_().to(torch.uint8).permute(0, 2, 3, 1)
 
     def _tensor(self, values: np.ndarray) -> torch.Tensor:
