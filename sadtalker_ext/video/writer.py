@@ -123,13 +123,13 @@ class VideoWriter:
         self.frames_written += 1
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self, kind: type[BaseException] | None, raised: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
-            if error is None:
+            if raised is None:
                 self._complete()
-        except OSError as fault:
-            raise OutputError("{name} cannot be written ({error}).", fault, name=self.path.name) from fault
+        except OSError as error:
+            raise OutputError("{name} cannot be written ({error}).", error, name=self.path.name) from error
         finally:
             self._discard()
 
