@@ -12,7 +12,7 @@ from PIL import Image
 
 from sadtalker_ext import Options, animate, make_motion, render_track
 from sadtalker_ext.engines import choose_engine
-from sadtalker_ext.engines.sadtalker import speaking
+from sadtalker_ext.engines.sadtalker.actor import speaking
 from sadtalker_ext.engines.sadtalker.crop import MODES
 from sadtalker_ext.errors import OptionsError, TrackError
 from sadtalker_ext.tracks import ARKIT, BFM, MotionTrack

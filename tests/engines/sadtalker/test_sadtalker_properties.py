@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from sadtalker_ext import Options, animate, make_motion
 from sadtalker_ext.engines.sadtalker.loading import has_bfloat16
 from sadtalker_ext.host import StandaloneHost
-from sadtalker_ext.options import ENGINE_GROUPS, knobs
+from sadtalker_ext.options import SHARED_GROUPS, knobs
 from sadtalker_ext.options.knob import Knob
 from sadtalker_ext.tracks import ARKIT, BFM, MotionSpace, MotionTrack
 from sadtalker_ext.tracks.files import save_track
@@ -95,7 +95,7 @@ def followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_every_knob_has_its_turn() -> None:
-    others = {knob.name for knob in knobs() if knob.group in ENGINE_GROUPS and knob.group != "sadtalker"}
+    others = {knob.name for knob in knobs() if knob.group not in (*SHARED_GROUPS, "sadtalker")}
     assert {knob.name for knob in knobs()} <= {*KNOBS, *APART, *others}
 
 
