@@ -7,10 +7,10 @@ the table of engines. Importing this package is cheap; torch, OpenCV and the res
 # ruff: noqa: F401 - what type checkers see of the names that load when they are used
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
 
 from . import engines  # they hand in their options, weights and motion spaces
+from .system.lazy import lazily
 from .version import __version__
 
 if TYPE_CHECKING:
@@ -35,15 +35,8 @@ _NAMES = {
     "request": ("Request", "Result"),
     "tracks": ("ARKIT", "MotionSpace", "MotionTrack", "load_track", "save_track"),
 }
-_HOMES = {name: module for module, names in _NAMES.items() for name in names}
-
-__all__ = ["__version__", "engines", *_HOMES]
-
-
-def __getattr__(name: str) -> object:
-    if name in _HOMES:
-        return getattr(import_module(f".{_HOMES[name]}", __name__), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__ = lazily(__name__, _NAMES)
+__all__ = ["__version__", "engines", *(name for names in _NAMES.values() for name in names)]
 
 
 def __dir__() -> list[str]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..errors import Named, OptionsError
 from ..options import Options, knob_named
-from ..options.presets import preset_named
+from ..options.presets import by_present_names, former_names_in, preset_named
 from ..page.words import PageWords
 
 
@@ -41,7 +41,6 @@ DEFAULTS: Mapping[str, Any] = MappingProxyType(
         "voice": "",
     }
 )
-FORMER_NAMES = {"preset": "manner_preset"}  # and what they are called now; both are read
 
 
 def read_arguments(args: Sequence[Any]) -> dict[str, Any]:
@@ -51,21 +50,16 @@ def read_arguments(args: Sequence[Any]) -> dict[str, Any]:
     """
     given: dict[str, Any] = dict(zip(DEFAULTS, args, strict=False))
     if args and isinstance(args[0], dict):
-        for former, name in FORMER_NAMES.items():
-            if former in args[0] and name in args[0]:
-                raise OptionsError(f"{former} is now called {name}; give it once.")
-        named = {FORMER_NAMES.get(str(name), str(name)): value for name, value in args[0].items()}
-        given = {"enabled": True, **named}
+        given = {"enabled": True, **by_present_names(args[0])}
         unknown = sorted(set(given) - set(DEFAULTS))
         if unknown:
             raise OptionsError(f"Unknown argument {unknown[0]!r}; known arguments: {', '.join(DEFAULTS)}.")
     return {**DEFAULTS, **{name: value for name, value in given.items() if value is not None}}
 
 
-def notices_of(args: Sequence[Any]) -> list[str]:
+def notices_of(args: Sequence[Any]) -> tuple[str, ...]:
     """What there is to say of arguments that can be used, as of names that they do not have any more."""
-    names = args[0] if args and isinstance(args[0], dict) else ()
-    return [f"{name} is now called {FORMER_NAMES[name]}." for name in names if name in FORMER_NAMES]
+    return former_names_in(args[0] if args and isinstance(args[0], dict) else ())
 
 
 def options_of(arguments: Mapping[str, Any], *, is_spoken: bool) -> Options:

@@ -14,7 +14,7 @@ from ..engines import choose_engine
 from ..errors import AudioError, MeshError, OptionsError, PictureError, SadTalkerError, TrackError
 from ..host import CancelToken, ProgressCallback
 from ..options import Options, names
-from ..options.presets import preset_named
+from ..options.presets import by_present_names, former_names_in, preset_named
 from ..pipeline import perform
 from ..request import Request, Result
 from ..shell import Shell
@@ -23,7 +23,6 @@ from .body import Body
 from .limits import Limits
 
 VALUE_FIELDS = ("text", "voice", "idle", "options", "manner_preset", "preset", "format")
-FORMER_FIELDS = {"preset": "manner_preset"}  # and what they are called now; both are read
 FORMATS: Mapping[str, str] = MappingProxyType({"mp4": "video/mp4", "webm": "video/webm", "gif": "image/gif"})
 # Kinds whose decoders are part of Pillow; the others may start programs (EPS) or have no clear beginning.
 PICTURE_KINDS = ("PNG", "JPEG", "MPO", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF")
@@ -53,7 +52,7 @@ def read_request(body: Body, folder: Path, shell: Shell, limits: Limits) -> Requ
 
     folder: where the files that were sent lie, and where the video goes.
     """
-    values, files = _renamed(body.values), dict(body.files)
+    values, files = by_present_names(body.values), dict(body.files)
     for name in ("text", "voice", "manner_preset", "format"):
         if name in values and not isinstance(values[name], str):
             raise OptionsError(f"{name} must be a string.")
@@ -93,16 +92,7 @@ def read_request(body: Body, folder: Path, shell: Shell, limits: Limits) -> Requ
 
 def notices_of(body: Body) -> tuple[str, ...]:
     """What there is to say of a body that can be used, as of names that fields do not have any more."""
-    former = (name for name in body.values if name in FORMER_FIELDS)
-    return tuple(f"{name} is now called {FORMER_FIELDS[name]}." for name in former)
-
-
-def _renamed(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The values of a body with its fields by the names that they have now."""
-    for former, name in FORMER_FIELDS.items():
-        if former in values and name in values:
-            raise OptionsError(f"{former} is now called {name}; give it once.")
-    return {FORMER_FIELDS.get(name, name): value for name, value in values.items()}
+    return former_names_in(body.values)
 
 
 def make_video(

@@ -6,12 +6,6 @@ from .soundtrack import Soundtrack, soundtrack
 from .speech import MAX_SECONDS, MIN_SECONDS, SAMPLE_RATE, Speech, load_speech, silence
 
 __all__ = [
-    "MAX_SECONDS",
-    "MIN_SECONDS",
-    "SAMPLE_RATE",
-    "Soundtrack",
-    "Speech",
-    "load_speech",
-    "silence",
+    "MAX_SECONDS", "MIN_SECONDS", "SAMPLE_RATE", "Soundtrack", "Speech", "load_speech", "silence",
     "soundtrack",
-]
+]  # fmt: skip

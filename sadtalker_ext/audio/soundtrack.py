@@ -28,19 +28,16 @@ def soundtrack(speech: Speech, folder: Path) -> Soundtrack | None:
 
     folder: an existing temporary folder; sound given as an array is written there as a file.
     """
+    rate, channels = speech.original_rate, speech.channels
     if speech.original is not None:
         path = folder / "soundtrack.au"
-        write_au(path, speech.original, speech.original_rate)
-        return Soundtrack(
-            ("-f", "au", "-i", file_url(path)), FROM_FIRST_SAMPLE, speech.original_rate, speech.channels
-        )
+        write_au(path, speech.original, rate)
+        return Soundtrack(("-f", "au", "-i", file_url(path)), FROM_FIRST_SAMPLE, rate, channels)
     if speech.source is None:
         return None
-    first = round(speech.start * speech.original_rate)
-    last = first + round(speech.duration * speech.original_rate)
+    first = round(speech.start * rate)
+    last = first + round(speech.duration * rate)
     filters = [FROM_FIRST_SAMPLE, f"atrim=start_sample={first}:end_sample={last}", FROM_FIRST_SAMPLE]
     if speech.repaired:
         filters.append(REPAIR)
-    return Soundtrack(
-        tuple(input_arguments(speech.source)), ",".join(filters), speech.original_rate, speech.channels
-    )
+    return Soundtrack(tuple(input_arguments(speech.source)), ",".join(filters), rate, channels)

@@ -23,6 +23,7 @@ MAX_SECONDS = 6 * 3600.0
 MIN_RATE, MAX_RATE = 1000, 768_000  # Hz, of arrays
 MAX_CHANNELS = 8
 SILENT_PEAK = 5e-4  # of full scale, about -66 dB: below the noise of any microphone
+INAUDIBLE = "Nothing can be heard in the recording, so the mouth rests; check that it is the right one."
 CANCELLING = 0.1  # mono / channel level below which the channels of a file cancel each other
 # Share of each channel in the mono mix where dialogue sits in the centre: left, right, centre, low
 # frequency effects, back left, back right (, side left, side right).
@@ -80,11 +81,7 @@ class Speech:
     @property
     def notices(self) -> tuple[str, ...]:
         """What its owner may want to know of it."""
-        if self.is_silent:
-            return (
-                "Nothing can be heard in the recording, so the mouth rests; check that it is the right one.",
-            )
-        return ()
+        return (INAUDIBLE,) if self.is_silent else ()
 
     def as_soundtrack(self) -> Speech:
         """Itself without the samples that motion is made from: all that a writer needs, in less memory."""
@@ -140,9 +137,7 @@ def _from_file(path: Path, start: float, end: float | None, check: Check) -> Spe
     if mix.cancels:
         mix = _decode(path, mix.loudest, start, end, check)
     samples, duration = mix.finish(path.name, start)
-    return Speech(
-        samples, duration, path, start, None, mix.rate, channels=mix.channels, repaired=mix.broken > 0
-    )
+    return Speech(samples, duration, path, start, None, mix.rate, mix.channels, mix.broken > 0)
 
 
 def _decode(path: Path, channel: int | None, start: float, end: float | None, check: Check) -> _Mix:

@@ -116,9 +116,7 @@ def _espeak(name: str, executable: str) -> Program:
             voice, lambda _, wav: Command((executable, *chosen, "-b", "1", "--stdin", "-w", str(wav)))
         )
 
-    rows = re.findall(
-        r"^ *\d+ +(\S+) +\S+ +(\S+) +(\S+)", _listed(executable, "--voices"), flags=re.MULTILINE
-    )
+    rows = re.findall(r"(?m)^ *\d+ +(\S+) +\S+ +(\S+) +(\S+)", _listed(executable, "--voices"))
     # Voices of MBROLA are listed even where that program and its data are absent.
     rows = [row for row in rows if not row[2].startswith("mb/")]
     counts = Counter(language for language, _, _ in rows)
@@ -143,9 +141,7 @@ def _say(executable: str) -> Program:
             lambda _, wav: Command((executable, *chosen, "-f", "-", "-o", str(wav), *form), environment),
         )
 
-    rows = re.findall(
-        r"^(\S.*?) +([a-z]{2,3}(?:[_-]\w+)+) +#", _listed(executable, "-v", "?"), flags=re.MULTILINE
-    )
+    rows = re.findall(r"(?m)^(\S.*?) +([a-z]{2,3}(?:[_-]\w+)+) +#", _listed(executable, "-v", "?"))
     speakers = tuple(
         speaker(Voice(f"say:{title}", title, language.replace("_", "-"), "say"), title)
         for title, language in rows
@@ -207,19 +203,16 @@ def _piper_command(start: tuple[str, ...], model: Path) -> Callable[[Path, Path]
 
 def _piper_models(models_dir: Path | None) -> list[Path]:
     """The .onnx voices, each with its .onnx.json beside it, in named places first."""
-    named = [
-        Path(place).expanduser() for place in os.environ.get(VOICES_VARIABLE, "").split(os.pathsep) if place
-    ]
+    places = os.environ.get(VOICES_VARIABLE, "").split(os.pathsep)
+    named = [Path(place).expanduser() for place in places if place]
     if models_dir is not None:
         named.append(models_dir / "voices")
     models: dict[Path, None] = {}  # an ordered set
     for place in named:
-        inside = (
-            [place] if place.suffix == ".onnx" else sorted([*place.glob("*.onnx"), *place.glob("*/*.onnx")])
-        )
-        models.update(
-            {model.resolve(): None for model in inside if model.with_name(f"{model.name}.json").is_file()}
-        )
+        voices = sorted([*place.glob("*.onnx"), *place.glob("*/*.onnx")])
+        inside = [place] if place.suffix == ".onnx" else voices
+        whole = [model for model in inside if model.with_name(f"{model.name}.json").is_file()]
+        models |= dict.fromkeys(model.resolve() for model in whole)
     return list(models)
 
 

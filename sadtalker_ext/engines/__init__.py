@@ -19,18 +19,9 @@ from .instant import INSTANT
 from .sadtalker import SADTALKER
 
 __all__ = [
-    "ENGINES",
-    "Actor",
-    "Engine",
-    "Listener",
-    "Look",
-    "Need",
-    "Subject",
-    "choose_engine",
-    "needs_no_picture",
-    "ready_engines",
-    "trainer",
-]
+    "ENGINES", "Actor", "Engine", "Listener", "Look", "Need", "Subject", "choose_engine", "needs_no_picture",
+    "ready_engines", "trainer",
+]  # fmt: skip
 
 # Best first: `auto` takes the first that is ready.
 TABLE = (SADTALKER, INSTANT, CODETALKER)

@@ -102,7 +102,6 @@ class Subject(Protocol):
 
     @property
     def fingerprint(self) -> tuple[object, ...]: ...
-
     @property
     def notices(self) -> tuple[str, ...]: ...
 
@@ -117,29 +116,23 @@ class Renderer(Protocol):
 
     @property
     def size(self) -> tuple[int, int]: ...
-
     @property
     def has_alpha(self) -> bool: ...
-
     @property
     def region(self) -> Box: ...
-
     @property
     def view(self) -> Box: ...
-
     @property
     def notices(self) -> tuple[str, ...]: ...
 
     def opening(self, track: MotionTrack) -> np.ndarray | None:
         """(T,) lip gap in face widths that the frames show; None where it is not known beforehand."""
-        ...
 
     def render(self, track: MotionTrack, *, check: Check = nothing) -> Generator[np.ndarray, None, None]:
         """uint8 frames (H, W, 3 or 4), one a row of the track, in order.
 
         check: called between frames; whatever it raises ends the rendering.
         """
-        ...
 
 
 class Listener(Protocol):
@@ -147,11 +140,9 @@ class Listener(Protocol):
 
     def push(self, samples: np.ndarray) -> MotionTrack | None:
         """Hear the next samples, mono float32 at 16 kHz; returns the rows that are ready now, if any."""
-        ...
 
     def finish(self) -> MotionTrack | None:
         """The rows that are left when the speech has ended."""
-        ...
 
 
 class Actor:

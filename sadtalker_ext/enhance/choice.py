@@ -20,6 +20,10 @@ from .restorers import HostRestorer, NetworkRestorer, Restorer
 RestoreFaces = Callable[[np.ndarray], np.ndarray]
 
 LONGEST_SIDE = 8192  # px of an enlarged frame; players give up above it
+INTERPOLATED = (
+    "No weights of a network that enlarges pictures, such as Real-ESRGAN's, lie in {path} or beside it; the "
+    "frames were enlarged by interpolation."
+)
 BATCH = 4  # faces at once on an accelerator
 # Of each network, the file that its authors publish, and where.
 PUBLISHED = {
@@ -54,26 +58,16 @@ def enhanced(
     size = base.size
     if scale > 1 and max(size) * scale > LONGEST_SIDE:
         raise OptionsError(
-            "{upscale} {scale} would make frames of {width}×{height} pixels, and {most} is the most; choose "
-            "a smaller factor or a smaller picture.",
+            f"{{upscale}} {scale} would make frames of {size[0] * scale}×{size[1] * scale} pixels, and "
+            f"{LONGEST_SIDE} is the most; choose a smaller factor or a smaller picture.",
             "upscale",
-            scale=scale,
-            width=size[0] * scale,
-            height=size[1] * scale,
-            most=LONGEST_SIDE,
         )
     restorer = choose(options.enhancer, models_dir, device, restore_faces)
     enlarged, notices = None, []
     if scale > 1:
         found = next((file for file in files.available(models_dir) if file.kind == files.UPSCALER), None)
         if found is None:
-            notices.append(
-                Sentence(
-                    "No weights of a network that enlarges pictures, such as Real-ESRGAN's, lie in {path} or "
-                    "beside it; the frames were enlarged by interpolation.",
-                    Place(models_dir, "the folder for models"),
-                )
-            )
+            notices.append(Sentence(INTERPOLATED, Place(models_dir, "the folder for models")))
         elif size == (portrait.width, portrait.height):
             enlarged = _enlarged(portrait.image, scale, found, device, check)
     return Enhanced(
@@ -92,9 +86,8 @@ def choose(name: str, models_dir: Path, device: str, restore_faces: RestoreFaces
     """The restorer of that name; "auto" takes the host's, else the first whose weights are there."""
     file = look_up(name, models_dir, restore_faces is not None)
     if file is not None:
-        return NetworkRestorer(
-            file.kind, _loaded(file, device).model, device, 1 if device == "cpu" else BATCH
-        )
+        network = _loaded(file, device).model
+        return NetworkRestorer(file.kind, network, device, 1 if device == "cpu" else BATCH)
     return HostRestorer(restore_faces) if name != "none" and restore_faces is not None else None
 
 

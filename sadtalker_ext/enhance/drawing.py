@@ -37,31 +37,24 @@ class Drawing(Protocol):
 
     @property
     def portrait(self) -> Portrait | None: ...
-
     @property
     def size(self) -> tuple[int, int]: ...
-
     @property
     def has_alpha(self) -> bool: ...
-
     @property
     def region(self) -> Box: ...
-
     @property
     def view(self) -> Box: ...
-
     @property
     def notices(self) -> tuple[str, ...]: ...
 
     def opening(self, track: MotionTrack) -> np.ndarray | None:
         """(T,) lip gap in face widths that the frames show; None where it is not known beforehand."""
-        ...
 
     def draw(
         self, track: MotionTrack, onto: Iterable[np.ndarray] | None = None
     ) -> Generator[np.ndarray, None, None]:
         """uint8 frames (H, W, 3 or 4), one a row of the track, in order; drawn into the frames of `onto`."""
-        ...
 
 
 class Enhanced:
@@ -178,9 +171,8 @@ class Enhanced:
         found = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST).calc(shown, still, start)
         flow = np.asarray(found, np.float32)
         flow *= (1 - share)[..., None]  # what is still stays exactly where it is
-        share = _alike(
-            part, cv2.remap(rest, *_displaced(flow), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        )
+        found = cv2.remap(rest, *_displaced(flow), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        share = _alike(part, found)
         height, width = self._detail.shape[:2]
         large = cv2.resize(flow, (width, height)) * self._scale
         moved = cv2.remap(self._detail, *_displaced(large), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)

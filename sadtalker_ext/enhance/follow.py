@@ -72,9 +72,8 @@ class Follower:
         scale = float(np.hypot(*matrix[:, 0]))
         turn = float(np.degrees(np.arctan2(matrix[1, 0], matrix[0, 0])))
         middle = there.mean(axis=0)
-        shift = float(np.linalg.norm(matrix[:, :2] @ middle + matrix[:, 2] - middle)) / (
-            self._size * self._zoom
-        )
+        shift = float(np.linalg.norm(matrix[:, :2] @ middle + matrix[:, 2] - middle))
+        shift /= self._size * self._zoom
         if not 1 / MOST_SCALE < scale < MOST_SCALE or abs(turn) > MOST_TURN_DEG or shift > MOST_SHIFT:
             return None
         to_part = np.column_stack([np.eye(2) * self._zoom, -self._origin * self._zoom])

@@ -22,11 +22,9 @@ class Restorer(Protocol):
 
     def restore(self, faces: np.ndarray, strength: float) -> np.ndarray:
         """float32 (N, 512, 512, 3), 0..1 from the same; the strength 0..1 matters only to some."""
-        ...
 
     def share(self, strength: float) -> float:
         """How much of the difference is to be added at a strength, 0..1."""
-        ...
 
 
 class NetworkRestorer:

@@ -7,10 +7,8 @@ import numpy as np
 
 RATE = 25.0  # frames/s for which REST is given
 REST = 0.2  # share of what is new that is taken where the face keeps still
-QUIET, BUSY = (
-    3 / 255,
-    14 / 255,
-)  # change of the rendered face below which it keeps still, above which it moves
+# Change of the rendered face below which it keeps still, and above which it moves.
+QUIET, BUSY = 3 / 255, 14 / 255
 LOOKED_AT = 5.0  # px over which change is averaged
 COARSE = 32.0  # px: shading coarser than that stays the renderer's own
 SMALL = 8  # times smaller: the size at which coarse shading is measured

@@ -9,15 +9,10 @@ from ..face import topology
 
 SIDE = 512  # px
 # Where the middles of the eyes, the nose tip and the mouth corners lie in the square: FFHQ's alignment.
-PLACES = np.array(
-    [
-        [192.98138, 239.94708],
-        [318.90277, 240.1936],
-        [256.63416, 314.01935],
-        [201.26117, 371.41043],
-        [313.08905, 371.15118],
-    ]
-)
+PLACES = np.array([
+    [192.98138, 239.94708], [318.90277, 240.1936], [256.63416, 314.01935],
+    [201.26117, 371.41043], [313.08905, 371.15118],
+])  # fmt: skip
 MARGIN = 1.12  # of the mask over the face's outline
 FEATHER = 24.0  # px of the square over which the mask fades
 
@@ -65,8 +60,6 @@ def face_mask(mesh: np.ndarray, to_square: np.ndarray) -> np.ndarray:
     cv2.fillPoly(canvas, [np.round(outline).astype(np.int32)], (1,))
     place = np.arange(SIDE, dtype=np.float32)
     from_edge = np.minimum(place, SIDE - 1 - place)
-    inwards = np.minimum(
-        cv2.distanceTransform(canvas, cv2.DIST_L2, 5), np.minimum(*np.meshgrid(from_edge, from_edge))
-    )
-    share = np.clip(inwards / FEATHER, 0, 1)
+    inwards = cv2.distanceTransform(canvas, cv2.DIST_L2, 5)
+    share = np.clip(np.minimum(inwards, np.minimum(*np.meshgrid(from_edge, from_edge))) / FEATHER, 0, 1)
     return (share * share * (3 - 2 * share)).astype(np.float32)

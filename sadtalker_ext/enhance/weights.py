@@ -19,15 +19,8 @@ SUFFIXES = (".pth", ".pt", ".safetensors", ".ckpt")
 LOOKED_AT = 200  # files of a folder
 # Beside our own folder in a WebUI's `models`.
 NEIGHBOURS = (
-    "GFPGAN",
-    "Codeformer",
-    "CodeFormer",
-    "RestoreFormer",
-    "RealESRGAN",
-    "ESRGAN",
-    "BSRGAN",
-    "SwinIR",
-)
+    "GFPGAN", "Codeformer", "CodeFormer", "RestoreFormer", "RealESRGAN", "ESRGAN", "BSRGAN", "SwinIR",
+)  # fmt: skip
 WRAPPERS = ("", "params_ema.", "params.", "state_dict.", "model.", "generator.")
 FACES: Mapping[str, str] = {"GFPGAN": "gfpgan", "CodeFormer": "codeformer", "RestoreFormer": "restoreformer"}
 UPSCALER = "upscaler"
@@ -148,18 +141,8 @@ def _recognised(path: Path, changed: int, size: int) -> Weights | None:
 
 # Networks that enlarge photographs. spandrel knows more; these are the ones people use for it.
 _UPSCALERS = (
-    "ESRGAN",
-    "Compact",
-    "SPAN",
-    "SwinIR",
-    "Swin2SR",
-    "HAT",
-    "DAT",
-    "OmniSR",
-    "RealCUGAN",
-    "PLKSR",
-    "SAFMN",
-)
+    "ESRGAN", "Compact", "SPAN", "SwinIR", "Swin2SR", "HAT", "DAT", "OmniSR", "RealCUGAN", "PLKSR", "SAFMN",
+)  # fmt: skip
 
 
 def _architecture(names: Mapping[str, tuple[int, ...]]) -> str | None:

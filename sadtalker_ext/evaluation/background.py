@@ -70,12 +70,11 @@ class Watcher:
         self, region: tuple[float, ...] | None, face: tuple[float, float, float, float] | None
     ) -> Background | None:
         """region: known from metadata; without it `face`, a box, is grown. None when nothing lies outside."""
-        if self._before is None or (region is None and face is None):
+        box = region if region is not None or face is None else _grown(face)
+        if self._before is None or box is None:
             return None
         scale = 1 if self.lossless else BLOCK
         height, width = self._peak.shape
-        box = _grown(face) if region is None and face is not None else region
-        assert box is not None
         x0, y0 = max(0, int(box[0] // scale)), max(0, int(box[1] // scale))
         x1, y1 = (min(width, -int(-box[2] // scale)), min(height, -int(-box[3] // scale)))
         outside = np.ones((height, width), bool)
@@ -98,17 +97,12 @@ class Watcher:
     def _start(self, frame: np.ndarray, reduced: np.ndarray) -> None:
         given = self.given
         if given is not None:
-            height, width = frame.shape[:2]
-            if (
-                given.shape[0] > height
-                or given.shape[1] > width
-                or max(height - given.shape[0], width - given.shape[1]) > 1
-            ):
+            down, across = frame.shape[0] - given.shape[0], frame.shape[1] - given.shape[1]
+            if not (0 <= down <= 1 and 0 <= across <= 1):
                 self.given = given = self.opaque = None
                 self.notice = "The picture's size is not the video's; the first frame was compared instead."
             else:  # an odd size was made even by repeating the last row or column
-                grow = (height - given.shape[0], width - given.shape[1])
-                given = np.pad(given, ((0, grow[0]), (0, grow[1]), (0, 0)), mode="edge")
+                given = np.pad(given, ((0, down), (0, across), (0, 0)), mode="edge")
         self._reference = reduced if given is None else self._reduce(given)
         self._before = reduced
         self._peak = np.zeros(reduced.shape[:2], np.float32)

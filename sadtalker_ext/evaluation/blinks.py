@@ -65,11 +65,7 @@ def _open_level(apertures: np.ndarray, fps: float) -> np.ndarray:
     """Aperture of the open eyes around each frame, (T, 2)."""
     reach = max(1, round(OPEN_WINDOW_S * fps / 2))
     centres = np.arange(0, len(apertures), max(1, reach // 4))
-    levels = np.stack(
-        [
-            np.percentile(apertures[max(0, c - reach) : c + reach + 1], OPEN_PERCENTILE, axis=0)
-            for c in centres
-        ]
-    )
+    around = (apertures[max(0, centre - reach) : centre + reach + 1] for centre in centres)
+    levels = np.stack([np.percentile(part, OPEN_PERCENTILE, axis=0) for part in around])
     index = np.arange(len(apertures))
     return np.stack([np.interp(index, centres, levels[:, eye]) for eye in (0, 1)], axis=1)

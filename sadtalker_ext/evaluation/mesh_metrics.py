@@ -76,9 +76,8 @@ class MeshReport:
         clips = f"{len(self.clips)} clip{'s' if len(self.clips) > 1 else ''}"
         lines = [f"{clips}, {self.frames:,} frames", f"LVE  {self.lve: .4e}  squared, 0 is perfect"]
         if self.fdd is not None:
-            moves = (
-                "moves too little" if self.fdd > 0 else "moves too much" if self.fdd < 0 else "as the truth"
-            )
+            other = "moves too little" if self.fdd > 0 else "moves too much"
+            moves = other if self.fdd else "as the truth"
             lines.append(f"FDD  {self.fdd: .4e}  squared, 0 is perfect; the upper face {moves}")
         if len(self.clips) > 1:
             worst = sorted(self.clips, key=lambda clip: -clip.lve)[:WORST]

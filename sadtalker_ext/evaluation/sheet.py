@@ -101,9 +101,8 @@ def _grid(cells: Sequence[np.ndarray], columns: int) -> np.ndarray:
     height, width = cells[0].shape[:2]
     columns = min(columns, len(cells))
     rows = math.ceil(len(cells) / columns)
-    sheet = np.full(
-        (rows * (height + GUTTER) + GUTTER, columns * (width + GUTTER) + GUTTER, 3), PAPER, np.uint8
-    )
+    size = (rows * (height + GUTTER) + GUTTER, columns * (width + GUTTER) + GUTTER)
+    sheet = np.full((*size, 3), PAPER, np.uint8)
     for number, cell in enumerate(cells):
         top = GUTTER + number // columns * (height + GUTTER)
         left = GUTTER + number % columns * (width + GUTTER)

@@ -86,9 +86,8 @@ def within(spans: list[tuple[float, float]], times: np.ndarray, edge: float = 0.
 
 def runs(mask: np.ndarray) -> list[tuple[int, int]]:
     """(start, end) of every run of true values, end exclusive."""
-    steps = np.flatnonzero(
-        np.diff(np.concatenate([[False], np.asarray(mask, bool), [False]]).astype(np.int8))
-    )
+    padded = np.concatenate([[False], np.asarray(mask, bool), [False]]).astype(np.int8)
+    steps = np.flatnonzero(np.diff(padded))
     return [(int(a), int(b)) for a, b in zip(steps[::2], steps[1::2], strict=True)]
 
 

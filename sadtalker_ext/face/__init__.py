@@ -13,23 +13,7 @@ from .preview import check_picture_output, draw_faces, save_picture, save_previe
 from .tracker import FaceTracker
 
 __all__ = [
-    "DETECTORS",
-    "Face",
-    "FaceTracker",
-    "LandmarkDetector",
-    "Picture",
-    "Portrait",
-    "check_picture_output",
-    "draw_faces",
-    "eye_aperture",
-    "face_from_points",
-    "face_width",
-    "find_faces",
-    "head_pose",
-    "lip_gap",
-    "load_picture",
-    "load_portrait",
-    "mean_face",
-    "save_picture",
-    "save_preview",
-]
+    "DETECTORS", "Face", "FaceTracker", "LandmarkDetector", "Picture", "Portrait", "check_picture_output",
+    "draw_faces", "eye_aperture", "face_from_points", "face_width", "find_faces", "head_pose", "lip_gap",
+    "load_picture", "load_portrait", "mean_face", "save_picture", "save_preview",
+]  # fmt: skip

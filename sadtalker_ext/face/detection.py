@@ -116,9 +116,8 @@ def _joined(
     kept: list[Region] = []
     for hint in sorted(hints, key=lambda h: -h.score):
         known = any(face.contains(hint.x, hint.y) and face.size > 0.4 * hint.side for face in faces)
-        if not known and all(
-            np.hypot(hint.x - k.x, hint.y - k.y) > 0.2 * max(hint.side, k.side) for k in kept
-        ):
+        apart = (np.hypot(hint.x - k.x, hint.y - k.y) > 0.2 * max(hint.side, k.side) for k in kept)
+        if not known and all(apart):
             kept.append(hint)
     return distinct(faces + detector.fit(image, kept)) if kept else faces
 

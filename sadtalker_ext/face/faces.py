@@ -59,7 +59,6 @@ class LandmarkDetector(Protocol):
 
     def detect(self, image: np.ndarray) -> list[Face]:
         """Faces of a uint8 (H, W, 3) RGB picture, in no particular order; [] when there is none."""
-        ...
 
 
 def face_from_landmarks(landmarks: np.ndarray, score: float, source: str) -> Face:

@@ -130,15 +130,9 @@ class MediapipeDetector:
             box = location.relative_bounding_box
             middle = ((box.xmin + box.width / 2) * width, (box.ymin + box.height / 2) * height)
             x, y = to_image[:, :2] @ middle + to_image[:, 2]
-            regions.append(
-                Region(
-                    x=float(x),
-                    y=float(y),
-                    side=MARGIN * zoom * max(box.width * width, box.height * height),
-                    roll=turn + float(np.arctan2(eyes[1][1] - eyes[0][1], eyes[1][0] - eyes[0][0])),
-                    score=float(detection.score[0]),
-                )
-            )
+            side = MARGIN * zoom * max(box.width * width, box.height * height)
+            roll = turn + float(np.arctan2(eyes[1][1] - eyes[0][1], eyes[1][0] - eyes[0][0]))
+            regions.append(Region(float(x), float(y), side, roll, float(detection.score[0])))
         return regions
 
     def steady_mesh(self, image: np.ndarray, region: Region) -> tuple[np.ndarray, float] | None:
@@ -226,12 +220,9 @@ def _cut(image: np.ndarray, region: Region, side: int) -> tuple[np.ndarray, np.n
             corner, shrink = low, size / (high - low)
     cosine, sine = np.cos(region.roll) * scale, np.sin(region.roll) * scale
     middle = side / 2
-    to_image = np.array(
-        [
-            [cosine, -sine, region.x - (cosine - sine) * middle],
-            [sine, cosine, region.y - (sine + cosine) * middle],
-        ]
-    )
+    to_x = (cosine, -sine, region.x - (cosine - sine) * middle)
+    to_y = (sine, cosine, region.y - (sine + cosine) * middle)
+    to_image = np.array([to_x, to_y])
     sampling = to_image.copy()
     sampling[:, 2] -= corner
     sampling *= shrink[:, None]

@@ -284,9 +284,7 @@ def fill_transparent(colours: np.ndarray, alpha: np.ndarray) -> np.ndarray:
         levels.append((colour, cover))
     colour, cover = levels[-1]
     total = max(float(cover.sum()), 1e-6)
-    filled: np.ndarray = np.broadcast_to(colour.reshape(-1, 3).sum(0) / total, colour.shape).astype(
-        np.float32
-    )
+    filled = np.broadcast_to(colour.reshape(-1, 3).sum(0) / total, colour.shape).astype(np.float32)
     for colour, cover in reversed(levels):
         if filled.shape != colour.shape:
             size = (colour.shape[1], colour.shape[0])

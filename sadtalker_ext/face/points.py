@@ -48,9 +48,8 @@ def face_from_points(points: Sequence[tuple[float, float]], width: int, height: 
     if eyes[0] * down[1] - eyes[1] * down[0] < 0:  # the person's own left and right
         given = given[[1, 0, 2, 4, 3]]
         eyes, mouth = given[1] - given[0], given[4] - given[3]
-    if eyes @ mouth <= 0 or abs(eyes[0] * down[1] - eyes[1] * down[0]) < 0.2 * (
-        np.linalg.norm(eyes) * np.linalg.norm(down)
-    ):
+    least = 0.2 * (np.linalg.norm(eyes) * np.linalg.norm(down))
+    if eyes @ mouth <= 0 or abs(eyes[0] * down[1] - eyes[1] * down[0]) < least:
         raise FaceNotFoundError(
             f"The five points do not form a face; give them in the order {', '.join(FIVE_POINT_NAMES)}."
         )

@@ -134,13 +134,8 @@ def choose_face(
             found = "{count} were found in {picture.name}; choose a number from 1 to {count}, {as_drawn}."
             if len(faces) == 1:
                 found = "only one was found in {picture.name}; leave the number out."
-            raise FaceNotFoundError(
-                "Face {number} was asked for but " + found,
-                "as_drawn",
-                number=number,
-                count=len(faces),
-                picture=picture,
-            )
+            facts = {"number": number, "count": len(faces), "picture": picture}
+            raise FaceNotFoundError("Face {number} was asked for but " + found, "as_drawn", **facts)
         return faces[number - 1]
     if at is not None:
         (x, y), (width, height) = at, _source_size(picture)

@@ -16,6 +16,8 @@ from . import topology
 from .faces import Face
 from .portrait import Portrait
 
+Colour = tuple[int, int, int]  # RGB
+
 CHOSEN = (60, 214, 130)  # RGB
 OTHER = (255, 196, 61)
 INK = (22, 26, 29)
@@ -98,13 +100,7 @@ def _is(chosen: Face | int | None, number: int, face: Face) -> bool:
 
 
 def _polyline(
-    canvas: np.ndarray,
-    points: np.ndarray,
-    closed: bool,
-    colour: tuple[int, int, int],
-    line: int,
-    *,
-    rim: bool = True,
+    canvas: np.ndarray, points: np.ndarray, closed: bool, colour: Colour, line: int, *, rim: bool = True
 ) -> None:
     # Four more bits of position, so that outlines of small faces do not look jagged.
     fixed = [np.round(points * 16).astype(np.int32)]
@@ -113,7 +109,7 @@ def _polyline(
     cv2.polylines(canvas, fixed, closed, colour, line, cv2.LINE_AA, shift=4)
 
 
-def _box(canvas: np.ndarray, face: Face, colour: tuple[int, int, int], line: int) -> None:
+def _box(canvas: np.ndarray, face: Face, colour: Colour, line: int) -> None:
     """Corner brackets, so that the face inside stays in view."""
     x0, y0, x1, y1 = _frame(face)
     reach = 0.22 * min(x1 - x0, y1 - y0)
@@ -122,7 +118,7 @@ def _box(canvas: np.ndarray, face: Face, colour: tuple[int, int, int], line: int
         _polyline(canvas, corner, False, colour, line * 2)
 
 
-def _label(canvas: np.ndarray, face: Face, text: str, colour: tuple[int, int, int], line: int) -> None:
+def _label(canvas: np.ndarray, face: Face, text: str, colour: Colour, line: int) -> None:
     x0, y0, _, _ = _frame(face)
     scale = max(0.4, line * 0.36)
     thick = max(1, round(line * 0.8))

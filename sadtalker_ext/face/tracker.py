@@ -66,14 +66,10 @@ class FaceTracker:
         if not found:
             return None
         mean = np.mean([points for points, _ in found], axis=0)
-        return self._accepted(image, (mean, min(disagreement for _, disagreement in found)))
-
-    def _accepted(self, image: np.ndarray, fitted: tuple[np.ndarray, float] | None) -> Face | None:
-        if fitted is None or fitted[1] > LOST:
+        least = min(disagreement for _, disagreement in found)
+        if least > LOST or not is_plausible(mean, image.shape[1], image.shape[0]):
             return None
-        if not is_plausible(fitted[0], image.shape[1], image.shape[0]):
-            return None
-        return face_from_landmarks(fitted[0], 1.0, self._detector.name)
+        return face_from_landmarks(mean, 1.0, self._detector.name)
 
     def _search(self, image: np.ndarray) -> Face | None:
         hard = self._missed % HARD_LOOK_EVERY == 0

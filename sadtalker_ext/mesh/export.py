@@ -101,10 +101,7 @@ def export_track(
     if fps is not None:
         if not 0 < fps <= MOST_FPS:
             raise TrackError(
-                "{fps} must be above 0 and at most {most:g} frames/s, not {rate:g}.",
-                "fps",
-                most=MOST_FPS,
-                rate=fps,
+                f"{{fps}} must be above 0 and at most {MOST_FPS:g} frames/s, not {fps:g}.", "fps"
             )
         track = track.resampled(fps)
     figure: Figure
@@ -188,15 +185,11 @@ def _turning(head: NeutralHead, track: MotionTrack) -> Turning | None:
 def _quaternion(matrix: np.ndarray) -> np.ndarray:
     """x, y, z, w of a rotation matrix: the eigenvector of its quadratic form (Bar-Itzhack 2000)."""
     (a, b, c), (d, e, f), (g, h, i) = matrix
-    form = np.array(
-        [
-            [a - e - i, d + b, g + c, h - f],
-            [d + b, e - a - i, h + f, c - g],
-            [g + c, h + f, i - a - e, d - b],
-            [h - f, c - g, d - b, a + e + i],
-        ]
-    )
-    found: np.ndarray = np.linalg.eigh(form)[1][:, -1]
+    form = np.array([
+        [a - e - i, d + b, g + c, h - f], [d + b, e - a - i, h + f, c - g],
+        [g + c, h + f, i - a - e, d - b], [h - f, c - g, d - b, a + e + i],
+    ])  # fmt: skip
+    found = np.linalg.eigh(form)[1][:, -1]
     return found if found[3] >= 0 else -found
 
 

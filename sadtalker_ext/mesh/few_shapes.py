@@ -50,9 +50,8 @@ def few_shapes(
     order = np.argsort(-power)[: min(most, len(seen))]
     order = order[power[order] > max(power.max(), 0) * 1e-12]
     if len(order) == 0:  # nothing moves
-        return FewShapes(
-            np.zeros((0, motion.shape[1] // 3, 3), np.float32), np.zeros((frames, 0), np.float32), 0.0
-        )
+        none = np.zeros((0, motion.shape[1] // 3, 3), np.float32)
+        return FewShapes(none, np.zeros((frames, 0), np.float32), 0.0)
     recipe = mixed[:, order] / np.sqrt(power[order])
     shapes = np.zeros((len(order), motion.shape[1]), np.float32)
     for start in range(0, len(seen), 64):

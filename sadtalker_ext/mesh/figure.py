@@ -35,7 +35,6 @@ class Figure(Protocol):
 
     def poses(self, track: MotionTrack) -> Iterator[np.ndarray]:
         """Vertices float32 (V, 3), one array a row of the track; `TrackError` for a space not accepted."""
-        ...
 
 
 class TemplateFigure:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -64,20 +65,14 @@ def _read_obj(path: Path) -> tuple[np.ndarray, np.ndarray]:
                         raise ValueError(f"more than {MOST_VERTICES:,} vertices")
                 elif kind == "f":
                     corners = [_corner(word, len(points)) for word in words]
-                    triangles += [
-                        (corners[0], corners[k], corners[k + 1]) for k in range(1, len(corners) - 1)
-                    ]
+                    triangles += [(corners[0], *pair) for pair in pairwise(corners[1:])]
                     if len(triangles) > FACE_LIMIT:
                         raise ValueError(f"more than {FACE_LIMIT:,} triangles")
         vertices = np.array(points, dtype=np.float64).reshape(-1, 3)
         return vertices, np.array(triangles, dtype=np.int64).reshape(-1, 3)
     except (ValueError, OverflowError) as error:
-        raise MeshError(
-            "{path} is no usable .obj file (line {number}: {error}); export it anew.",
-            path,
-            error,
-            number=number,
-        ) from error
+        wrong = f"{{path}} is no usable .obj file (line {number}: {{error}}); export it anew."
+        raise MeshError(wrong, path, error) from error
 
 
 def _whole_lines(lines: Iterator[str]) -> Iterator[str]:
@@ -111,11 +106,9 @@ def _read_ply(path: Path) -> tuple[np.ndarray, np.ndarray]:
     promised = _promised(path)
     if promised["vertex"] > MOST_VERTICES or promised["face"] > FACE_LIMIT:
         raise MeshError(
-            "{path} has more vertices or faces than a head needs (at most {most:,} and {face_limit:,}); "
-            "simplify it.",
+            f"{{path}} has more vertices or faces than a head needs (at most {MOST_VERTICES:,} and "
+            f"{FACE_LIMIT:,}); simplify it.",
             path,
-            most=MOST_VERTICES,
-            face_limit=FACE_LIMIT,
         )
     try:
         with path.open("rb") as file:

@@ -89,10 +89,8 @@ def write_glb(animated: Animated, file: IO[bytes], check: Check = nothing) -> No
 
     if targets:
         primitive["targets"] = targets
-        mesh |= {
-            "weights": [0.0] * len(targets),
-            "extras": {"targetNames": [name for name, _ in animated.ways]},
-        }
+        names = [name for name, _ in animated.ways]
+        mesh |= {"weights": [0.0] * len(targets), "extras": {"targetNames": names}}
         animate(document.add(animated.weights.reshape(-1), FLOAT, None), 0, "weights")
     tree: dict[str, Any] = {
         "asset": {"version": "2.0", "generator": "sadtalker_ext", "extras": dict(animated.extras)},

@@ -40,12 +40,8 @@ def read_pickle(path: Path, *, size_limit: int = SIZE_LIMIT) -> Any:
     try:
         size = path.stat().st_size
         if size > size_limit:
-            raise MeshError(
-                "{path} is too large to be read ({size:,.0f} MB, at most {most:,.0f} MB).",
-                path,
-                size=size / 1e6,
-                most=size_limit / 1e6,
-            )
+            sizes = f"{size / 1e6:,.0f} MB, at most {size_limit / 1e6:,.0f} MB"
+            raise MeshError(f"{{path}} is too large to be read ({sizes}).", path)
         data = path.read_bytes()
     except OSError as error:
         raise MeshError("{path} cannot be read ({error}).", path, error) from error

@@ -30,12 +30,9 @@ def read_region(path: str | Path, vertices: int, parts: Sequence[str]) -> np.nda
         raise MeshError("{path} names no vertices; a region is a list of their numbers.", path)
     if not 0 <= int(region.min()) <= int(region.max()) < vertices:
         raise MeshError(
-            "{path} is for another topology: its numbers go from {least:,} to {most:,}, and there are "
-            "{vertices:,} vertices.",
+            f"{{path}} is for another topology: its numbers go from {region.min():,} to {region.max():,}, "
+            f"and there are {vertices:,} vertices.",
             path,
-            least=region.min(),
-            most=region.max(),
-            vertices=vertices,
         )
     return region
 

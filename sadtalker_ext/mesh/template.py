@@ -126,12 +126,8 @@ def _rows(vertices: np.ndarray, name: str, path: Path) -> np.ndarray:
 
 def _checked_vertices(vertices: np.ndarray, path: Path) -> np.ndarray:
     if not 3 <= len(vertices) <= MOST_VERTICES:
-        raise MeshError(
-            "{path} has {count:,} vertices; a face needs 3 at least and {most:,} at most.",
-            path,
-            count=len(vertices),
-            most=MOST_VERTICES,
-        )
+        count, most = f"{len(vertices):,}", f"{MOST_VERTICES:,}"
+        raise MeshError(f"{{path}} has {count} vertices; a face needs 3 at least and {most} at most.", path)
     with np.errstate(over="ignore", invalid="ignore"):
         exact = np.ascontiguousarray(vertices, dtype=np.float32)
     if not np.isfinite(exact).all():
@@ -151,11 +147,9 @@ def _given_faces(faces: str | Path | np.ndarray, count: int) -> np.ndarray:
         raise MeshError("{path} has no faces; it is a cloud of points.", Place(faces))
     if len(vertices) != count:
         raise MeshError(
-            "{path} has {count:,} vertices, but the template has {wanted:,}; the faces of another topology "
-            "do not fit.",
+            f"{{path}} has {len(vertices):,} vertices, but the template has {count:,}; the faces of another "
+            "topology do not fit.",
             Place(faces),
-            count=len(vertices),
-            wanted=count,
         )
     return own
 

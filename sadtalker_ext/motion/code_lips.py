@@ -116,9 +116,9 @@ def expressions(
 
 def code_lips(
     speech: Speech,
-    *,
     fps: float,
     frames: int,
+    *,
     manner: int = 0,
     mix: int | None = None,
     share: float = 0.0,
@@ -135,12 +135,8 @@ def code_lips(
     rows = spoken(speech.samples, prior, shares, check=check, progress=progress)
     track = as_lips(rows, fps, frames)
     said = {name: round(float(part), 3) for name, part in zip(prior.manners, shares, strict=True) if part}
-    return MotionTrack(
-        ARKIT,
-        fps,
-        track.data,
-        {"lips": "codes", "code prior": prior.sha256, "manner": said, "trained on": "synthetic speech"},
-    )
+    made_by = {"lips": "codes", "code prior": prior.sha256, "manner": said, "trained on": "synthetic speech"}
+    return MotionTrack(ARKIT, fps, track.data, made_by)
 
 
 def as_lips(mouth: np.ndarray, fps: float, frames: int) -> MotionTrack:

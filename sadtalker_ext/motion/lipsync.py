@@ -67,14 +67,7 @@ def generate_lips(
         return MotionTrack(ARKIT, fps, rest.data, {"lips": "rest", "why": "nothing is said"})
     if method == "codes":
         return code_lips(
-            speech,
-            fps=fps,
-            frames=frames,
-            manner=manner,
-            mix=mix,
-            share=share,
-            check=check,
-            progress=progress,
+            speech, fps, frames, manner=manner, mix=mix, share=share, check=check, progress=progress
         )
     articulation, provenance = _articulation(speech.samples, method, check, progress)
     return MotionTrack(ARKIT, fps, sampled(articulation, fps=fps, frames=frames), provenance)
@@ -151,9 +144,8 @@ def _articulation(
     surely, perhaps = articulate(words.phones, loud), articulate(phones.phones, loud)
     if heard is not None:
         net, close = heard
-        surely = replace(
-            surely, closures=reconciled(surely.closures, close, doubtful=0.0, sure=SURE_OF_WORDS)
-        )
+        closures = reconciled(surely.closures, close, doubtful=0.0, sure=SURE_OF_WORDS)
+        surely = replace(surely, closures=closures)
         closures = reconciled(perhaps.closures, close, doubtful=DOUBTFUL, sure=SURE)
         perhaps = replace(perhaps.mixed(net, net_share(phones.phones, spoken)), closures=closures)
         names = ("words", "allphone with visemes")

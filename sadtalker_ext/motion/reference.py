@@ -23,10 +23,7 @@ POSE_SIGMA_S = 0.06  # takes the tracker's jitter away, keeps nods
 OPEN_PERCENTILE = 75  # of an eye's aperture around a moment: open, whatever the person and the pose
 OPEN_WINDOW_S, OPEN_STEP_S = 4.0, 0.5
 LEAST_OPEN = 0.7  # of the clip's own open eye: long shut eyes are not open ones
-BLINK_BEGINS, BLINK_ENDS = (
-    0.82,
-    0.42,
-)  # of the open aperture: where closing starts to count, and where it is full
+BLINK_BEGINS, BLINK_ENDS = 0.82, 0.42  # of the open aperture: where closing starts to count, where it is full
 CROSSFADE_S = 0.6  # from a loop's end into its start
 DEFAULT_FPS = 25.0  # of a video that does not state its rate
 

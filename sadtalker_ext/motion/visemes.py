@@ -25,9 +25,7 @@ LOWEST, HIGHEST = -28.0, 16.0  # energies that have a class of their own
 PEAK_SHARE = 0.005  # share of the frames that are louder than the peak: a click does not set the level
 SPEECH_RANGE = 5.0  # frames this far (22 dB) under the peak still count as speech
 QUIETEST_PEAK = -19.5  # recordings below this (noise at about -90 dBFS) are silence
-PRIOR_FRAMES = (
-    100  # a recording's own colour outweighs that of average speech when it has more speech than this
-)
+PRIOR_FRAMES = 100  # with more speech than this a recording's own colour outweighs that of average speech
 SCALE = 3.0  # nepers of power that become 1
 CLIP_LOW, CLIP_HIGH = -4.0, 3.0  # normalised log-mel is kept in this range
 

@@ -231,15 +231,15 @@ def read(panel: KnobPanel, values: Sequence[Any]) -> dict[str, Any]:
 
 def show(panel: KnobPanel, values: Mapping[str, Any]) -> list[Any]:
     """Updates that set the panel's components to `values`; what is not named there stays as it is."""
-    shown = {name: values[name] for name in values if knob_named(name).kind != "path"}
-    return [_set_to(name, shown) for name in panel.components]
+    return [_set_to(name, values) for name in panel.components]
 
 
 def _set_to(name: str, values: Mapping[str, Any]) -> Any:
-    """The update that shows a knob's value, or that changes nothing where there is none."""
-    if name not in values:
+    """The update that shows a knob's value, or that changes nothing where there is none to show."""
+    knob = knob_named(name)
+    if name not in values or knob.kind == "path":
         return compat.update()
-    return compat.update(value=to_widget(knob_named(name), values[name]))
+    return compat.update(value=to_widget(knob, values[name]))
 
 
 def manner_of(values: Mapping[str, Any]) -> str:

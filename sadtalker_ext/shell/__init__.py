@@ -32,8 +32,6 @@ STAGE_WORDS: Mapping[str, str] = MappingProxyType(
         "render": "Rendering",
     }
 )
-
-
 PREVIEW_SECONDS = 0.4  # between two live previews; pages ask once or twice a second
 
 

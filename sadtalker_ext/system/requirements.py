@@ -187,8 +187,8 @@ REQUIREMENTS: tuple[Requirement, ...] = (
 
 def here() -> Environment:
     """This very environment."""
-    is_program = lambda name: shutil.which(name) is not None  # noqa: E731
-    return Environment(sys.version_info[:2], _installed_version, _is_importable, is_program)
+    python = sys.version_info[:2]
+    return Environment(python, _installed_version, _is_importable, lambda name: bool(shutil.which(name)))
 
 
 def findings(environment: Environment | None = None) -> tuple[Finding, ...]:

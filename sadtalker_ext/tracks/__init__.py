@@ -3,9 +3,9 @@
 # ruff: noqa: F401 - what others take from here
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
 
+from ..system.lazy import lazily
 from .spaces import (
     ARKIT,
     ARKIT_BLENDSHAPES,
@@ -25,10 +25,4 @@ from .track import MotionTrack
 if TYPE_CHECKING:
     from .files import check_track_output, load_track, save_track
 
-_HOMES = {"check_track_output": "files", "load_track": "files", "save_track": "files"}
-
-
-def __getattr__(name: str) -> object:
-    if name in _HOMES:
-        return getattr(import_module(f".{_HOMES[name]}", __name__), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__ = lazily(__name__, {"files": ["check_track_output", "load_track", "save_track"]})

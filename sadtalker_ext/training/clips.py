@@ -124,17 +124,9 @@ class ClipCache:
             if digest(motion, audio) != entry.sha1:
                 raise TrainingError(f"{path} is not what was prepared (its sha1 differs); prepare it anew.")
             self._checked.add(entry.clip)
-        info = self.info
-        return ClipRecord(
-            entry.clip,
-            entry.subject,
-            entry.sentence,
-            entry.split,
-            info.fps,
-            info.space,
-            audio,
-            motion.astype(np.float32, copy=False),
-        )
+        names = entry.clip, entry.subject, entry.sentence, entry.split
+        motion = motion.astype(np.float32, copy=False)
+        return ClipRecord(*names, self.info.fps, self.info.space, audio, motion)
 
     def fingerprint(self) -> str:
         """Of all clips and their splits: two caches with the same one train the same."""
@@ -182,10 +174,8 @@ class CacheWriter:
                 f"{self.folder} holds an unfinished preparation that cannot be gone on with ({error}); "
                 "--overwrite it."
             ) from error
-        missing = object()
-        changed = [
-            name for name in {**began, **wanted} if began.get(name, missing) != wanted.get(name, missing)
-        ]
+        none = object()
+        changed = [name for name in {**began, **wanted} if began.get(name, none) != wanted.get(name, none)]
         if changed:
             raise TrainingError(
                 f"{self.folder} holds an unfinished preparation of other {', '.join(changed)}; go on with "
@@ -200,17 +190,9 @@ class CacheWriter:
         motion = np.ascontiguousarray(clip.motion, np.float16 if half else np.float32)
         audio = np.ascontiguousarray(clip.audio, np.float32)
         mismatch = len(audio) / SAMPLES_PER_SECOND - len(motion) / clip.fps
-        entry = Entry(
-            clip.clip,
-            clip.subject,
-            clip.sentence,
-            clip.split,
-            len(motion),
-            len(audio),
-            round(mismatch, 4),
-            digest(motion, audio),
-            float(np.square(motion, dtype=np.float64).mean()),
-        )
+        power = float(np.square(motion, dtype=np.float64).mean())
+        names, lengths = (clip.clip, clip.subject, clip.sentence, clip.split), (len(motion), len(audio))
+        entry = Entry(*names, *lengths, round(mismatch, 4), digest(motion, audio), power)
         path = clip_path(self.folder, clip.clip)
         write_whole(path, True, lambda file: np.savez(file, motion=motion, audio=audio))
         with (self.folder / UNFINISHED).open("a", encoding="utf-8") as lines:

@@ -28,12 +28,8 @@ class Journal:
         if quiet:
             return
         if self.path.exists():
-            kept = [
-                line
-                for line in self.path.read_text(encoding="utf-8").splitlines()
-                if _step(line) < first_step
-            ]
-            text = "".join(f"{line}\n" for line in kept)
+            lines = self.path.read_text(encoding="utf-8").splitlines()
+            text = "".join(f"{line}\n" for line in lines if _step(line) < first_step)
             write_whole(self.path, True, lambda file: file.write(text.encode()))
         if tensorboard:
             self._board = _board(folder / "tensorboard", first_step)

@@ -8,13 +8,12 @@ import signal
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
 
 from ..errors import Cancelled, TrainingError
 from ..host import Check, nothing
@@ -146,7 +145,7 @@ class Training:
         for number, example in enumerate(group):
             _seed(plan.seed, self.step, rank, number)
             last = number == len(group) - 1
-            with _choice(last, self.worker, self._module):
+            with nullcontext() if last else self.worker.alone_with_gradients(self._module):
                 with self.worker.computing():
                     losses = self._module(example.to(self.worker.device))
                 self.worker.backward(losses["loss"] / len(group))
@@ -276,10 +275,9 @@ class Training:
         with ThreadPoolExecutor(1) as pool:
             coming = pool.submit(read, entries[0])
             for following in [*entries[1:], None]:
-                ready, waiting = coming, following
-                example = ready.result()
-                if waiting is not None:
-                    coming = pool.submit(read, waiting)
+                example = coming.result()
+                if following is not None:
+                    coming = pool.submit(read, following)
                 yield example
 
 
@@ -304,15 +302,6 @@ def own_randomness(device: torch.device) -> Iterator[None]:
             yield
     finally:
         np.random.set_state(before)
-
-
-@contextmanager
-def _choice(last: bool, worker: Worker, module: nn.Module) -> Iterator[None]:
-    if last:
-        yield
-    else:
-        with worker.alone_with_gradients(module):
-            yield
 
 
 @contextmanager

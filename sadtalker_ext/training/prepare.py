@@ -76,9 +76,8 @@ def prepare(
     raise `Cancelled`. Raises `TrainingError` where nothing can be prepared.
     """
     items = list(corpus.clips())
-    missing = [
-        f"{item.subject} {item.sentence}: {item.reason}" for item in items if isinstance(item, Missing)
-    ]
+    lacking = [item for item in items if isinstance(item, Missing)]
+    missing = tuple(f"{item.subject} {item.sentence}: {item.reason}" for item in lacking)
     found = [item for item in items if isinstance(item, RawClip)]
     if not found:
         why = f" ({missing[0]}, and {len(missing) - 1} more)" if missing else ""
@@ -109,22 +108,15 @@ def prepare(
     report(len(found), len(found))
     cache = _finish(corpus, writer)
     counts = Counter(entry.split for entry in cache.entries)
-    return Prepared(
-        cache,
-        {name: counts[name] for name in corpus.splits.shares},
-        tuple(missing),
-        tuple(damaged),
-        tuple(mismatched),
-        tuple(corpus.others()),
-    )
+    clips = {name: counts[name] for name in corpus.splits.shares}
+    return Prepared(cache, clips, missing, tuple(damaged), tuple(mismatched), tuple(corpus.others()))
 
 
 def _settings(corpus: Corpus, *, half: bool, drop_mismatched: bool) -> dict[str, Any]:
     """By the names of their flags, all that decides what the clips of a corpus come to."""
     root: Path | None = getattr(corpus, "root", None)
-    splits = {
-        name: [list(share.subjects), sorted(share.sentences)] for name, share in corpus.splits.shares.items()
-    }
+    shares = corpus.splits.shares.items()
+    splits = {name: [list(share.subjects), sorted(share.sentences)] for name, share in shares}
     return {
         "format": FORMAT,
         "corpus": type(corpus).__name__,
@@ -147,14 +139,8 @@ def _finish(corpus: Corpus, writer: CacheWriter) -> ClipCache:
     templates = {name: value for name, value in corpus.templates().items() if name in used}
     space = space_named(corpus.space)
     assert space is not None
-    info = CorpusInfo(
-        corpus.name,
-        corpus.space,
-        corpus.fps,
-        space.dim,
-        corpus.splits.styles,
-        {"prepared by": type(corpus).__name__, "norm": getattr(corpus, "norm", "")},
-    )
+    notes = {"prepared by": type(corpus).__name__, "norm": getattr(corpus, "norm", "")}
+    info = CorpusInfo(corpus.name, corpus.space, corpus.fps, space.dim, corpus.splits.styles, notes)
     return writer.finish(info, templates)
 
 

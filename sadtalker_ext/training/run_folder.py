@@ -26,7 +26,7 @@ class RunFolder:
 
         Raises `TrainingError` where there is nothing to resume, or something that would be lost.
         """
-        self.folder = Path(folder)
+        self.folder = folder = Path(folder)
         self.model, self.state = self.folder / model, self.folder / STATE
         if resume and not self.state.exists():
             raise TrainingError(f"{self.folder} holds no training to resume; leave out --resume.")
@@ -35,9 +35,7 @@ class RunFolder:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise TrainingError(
-                f"{self.folder} cannot be made ({error.strerror}); choose another."
-            ) from error
+            raise TrainingError(f"{folder} cannot be made ({error.strerror}); choose another.") from error
 
     def save_model(self, weights: Mapping[str, torch.Tensor]) -> None:
         """The weights to use, in the layout of the published files: {"state_dict": …}."""

@@ -32,29 +32,23 @@ class Worker(Protocol):
 
     def wrap(self, module: nn.Module, optimiser: torch.optim.Optimizer) -> tuple[nn.Module, Any]:
         """The module on its device, to be called for losses, and the optimiser to step."""
-        ...
 
     def alone_with_gradients(self, module: nn.Module) -> AbstractContextManager[Any]:
         """Inside, backward passes add up here without being shared: for all clips of a step but the last."""
-        ...
 
     def computing(self) -> AbstractContextManager[Any]:
         """Inside, a forward pass has the precision that was asked for."""
-        ...
 
     def backward(self, loss: torch.Tensor) -> None: ...
 
     def clip(self, weights: Sequence[nn.Parameter], limit: float) -> float:
         """Cuts gradients to the length `limit`; returns their length before, which may not be finite."""
-        ...
 
     def total(self, values: torch.Tensor) -> torch.Tensor:
         """The sum of a tensor over all processes."""
-        ...
 
     def same(self, values: torch.Tensor) -> torch.Tensor:
         """The first process's tensor."""
-        ...
 
     def state(self) -> dict[str, Any]: ...
 
@@ -154,8 +148,7 @@ def open_worker(
 
     device: "auto" for the best there is, or "cpu". Processes are started by `accelerate launch` or torchrun;
     accelerate is needed for many of them and for half precision. skipping: steps may leave out some weights.
-    Raises `DependencyError` where many
-    processes were started without it.
+    Raises `DependencyError` where many processes were started without it.
     """
     if device not in ("auto", "cpu"):
         raise TrainingError(
@@ -171,7 +164,7 @@ def open_worker(
             ) from error
         asked = "" if precision == "no" else f" {precision} is not used;"
         note = f"The package accelerate is missing, so one device trains in full precision;{asked} {INSTALL}"
-        yield Alone(device if device != "auto" else _best_device()), note
+        yield Alone(device if device != "auto" else StandaloneHost().device()), note
         return
     # The package keeps what the first training of a process asked for; another one may ask for another thing.
     AcceleratorState._reset_state(reset_partial_state=not many)
@@ -187,7 +180,3 @@ def open_worker(
         if many and torch.distributed.is_initialized():
             torch.distributed.destroy_process_group()
         AcceleratorState._reset_state(reset_partial_state=True)
-
-
-def _best_device() -> str:
-    return StandaloneHost().device()

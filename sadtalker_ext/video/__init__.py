@@ -9,12 +9,6 @@ from .target import FORMATS, check_output, exact_rate
 from .writer import VideoWriter
 
 __all__ = [
-    "FORMATS",
-    "MediaInfo",
-    "VideoWriter",
-    "check_output",
-    "exact_rate",
-    "probe",
-    "read_frames",
+    "FORMATS", "MediaInfo", "VideoWriter", "check_output", "exact_rate", "probe", "read_frames",
     "read_metadata",
-]
+]  # fmt: skip

@@ -61,12 +61,7 @@ def encode_arguments(
         arguments += ["-map", "1:a:0", *_audio(kind, soundtrack)]
     # Nothing of the source's own titles and chapters, only our document.
     arguments += ["-map_metadata", "2" if soundtrack is not None else "1", "-map_metadata:s", "-1"]
-    arguments += [
-        "-map_chapters",
-        "-1",
-        "-fflags",
-        "+bitexact",
-    ]  # same frames, same bytes: no dates, no random ids
+    arguments += ["-map_chapters", "-1", "-fflags", "+bitexact"]  # same bytes: no dates, no random ids
     arguments += _h264(encoding) if kind == "mp4" else _vp9(encoding)
     return [*arguments, "-y", file_url(target)]
 
@@ -92,7 +87,7 @@ def _vp9(encoding: Encoding) -> list[str]:
 
 def _audio(kind: str, soundtrack: Soundtrack) -> list[str]:
     channels = soundtrack.channels if soundtrack.channels <= SURROUND else 2
-    filters = soundtrack.filters + ("," + f"aformat=channel_layouts={LAYOUTS}" if channels > 2 else "")
+    filters = soundtrack.filters + (f",aformat=channel_layouts={LAYOUTS}" if channels > 2 else "")
     arguments = ["-af", filters]
     if soundtrack.channels > SURROUND:
         arguments += ["-ac", "2"]

@@ -39,9 +39,7 @@ class FolderSink:
         except OSError as error:
             full = error.errno in FULL_DISK
             reason = "the disk is full; free some space" if full else f"{error.strerror or error}"
-            raise OutputError(
-                "Frame {count} cannot be written: {reason}.", count=self._count, reason=reason
-            ) from error
+            raise OutputError(f"Frame {self._count} cannot be written: {reason}.") from error
 
     def finish(self, check: Check = nothing) -> None:
         stored = {

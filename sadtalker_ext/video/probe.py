@@ -21,17 +21,8 @@ VIDEO = re.compile(r"Stream #0:\d+.*?: Video: (?P<rest>.*)")
 AUDIO = re.compile(r"Stream #0:\d+.*?: Audio: (?P<rest>.*)")
 SIZE = re.compile(r"(?<![\dx])(\d{1,5})x(\d{1,5})(?![\dx])")
 CHANNELS = {
-    "mono": 1,
-    "stereo": 2,
-    "2.1": 3,
-    "3.0": 3,
-    "quad": 4,
-    "4.0": 4,
-    "5.0": 5,
-    "5.1": 6,
-    "6.1": 7,
-    "7.1": 8,
-}
+    "mono": 1, "stereo": 2, "2.1": 3, "3.0": 3, "quad": 4, "4.0": 4, "5.0": 5, "5.1": 6, "6.1": 7, "7.1": 8,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from .folder import folder_facts, folder_frames
 from .probe import video_rate
 from .target import exact_rate
 
+Size = tuple[int, int]  # width and height in pixels
 MAX_SIDE = 16384  # pixels; what claims to be larger is damaged
 
 
@@ -24,7 +25,7 @@ def read_frames(
     path: str | os.PathLike[str],
     *,
     fps: float | None = None,
-    size: tuple[int, int] | None = None,
+    size: Size | None = None,
     check: Check = nothing,
 ) -> Iterator[np.ndarray]:
     """Yields the frames of a video (or of a folder of our frames) in order, uint8 (H, W, 3), turned upright.
@@ -42,9 +43,7 @@ def read_frames(
     return _from_file(found, fps, size, check)
 
 
-def _from_file(
-    path: Path, fps: float | None, size: tuple[int, int] | None, check: Check
-) -> Iterator[np.ndarray]:
+def _from_file(path: Path, fps: float | None, size: Size | None, check: Check) -> Iterator[np.ndarray]:
     own = video_rate(path)
     rate = own if fps is None else exact_rate(fps)
     filters = []
@@ -87,9 +86,7 @@ def _read_ppm(process: Ffmpeg, path: Path) -> np.ndarray | None:
     return np.frombuffer(data, np.uint8).reshape(height, width, 3)
 
 
-def _from_folder(
-    folder: Path, fps: float | None, size: tuple[int, int] | None, check: Check
-) -> Iterator[np.ndarray]:
+def _from_folder(folder: Path, fps: float | None, size: Size | None, check: Check) -> Iterator[np.ndarray]:
     numerator, denominator = folder_facts(folder)["fps"]
     own = numerator / denominator
     shown = 0

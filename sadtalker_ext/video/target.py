@@ -62,9 +62,7 @@ def check_output(path: str | os.PathLike[str], overwrite: bool = False, *, forma
     check_name(target)
     if kind == PNG and format is None and not is_folder_name(path) and not target.is_dir():
         raise OutputError(
-            "The output {path!r} has no ending that says its format; choose {known}.",
-            Place(path),
-            known=KNOWN,
+            f"The output {{path!r}} has no ending that says its format; choose {KNOWN}.", Place(path)
         )
     if kind == PNG and target.exists():
         _check_folder(target, overwrite)

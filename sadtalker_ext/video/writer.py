@@ -16,15 +16,9 @@ from ..audio import Speech, soundtrack
 from ..errors import OutputError
 from ..host import Check, nothing
 from ..system.outputs import move_file, temporary_name
+from . import encoders
 from . import target as targets
-from .encoders import (
-    GIF_MAX_FPS,
-    Encoding,
-    encode_arguments,
-    gif_arguments,
-    lossless_arguments,
-    palette_arguments,
-)
+from .encoders import GIF_MAX_FPS, Encoding
 from .folder import FolderSink
 from .gif import append_comment
 from .metadata import to_json, write_ffmetadata
@@ -111,12 +105,11 @@ class VideoWriter:
         try:
             self._scratch = Path(tempfile.mkdtemp(prefix="sadtalker-"))
             self._sink = self._open_sink(self._temporary, self._scratch)
-        except BaseException as error:
+        except OSError as error:
             self._discard()
-            if isinstance(error, OSError):
-                raise OutputError(
-                    "Cannot write a temporary file ({error}); free some space.", error
-                ) from error
+            raise OutputError("Cannot write a temporary file ({error}); free some space.", error) from error
+        except BaseException:
+            self._discard()
             raise
         return self
 
@@ -130,15 +123,13 @@ class VideoWriter:
         self.frames_written += 1
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self, kind: type[BaseException] | None, raised: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
-            if error is None:
+            if raised is None:
                 self._complete()
-        except OSError as problem:
-            raise OutputError(
-                "{name} cannot be written ({reason}).", name=self.path.name, reason=problem
-            ) from problem
+        except OSError as error:
+            raise OutputError("{name} cannot be written ({error}).", error, name=self.path.name) from error
         finally:
             self._discard()
 
@@ -176,7 +167,7 @@ class VideoWriter:
         document = scratch / "metadata.txt"
         write_ffmetadata(document, self._metadata)
         sound = soundtrack(self._speech, scratch) if self._speech is not None else None
-        arguments = encode_arguments(self._kind, self._encoding, sound, document, temporary)
+        arguments = encoders.encode_arguments(self._kind, self._encoding, sound, document, temporary)
         return ProcessSink(arguments, self.path.name)
 
     def _losses(self, width: int, height: int) -> list[str]:
@@ -220,17 +211,16 @@ class _GifSink:
         self._path, self._encoding, self._metadata, self._name = path, encoding, metadata, name
         self._frames = path.with_suffix(".mkv")  # beside the target: there is room for video there
         self._palette = scratch / "palette.png"
-        self._stored = ProcessSink(lossless_arguments(encoding, self._frames), name)
+        self._stored = ProcessSink(encoders.lossless_arguments(encoding, self._frames), name)
 
     def write(self, frame: np.ndarray) -> None:
         self._stored.write(frame)
 
     def finish(self, check: Check) -> None:
         self._stored.finish(check)
-        convert(palette_arguments(self._frames, self._palette), self._name, check)
-        convert(
-            gif_arguments(self._frames, self._palette, self._encoding.rate, self._path), self._name, check
-        )
+        convert(encoders.palette_arguments(self._frames, self._palette), self._name, check)
+        drawn = encoders.gif_arguments(self._frames, self._palette, self._encoding.rate, self._path)
+        convert(drawn, self._name, check)
         append_comment(self._path, to_json(self._metadata))
 
     def abort(self) -> None:

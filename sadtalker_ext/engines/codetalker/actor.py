@@ -10,19 +10,28 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ...audio import Speech
+from ...checkpoints.places import bases
 from ...errors import MeshError, OptionsError, Place, SadTalkerError, Sentence
 from ...host import Check, Host, Run, nothing
+from ...mesh import Template, faces_among, load_template, load_templates
+from ...mesh.draw import MeshRenderer
+from ...mesh.files import MESH_SUFFIXES
+from ...mesh.retarget import COLUMN, figure_for
+from ...options import Options
 from ...tracks import MotionSpace, MotionTrack, vertex_space
 from ...tracks.rows import gathered
 from ..base import Actor, Look
+from .weights import Stage, stages
 
 if TYPE_CHECKING:
-    from ...audio import Speech
-    from ...mesh import Template
-    from ...mesh.draw import MeshRenderer
-    from ...options import Options
     from .loading import CodeNetworks
-    from .weights import Stage
+
+NEUTRAL = Sentence(
+    "No mesh was given, so the motion is shown on a neutral head, which fits it roughly; give your own with "
+    "{template}.",
+    "template",
+)
 
 
 @dataclass(frozen=True)
@@ -45,21 +54,11 @@ class Head:
 
     @property
     def notices(self) -> tuple[str, ...]:
-        if self.template is not None:
-            return ()
-        return (
-            Sentence(
-                "No mesh was given, so the motion is shown on a neutral head, which fits it roughly; "
-                "give your own with {template}.",
-                "template",
-            ),
-        )
+        return () if self.template is not None else (NEUTRAL,)
 
 
 def load_head(source: Any, options: Options, run: Run) -> Head:
     """The head in `source` or in the option `template`."""
-    from ...mesh import load_template
-
     run.check()
     if source is not None and options.template is not None:
         raise OptionsError(
@@ -71,10 +70,6 @@ def load_head(source: Any, options: Options, run: Run) -> Head:
 
 def look(options: Options, models_dir: Path) -> Look:
     """Whose heads the file in the option `template` holds, and which of the networks here moves them."""
-    from ...mesh import load_templates
-    from ...mesh.files import MESH_SUFFIXES
-    from .weights import stages
-
     found = stages(models_dir)
     choices = {"face_model": tuple(found)}
     try:
@@ -92,7 +87,6 @@ def _described(
     path: Path, options: Options, models_dir: Path, found: Mapping[str, tuple[Stage, Stage]], people: int
 ) -> str:
     """What a mesh file holds; raises where the networks cannot move it, or it cannot be drawn."""
-    from ...mesh import load_template
     from .loading import choose
 
     template = load_template(path, options.person)
@@ -106,8 +100,6 @@ def _described(
 
 
 def _without_mesh(found: Mapping[str, tuple[Stage, Stage]], name: str | None) -> str:
-    from ...mesh.retarget import COLUMN
-
     chosen = found.get(name) if name else next(iter(found.values()), None)
     if chosen is not None and vertex_space(chosen[0].vertices).name not in COLUMN:
         raise MeshError(
@@ -119,9 +111,6 @@ def _without_mesh(found: Mapping[str, tuple[Stage, Stage]], name: str | None) ->
 
 def with_faces(template: Template, models_dir: Path) -> Template:
     """The template with triangles, its own or those of a mesh among the weights; `MeshError` without any."""
-    from ...checkpoints.places import bases
-    from ...mesh import faces_among
-
     if template.faces is not None:
         return template
     folders = [folder for base in bases(models_dir) for folder in (base, base / "codetalker")]
@@ -159,12 +148,8 @@ class HeadRenderer:
         self.size, self.region, self.view = drawn.size, drawn.region, drawn.view
 
     def _drawing(self, space: MotionSpace) -> MeshRenderer:
-        from ...mesh.draw import MeshRenderer
-
         if self._template is not None:
             return MeshRenderer(self._template, size=self._canvas)
-        from ...mesh.retarget import figure_for
-
         return MeshRenderer(figure_for(space), size=self._canvas)
 
     def _drawn(self, track: MotionTrack) -> MeshRenderer:
@@ -229,8 +214,5 @@ class CodeTalkerActor(Actor):
         }
         if options.manner_mix is not None:
             made_by |= {"manner_mix": options.manner_mix, "manner_share": options.manner_share}
-        return (
-            MotionTrack(head.space, float(networks.stage2.fps), data, made_by)
-            .resampled(options.fps)
-            .fitted(frames)
-        )
+        track = MotionTrack(head.space, float(networks.stage2.fps), data, made_by)
+        return track.resampled(options.fps).fitted(frames)

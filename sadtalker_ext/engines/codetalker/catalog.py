@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from types import MappingProxyType
 
 from ...checkpoints import Checkpoint
@@ -14,7 +13,21 @@ _LICENCE = (
 )
 
 
-def _codetalker(pair: str, corpus: str, stage: int, about: int, signature: Mapping) -> Checkpoint:
+# Of each pair: the heads it moves, the numbers of a frame, and those of a code.
+_PAIRS = {
+    "vocaset": ("heads of 5,023 vertices (FLAME)", 15069, 64),
+    "biwi": ("heads of 23,370 vertices (BIWI)", 70110, 128),
+}
+
+
+def _codetalker(pair: str, stage: int, about: int) -> Checkpoint:
+    corpus, numbers, code = _PAIRS[pair]
+    signature = {"vertice_map.weight": (1024, numbers), "feat_map.weight": (1024, 1024)}
+    if stage == 1:
+        signature = {
+            "encoder.vertice_mapping.0.weight": (1024, numbers),
+            "quantize.embedding.weight": (256, code),
+        }
     what = "the codes of motion and what they look like" if stage == 1 else "from speech to codes"
     return Checkpoint(
         id=f"{pair}-stage{stage}",
@@ -31,35 +44,9 @@ def _codetalker(pair: str, corpus: str, stage: int, about: int, signature: Mappi
     )
 
 
-_FLAME, _SCANS = "heads of 5,023 vertices (FLAME)", "heads of 23,370 vertices (BIWI)"
-
 WEIGHTS: tuple[Checkpoint, ...] = (
-    _codetalker(
-        "vocaset",
-        _FLAME,
-        1,
-        567_600_000,
-        {"encoder.vertice_mapping.0.weight": (1024, 15069), "quantize.embedding.weight": (256, 64)},
-    ),
-    _codetalker(
-        "vocaset",
-        _FLAME,
-        2,
-        751_700_000,
-        {"vertice_map.weight": (1024, 15069), "feat_map.weight": (1024, 1024)},
-    ),
-    _codetalker(
-        "biwi",
-        _SCANS,
-        1,
-        1_026_900_000,
-        {"encoder.vertice_mapping.0.weight": (1024, 70110), "quantize.embedding.weight": (256, 128)},
-    ),
-    _codetalker(
-        "biwi",
-        _SCANS,
-        2,
-        1_279_600_000,
-        {"vertice_map.weight": (1024, 70110), "feat_map.weight": (1024, 1024)},
-    ),
+    _codetalker("vocaset", 1, 567_600_000),
+    _codetalker("vocaset", 2, 751_700_000),
+    _codetalker("biwi", 1, 1_026_900_000),
+    _codetalker("biwi", 2, 1_279_600_000),
 )

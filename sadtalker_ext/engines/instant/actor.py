@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from ...audio import Speech
 from ...errors import Sentence
+from ...motion import track_reference
 from ...tracks import ARKIT, MotionTrack
 from ..portraits import PortraitActor
-
-if TYPE_CHECKING:
-    from ...audio import Speech
-    from .warp.renderer import WarpRenderer
+from .warp.renderer import WarpRenderer
 
 # What a louder or quieter expression scales: amounts of opening and raising, never the closures of
 # /p b m/ and /f v/, which are reached or missed.
@@ -33,8 +31,6 @@ class InstantActor(PortraitActor):
     space = ARKIT
 
     def prepare(self) -> WarpRenderer:
-        from .warp.renderer import WarpRenderer
-
         return WarpRenderer(self.subject, device=self.run.host.device())
 
     def motion(self, speech: Speech) -> MotionTrack:
@@ -99,8 +95,6 @@ class InstantActor(PortraitActor):
 
     def _followed(self, video: str, channel: str, frames: int) -> MotionTrack:
         """The pose or the blinks of a video, or of a motion file."""
-        from ...motion import track_reference
-
         fps, check = self.options.fps, self.run.check
         track = track_reference(video, fps=fps, channels=channel, frames=frames, check=check)
         seen = track.provenance.get("found")  # of a motion file nothing is known

@@ -39,18 +39,13 @@ class SadTalkerActor(PortraitActor):
         from .render import FaceRenderer
 
         options, host = self.options, self.run.host
+        place, device, turbo = host.models_dir(), host.device(), options.turbo
         networks = load_networks(
-            host.models_dir(),
-            int(options.size),
-            host.device(),
-            options.precision,
-            turbo=options.turbo,
-            compiled=options.compile,
+            place, int(options.size), device, options.precision, turbo=turbo, compiled=options.compile
         )
-        step = networks.turbo_step if options.turbo else 1
-        return FaceRenderer(
-            self.subject, networks, as_mode(options.crop), batch=options.batch_size, step=step
-        )
+        step = networks.turbo_step if turbo else 1
+        mode, batch = as_mode(options.crop), options.batch_size
+        return FaceRenderer(self.subject, networks, mode, batch=batch, step=step)
 
     def motion(self, speech: Speech) -> MotionTrack:
         """Rows at `options.fps` in the `bfm` space, for this portrait."""
@@ -75,9 +70,8 @@ class SadTalkerActor(PortraitActor):
         if shut is None:
             shut = blink_schedule(count, rng, options.blink_rate)
         shut = np.asarray(shut, np.float32)
-        mel = None
-        if options.idle is None:
-            mel = mel_spectrogram(speech.samples, count * SAMPLES_PER_FRAME)
+        heard = count * SAMPLES_PER_FRAME
+        mel = None if options.idle is not None else mel_spectrogram(speech.samples, heard)
         rows = face_coefficients(
             mel,
             count,
@@ -135,9 +129,8 @@ def speaking(samples: np.ndarray, frames: int) -> np.ndarray:
     reach = round(HOLD_S * FEATURE_RATE)
     spread = np.convolve(loud, np.ones(2 * reach + 1), mode="same") > 0
     gate = smooth(spread.astype(np.float32), SETTLE_S * FEATURE_RATE)
-    return np.interp((np.arange(frames) + 0.5) / FPS, np.arange(len(gate)) / FEATURE_RATE, gate).astype(
-        np.float32
-    )
+    at = (np.arange(frames) + 0.5) / FPS
+    return np.interp(at, np.arange(len(gate)) / FEATURE_RATE, gate).astype(np.float32)
 
 
 def _followed_blinks(options: Options, frames: int, check: Check) -> np.ndarray | None:

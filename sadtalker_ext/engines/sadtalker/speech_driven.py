@@ -52,8 +52,7 @@ def face_coefficients(
     for first in range(0, frames, CHUNK):
         check()
         last = min(first + CHUNK, frames)
-        window = silent_windows(last - first) if mel is None else mel_windows(mel, first, last)
-        sound = tensor(window)
+        sound = tensor(silent_windows(last - first) if mel is None else mel_windows(mel, first, last))
         look = own.expand(last - first, -1) if reference is None else tensor(reference[first:last])
         closed = tensor(shut[first:last])[:, None]
         expressions[first:last] = expnet(sound[:, None], look, closed).cpu().numpy()

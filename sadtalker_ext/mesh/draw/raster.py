@@ -50,12 +50,10 @@ class Triangles:
 
     def chosen(self, which: np.ndarray, top: float) -> Triangles:
         """Some of the triangles, in a picture whose first row is the row `top` of this one."""
-        x, y, depth, inverse = (
-            column.take(which, 1) for column in (self.x, self.y, self.depth, self.inverse)
-        )
-        return Triangles(
-            x, y - np.float32(top), depth, self.area.take(which), inverse, self.drawn.take(which)
-        )
+        columns = (self.x, self.y, self.depth, self.inverse)
+        x, y, depth, inverse = (column.take(which, 1) for column in columns)
+        area, drawn = self.area.take(which), self.drawn.take(which)
+        return Triangles(x, y - np.float32(top), depth, area, inverse, drawn)
 
     def gradient(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Change (…, F) a px to the right, and a px down, of what has `values` (3, …, F) at the corners."""

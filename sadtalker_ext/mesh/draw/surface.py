@@ -95,11 +95,8 @@ class Closed:
         border = vertices[loops[outer], 1]
         open_below = bool(border.max() < low + 0.4 * (high - low))
         whole = _pieces(len(vertices), faces)
-        inner = [
-            loop
-            for number, loop in enumerate(loops)
-            if number != outer and whole[loop[0]] == whole[loops[outer][0]]
-        ]
+        others = (loop for number, loop in enumerate(loops) if number != outer)
+        inner = [loop for loop in others if whole[loop[0]] == whole[loops[outer][0]]]
         rims, pockets, added, count = [], [], [], len(vertices)
         bottoms = count + sum(map(len, inner))
         for number, loop in enumerate(inner):

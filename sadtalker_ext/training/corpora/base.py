@@ -49,15 +49,12 @@ class Corpus(Protocol):
 
     def templates(self) -> dict[str, np.ndarray]:
         """The neutral face of each subject, float32 (V, 3)."""
-        ...
 
     def clips(self) -> Iterator[RawClip | Missing]:
         """All clips of the splits, cheaply: nothing is read before `RawClip.read`."""
-        ...
 
     def others(self) -> list[str]:
         """Names of what is there and belongs to no split."""
-        ...
 
 
 def require_files(root: Path, names: tuple[str, ...], corpus: str) -> None:

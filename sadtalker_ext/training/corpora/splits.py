@@ -58,34 +58,24 @@ def _faces(*names: str) -> tuple[str, ...]:
 
 
 # As published with FaceFormer and CodeTalker; the order of the training subjects is that of their styles.
-VOCASET = Splits(
-    MappingProxyType(
-        {
-            TRAIN: Share(
-                _faces(
-                    "170728_03272", "170904_00128", "170725_00137", "170915_00223",
-                    "170811_03274", "170913_03279", "170904_03276", "170912_03278",
-                ),
-                _numbers(1, 40),
-            ),
-            VALIDATION: Share(_faces("170811_03275", "170908_03277"), _numbers(21, 40)),
-            TEST: Share(_faces("170809_00138", "170731_00024"), _numbers(21, 40)),
-        }
-    )
+_VOCASET_SEEN = _faces(
+    "170728_03272", "170904_00128", "170725_00137", "170915_00223",
+    "170811_03274", "170913_03279", "170904_03276", "170912_03278",
 )  # fmt: skip
+VOCASET = Splits(MappingProxyType({
+    TRAIN: Share(_VOCASET_SEEN, _numbers(1, 40)),
+    VALIDATION: Share(_faces("170811_03275", "170908_03277"), _numbers(21, 40)),
+    TEST: Share(_faces("170809_00138", "170731_00024"), _numbers(21, 40)),
+}))  # fmt: skip
 _BIWI_SEEN = ("F2", "F3", "F4", "M3", "M4", "M5")
 _BIWI_UNSEEN = ("F1", "F5", "F6", "F7", "F8", "M1", "M2", "M6")
 UNSEEN_TEST = "test-unseen"  # BIWI-Test-B: subjects that nobody trained on
-BIWI = Splits(
-    MappingProxyType(
-        {
-            TRAIN: Share(_BIWI_SEEN, _numbers(1, 32)),
-            VALIDATION: Share(_BIWI_SEEN, _numbers(33, 36)),
-            TEST: Share(_BIWI_SEEN, _numbers(37, 40)),
-            UNSEEN_TEST: Share(_BIWI_UNSEEN, _numbers(37, 40)),
-        }
-    )
-)
+BIWI = Splits(MappingProxyType({
+    TRAIN: Share(_BIWI_SEEN, _numbers(1, 32)),
+    VALIDATION: Share(_BIWI_SEEN, _numbers(33, 36)),
+    TEST: Share(_BIWI_SEEN, _numbers(37, 40)),
+    UNSEEN_TEST: Share(_BIWI_UNSEEN, _numbers(37, 40)),
+}))  # fmt: skip
 
 
 def by_sentence(subjects: Sequence[str], sentences: Iterable[str]) -> Splits:

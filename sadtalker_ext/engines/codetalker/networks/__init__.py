@@ -7,20 +7,6 @@ from .code_query import BIWI_QUERY, VOCASET_QUERY, CodeQuery, QuerySizes, Taught
 from .compat import BIWI, PUBLISHED, SOUND, VOCASET, Compat, Rhythm
 
 __all__ = [
-    "BIWI",
-    "BIWI_QUERY",
-    "BIWI_SIZES",
-    "PUBLISHED",
-    "SOUND",
-    "VOCASET",
-    "VOCASET_QUERY",
-    "VOCASET_SIZES",
-    "CodeQuery",
-    "Compat",
-    "QuerySizes",
-    "Reconstruction",
-    "Rhythm",
-    "Sizes",
-    "Taught",
-    "VQAutoEncoder",
-]
+    "BIWI", "BIWI_QUERY", "BIWI_SIZES", "PUBLISHED", "SOUND", "VOCASET", "VOCASET_QUERY", "VOCASET_SIZES",
+    "CodeQuery", "Compat", "QuerySizes", "Reconstruction", "Rhythm", "Sizes", "Taught", "VQAutoEncoder",
+]  # fmt: skip

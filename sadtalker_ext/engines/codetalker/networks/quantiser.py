@@ -34,9 +34,8 @@ class Quantiser(nn.Module):
     def distances(self, vectors: torch.Tensor) -> torch.Tensor:
         """Squared distances (n, entries) of vectors (n, width)."""
         book = self.embedding.weight
-        return (
-            vectors.square().sum(1, keepdim=True) + book.square().sum(1) - 2 * torch.matmul(vectors, book.t())
-        )
+        squares = vectors.square().sum(1, keepdim=True) + book.square().sum(1)
+        return squares - 2 * torch.matmul(vectors, book.t())
 
     def nearest(self, features: torch.Tensor) -> torch.Tensor:
         """Codes (…, slots) of features (…, slots · width)."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
@@ -31,6 +31,7 @@ LEAST_GAIN = 0.6  # of a lip's motion over what was asked, to which more asking 
 OVERLAP = 0.004  # fw by which shut lips overlap, so that no light falls between them
 LEAST = np.array([-1.0] * len(ARKIT_BLENDSHAPES) + [-180.0] * len(HEAD_POSE), np.float32)
 MOST = np.array([1.5] * len(ARKIT_BLENDSHAPES) + [180.0] * len(HEAD_POSE), np.float32)
+AXES = ("yaw", "pitch", "roll")
 SOFT_KNEE = 0.8  # share of a limit up to which angles are followed exactly
 
 
@@ -62,14 +63,7 @@ class Controls:
 
     def mouth(self, index: int) -> MouthPose:
         """What the mouth does in one frame."""
-        return MouthPose(
-            seal=float(self.seal[index]),
-            gap=float(self.gap[index]),
-            jaw=float(self.jaw[index]),
-            rounding=float(self.rounding[index]),
-            teeth=float(self.teeth[index]),
-            tongue=float(self.tongue[index]),
-        )
+        return MouthPose(*(float(getattr(self, field.name)[index]) for field in fields(MouthPose)))
 
 
 def shown_gap(track: MotionTrack, own_gap: float) -> np.ndarray:
@@ -149,19 +143,13 @@ def read_controls(
     put("puff", column("cheekPuff"))
 
     _open_lips(moves, gap, own_gap, rim, seal, labiodental, track, lip_gain)
-    angles = np.stack(
-        [
-            soft_limit(column(f"head{axis.capitalize()}") * gain[axis], limits[axis])
-            for axis in ("yaw", "pitch", "roll")
-        ],
-        1,
-    )
+    turns = [soft_limit(column(f"head{axis.capitalize()}") * gain[axis], limits[axis]) for axis in AXES]
     upper = sides("mouthUpperUp").mean(1)
     return Controls(
         moves=moves.astype(np.float32),
         gap=gap,
         seal=seal.astype(np.float32),
-        angles=_within(angles, limits),
+        angles=_within(np.stack(turns, 1), limits),
         blink=np.clip(sides("eyeBlink"), 0, 1),
         squint=np.clip(sides("eyeSquint"), 0, 1),
         wide=np.clip(sides("eyeWide"), 0, 1),
@@ -185,9 +173,8 @@ def _open_lips(
 ) -> None:
     """Fill in how far the two lips move so that exactly `gap` is seen between them."""
     upper = LABIODENTAL_LIFT * labiodental
-    others = sum(
-        lip_gain[name] * moves[:, i] for name, i in MOVE_INDEX.items() if name not in ("upper", "lower")
-    )
+    rest = ((name, index) for name, index in MOVE_INDEX.items() if name not in ("upper", "lower"))
+    others = sum(lip_gain[name] * moves[:, index] for name, index in rest)
     # Rounded lips look further open than they are (the lips' inner red turns outward), and so do narrow
     # openings, of which the shade beside them is taken for a part.
     # The picture's own opening needs no such correction.
@@ -218,19 +205,13 @@ def column_mean(track: MotionTrack, name: str) -> np.ndarray:
 
 def _look(track: MotionTrack) -> np.ndarray:
     column = track.column
-    right = (
-        column("eyeLookOutLeft")
-        - column("eyeLookInLeft")
-        + column("eyeLookInRight")
-        - column("eyeLookOutRight")
-    )
+    right = column("eyeLookOutLeft") - column("eyeLookInLeft")
+    right = right + column("eyeLookInRight") - column("eyeLookOutRight")
     down = column_mean(track, "eyeLookDown") - column_mean(track, "eyeLookUp")
     return np.clip(np.stack([right / 2, down], 1), -1, 1)
 
 
 def _within(angles: np.ndarray, limits: Mapping[str, float]) -> np.ndarray:
     # Each angle alone is safe up to its limit; together they are safe within an ellipsoid.
-    share = np.sqrt(
-        sum((angles[:, i] / limits[name]) ** 2 for i, name in enumerate(("yaw", "pitch", "roll")))
-    )
+    share = np.sqrt(sum((angles[:, i] / limits[name]) ** 2 for i, name in enumerate(AXES)))
     return (angles / np.maximum(1, share / limits["together"])[:, None]).astype(np.float32)

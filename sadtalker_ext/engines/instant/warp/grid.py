@@ -31,13 +31,8 @@ class Grid:
     def over(cls, x0: float, y0: float, x1: float, y1: float, step: int) -> Grid:
         """The smallest grid of whole cells that covers the rectangle."""
         left, top = int(np.floor(x0)), int(np.floor(y0))
-        return cls(
-            left,
-            top,
-            step,
-            max(1, -(-int(np.ceil(x1 - left)) // step)),
-            max(1, -(-int(np.ceil(y1 - top)) // step)),
-        )
+        nx, ny = (max(1, -(-int(np.ceil(side)) // step)) for side in (x1 - left, y1 - top))
+        return cls(left, top, step, nx, ny)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -151,6 +146,12 @@ def jacobian(dx: np.ndarray, dy: np.ndarray, step: float) -> np.ndarray:
 def smoothstep(value: np.ndarray | float, low: float, high: float) -> np.ndarray:
     """0 below `low`, 1 above `high`, 3t² − 2t³ between (falling when high < low)."""
     t = np.clip((np.asarray(value) - low) / (high - low), 0, 1)
+    return t * t * (3 - 2 * t)
+
+
+def smooth_share(x: float, low: float, high: float) -> float:
+    """`smoothstep` of one number, for `low` below `high`."""
+    t = min(max((x - low) / (high - low), 0.0), 1.0)
     return t * t * (3 - 2 * t)
 
 

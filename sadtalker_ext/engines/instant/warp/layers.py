@@ -64,9 +64,8 @@ class LipLayers:
         x1, y1 = np.ceil(np.minimum(lip_points.max(0) + pad, (width, height))).astype(int)
         self._x0, self._y0 = int(x0), int(y0)
         gx, gy = np.meshgrid(np.arange(x0, max(x1, x0 + 2)), np.arange(y0, max(y1, y0 + 2)))
-        self._upper, self._lower, self._soft, self._inner = self._distances(
-            gx.astype(np.float32), gy.astype(np.float32)
-        )
+        x, y = gx.astype(np.float32), gy.astype(np.float32)
+        self._upper, self._lower, self._soft, self._inner = self._distances(x, y)
 
     def lip_line(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
         """Distance in fw below the line between the lips (negative above)."""
@@ -162,10 +161,8 @@ class LipLayers:
     ) -> np.ndarray:
         rows, columns = np.flatnonzero(hole.any(1)), np.flatnonzero(hole.any(0))
         pad = max(2, int(0.03 * self._frame.width))
-        part = (
-            slice(max(0, rows[0] - pad), rows[-1] + pad + 1),
-            slice(max(0, columns[0] - pad), columns[-1] + pad + 1),
-        )
+        down = slice(max(0, rows[0] - pad), rows[-1] + pad + 1)
+        part = (down, slice(max(0, columns[0] - pad), columns[-1] + pad + 1))
         inside = np.ascontiguousarray
         top = (inside(skull[0][part]), inside(skull[1][part]))
         bottom = (inside(jaw_maps[0][part]), inside(jaw_maps[1][part]))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from .grid import smoothstep
 from .lid_shape import EyeFrame, EyeShape, eye_shape
 
 # Lengths below are in eye widths (corner to corner) unless a name says otherwise.
@@ -46,11 +47,6 @@ class EyePatch:
     reach: tuple[float, float]  # px, how far the iris may move across and down
 
 
-def smoothstep(x: np.ndarray, low: float, high: float) -> np.ndarray:
-    t = np.clip((x - low) / (high - low), 0, 1)
-    return t * t * (3 - 2 * t)
-
-
 def make_patch(
     image: np.ndarray, landmarks: np.ndarray, side: str, *, flat: float, skin: np.ndarray
 ) -> EyePatch | None:
@@ -68,9 +64,8 @@ def make_patch(
     x0, y0, x1, y1 = box
     ys, xs = np.mgrid[y0:y1, x0:x1].astype(np.float32)
     u, v = frame.coordinates(xs, ys)
-    yu, yl, up = (
-        np.interp(u, shape.knots, c).astype(np.float32) for c in (shape.upper, shape.lower, shape.lift)
-    )
+    curves = (shape.upper, shape.lower, shape.lift)
+    yu, yl, up = (np.interp(u, shape.knots, curve).astype(np.float32) for curve in curves)
     below_upper, below_lower = v - yu, v - yl
     width = frame.width
     meeting, tall = _meeting(shape)

@@ -7,24 +7,17 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
-UPPER = {
-    "right": (33, 246, 161, 160, 159, 158, 157, 173, 133),
-    "left": (263, 466, 388, 387, 386, 385, 384, 398, 362),
-}
-LOWER = {
-    "right": (33, 7, 163, 144, 145, 153, 154, 155, 133),
-    "left": (263, 249, 390, 373, 374, 380, 381, 382, 362),
-}
-BROW = {"right": (46, 53, 52, 65, 55), "left": (276, 283, 282, 295, 285)}
+from ....face import topology
+
+# Each from the outer corner, or end, to the inner one.
+UPPER = {"right": topology.RIGHT_EYE_UPPER, "left": topology.LEFT_EYE_UPPER[::-1]}
+LOWER = {"right": topology.RIGHT_EYE_LOWER, "left": topology.LEFT_EYE_LOWER[::-1]}
+BROW = {"right": topology.RIGHT_BROW_LOWER, "left": topology.LEFT_BROW_LOWER[::-1]}
 IRIS = {"right": (468, 469, 470, 471, 472), "left": (473, 474, 475, 476, 477)}
-FOREHEAD, CHIN = 10, 152
 LEAST_WIDTH = 6.0  # px of an eye that is worth moving
 
 # Lengths below are in eye widths (corner to corner).
-LIFT = (
-    0.06,
-    0.34,
-)  # height above the upper lid within which lashes and crease are replaced, at least and at most
+LIFT = (0.06, 0.34)  # height above the upper lid within which lashes and crease are replaced, least and most
 LIFT_OF_BROW = 0.72  # at most this share of the way from the lid to the brow
 CURVE_SMOOTHING = 0.035
 CURVE_SAMPLES = 161
@@ -98,7 +91,7 @@ def eye_shape(
 
 
 def _eye_frame(points: np.ndarray, side: str) -> EyeFrame | None:
-    face_down = points[CHIN] - points[FOREHEAD]
+    face_down = points[topology.CHIN] - points[topology.FOREHEAD]
     a, b = points[UPPER[side][0]], points[UPPER[side][-1]]
     across = b - a
     if across[0] * face_down[1] - across[1] * face_down[0] < 0:
@@ -140,9 +133,7 @@ def _free_above(image: np.ndarray, shape: EyeShape, skin: np.ndarray) -> np.ndar
     frame = shape.frame
     far = np.full_like(shape.knots, 10 * frame.width)
     over = np.flatnonzero((shape.knots > 0) & (shape.knots < frame.width))
-    heights = (
-        np.arange(RIM_SEARCH[0], RIM_SEARCH[1], -1 / CANVAS_DENSITY) * frame.width
-    )  # from above to the lid
+    heights = np.arange(*RIM_SEARCH, -1 / CANVAS_DENSITY) * frame.width  # from above to the lid
     v = shape.upper[over] - heights[:, None]
     at = frame.origin + shape.knots[over][None, :, None] * frame.across + v[..., None] * frame.down
     at = at.astype(np.float32)
@@ -193,12 +184,8 @@ def _drawn_shape(
     left, top, columns, rows, _ = (int(n) for n in stats[found])
     wide, high = columns / CANVAS_DENSITY, rows / CANVAS_DENSITY
     inside = left > 0 and top > 0 and left + columns < len(u) and top + rows < len(v)
-    if not (
-        votes[found]
-        and inside
-        and DRAWN_WIDTH[0] < wide < DRAWN_WIDTH[1]
-        and DRAWN_HEIGHT[0] < high < DRAWN_HEIGHT[1]
-    ):
+    fits = DRAWN_WIDTH[0] < wide < DRAWN_WIDTH[1] and DRAWN_HEIGHT[0] < high < DRAWN_HEIGHT[1]
+    if not (votes[found] and inside and fits):
         return None
     part = labels[top : top + rows, left : left + columns] == found
     first = part.argmax(0)
@@ -209,12 +196,8 @@ def _drawn_shape(
     lash = min(float(np.median([_dark_run(dark[first[c] : last[c] + 1, c]) for c in central])), 0.16 * rows)
     lash *= step
     across = u[left : left + columns]
-    drawn = EyeFrame(
-        frame.origin + frame.across * float(across[0]),
-        frame.across,
-        frame.down,
-        float(across[-1] - across[0]),
-    )
+    start = frame.origin + frame.across * float(across[0])
+    drawn = EyeFrame(start, frame.across, frame.down, float(across[-1] - across[0]))
     knots = np.linspace(-0.5, 1.5, CURVE_SAMPLES) * drawn.width
     upper = _curve(knots, across - across[0], np.minimum(v[top + first] + lash, v[top + last]))
     lower = np.maximum(_curve(knots, across - across[0], v[top + last]), upper)

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from .lid_plate import MEETING, EyePatch, make_patch, smoothstep
+from .grid import Box, smooth_share, smoothstep
+from .lid_plate import MEETING, EyePatch, make_patch
 from .style import flatness, skin_rgb
 
 Look = tuple[float, float]
@@ -120,9 +121,8 @@ class Eyelids:
         if upper < 0:
             shift -= with_upper * np.float32(upper)
         shift_x, shift_y = _iris_shift(eye, look)
-        colour = _picture(
-            self._image, x + shift * down_x - follow * shift_x, y + shift * down_y - follow * shift_y
-        ).astype(np.float32)
+        at_x, at_y = x + shift * down_x - follow * shift_x, y + shift * down_y - follow * shift_y
+        colour = _picture(self._image, at_x, at_y).astype(np.float32)
         if upper > LEAST:
             pose = _LidPose(below, travel, lift, part, lid_share, upper, px, py, down_x, down_y)
             self._lay_lid(eye, pose, colour)
@@ -152,7 +152,7 @@ class Eyelids:
         lid_x, lid_y = pose.px + x0 + carried * pose.down_x, pose.py + y0 + carried * pose.down_y
         lid = cv2.remap(self._image, lid_x, lid_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         fresh = smoothstep(height / np.maximum(lift, 1e-3), 0.0, 0.5)
-        fresh *= pose.part * np.float32(_step(pose.upper, 0.05, 0.45))
+        fresh *= pose.part * np.float32(smooth_share(pose.upper, 0.05, 0.45))
         unrolled = height * ((lift + pose.travel) / np.maximum(lift + sunk, 1e-3) - 1)
         skin = cv2.remap(
             eye.closed, pose.px + unrolled * pose.down_x, pose.py + unrolled * pose.down_y, cv2.INTER_LINEAR,
@@ -168,17 +168,16 @@ class Eyelids:
         thick = (0.2 + 0.65 * pose.lid_share) * np.float32(eye.line)
         soft = 0.5 + 0.35 * thick
         line = np.clip((thick * 0.5 - np.abs(edge + 0.2 * thick)) / soft + 0.5, 0, 1) * np.minimum(thick, 1)
-        line *= smoothstep(pose.lid_share, 0.15, 0.6) * np.float32(
-            eye.line_opacity * _step(pose.upper, 0.1, 0.5)
-        )
-        turned = _step(pose.upper, 0.45, 0.9)
+        opacity = np.float32(eye.line_opacity * smooth_share(pose.upper, 0.1, 0.5))
+        line *= smoothstep(pose.lid_share, 0.15, 0.6) * opacity
+        turned = smooth_share(pose.upper, 0.45, 0.9)
         own = np.zeros_like(line)
         mirrored = np.where(edge > -1, -1.5 * edge, np.float32(1e4))
         for share, source in ((1 - turned, edge), (0.8 * turned, mirrored)):
             if share > 0:
                 shift = source - pose.below
                 lashes = _sample(eye.lashes, pose.px + shift * pose.down_x, pose.py + shift * pose.down_y)
-                own += lashes * np.float32(share * _step(pose.upper, 0.02, 0.3) / 255)
+                own += lashes * np.float32(share * smooth_share(pose.upper, 0.02, 0.3) / 255)
         return np.maximum(line, own) * pose.part
 
 
@@ -212,14 +211,7 @@ def _iris_shift(eye: EyePatch, look: Look) -> tuple[np.float32, np.float32]:
     return np.float32(shift[0]), np.float32(shift[1])
 
 
-def _step(x: float, low: float, high: float) -> float:
-    t = min(max((x - low) / (high - low), 0.0), 1.0)
-    return t * t * (3 - 2 * t)
-
-
-def _where(
-    box: tuple[int, int, int, int], map_x: np.ndarray, map_y: np.ndarray
-) -> tuple[slice, slice] | None:
+def _where(box: Box, map_x: np.ndarray, map_y: np.ndarray) -> tuple[slice, slice] | None:
     """Rows and columns of the output in which a box of the source lies after the head has moved."""
     height, width = map_x.shape
     x0, y0, x1, y1 = box

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import numpy as np
 
 from .basis import MOVE_INDEX, MOVES, ExpressionBasis
@@ -28,21 +30,12 @@ def measure_limits(
 
 
 def _together(head: HeadMotion) -> float:
+    yaw, pitch, roll = (head.limits[axis] for axis in ("yaw", "pitch", "roll"))
     for radius in TOGETHER_STEPS:
         share = radius / np.sqrt(3)
-        corners = [(a, b, c) for a in (-share, share) for b in (-share, share) for c in (-share, share)]
-        worst = min(
-            float(
-                jacobian(
-                    *head.displacement(
-                        a * head.limits["yaw"], b * head.limits["pitch"], c * head.limits["roll"]
-                    ),
-                    head.grid.step,
-                ).min()
-            )
-            for a, b, c in corners
-        )
-        if worst >= RELIABLE:
+        corners = product((-share, share), repeat=3)
+        moved = (head.displacement(a * yaw, b * pitch, c * roll) for a, b, c in corners)
+        if min(float(jacobian(*field, head.grid.step).min()) for field in moved) >= RELIABLE:
             return radius
     return TOGETHER_STEPS[-1]
 

@@ -75,9 +75,8 @@ class _Strip:
         y = self.origin[1] + fw * (u * frame.across[1] + v * frame.down[1])
         soft = cv2.GaussianBlur(image, (0, 0), max(0.5, 0.004 * fw))
         lab = cv2.cvtColor(soft, cv2.COLOR_RGB2LAB)
-        sampled = cv2.remap(
-            lab, x.astype(np.float32), y.astype(np.float32), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
-        )
+        x, y = x.astype(np.float32), y.astype(np.float32)
+        sampled = cv2.remap(lab, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         self.lab = sampled.astype(np.float64) * np.array([100 / 255, 1.0, 1.0])
         self.trust = np.clip(np.minimum(self.along, span - self.along) / (TAPER * span), 0, 1)
 

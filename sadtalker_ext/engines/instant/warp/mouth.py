@@ -5,6 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from .grid import smooth_share
 from .mouth_art import Art, lower_teeth, tongue, upper_teeth
 from .mouth_own import own_mouth
 from .mouth_tone import INNER_LOWER, INNER_UPPER, mouth_tone
@@ -101,7 +102,7 @@ class MouthInterior:
         depth = (0.34 + 0.66 * deep) * (1 - flat) + flat
         out = depth[..., None] * self.tone.cavity
         self._lay(out, self._tongue, self.tone.tongue, lower_u, lower_v + tongue_top, 0.95 * light)
-        behind = (1.0 - 0.85 * _step(tongue, 0.45, 0.95)) * (1 - flat)
+        behind = (1.0 - 0.85 * smooth_share(tongue, 0.45, 0.95)) * (1 - flat)
         lower_light = (0.50 + 0.32 * min(1.0, opening / (0.05 * scale))) * light
         self._lay(out, self._lower, self.tone.teeth, lower_u, lower_v + lower_edge, lower_light, behind)
         self._lay(out, self._upper, self.tone.teeth, upper_u, upper_v - upper_edge, light)
@@ -186,8 +187,3 @@ class MouthInterior:
         t = np.clip((side - 0.5) * np.float32(1 / 0.5), 0, 1)
         corner = 1 - np.float32(strength * (0.62 + 0.1 * rounding)) * t * t * (3 - 2 * t)
         return upper * lower * corner
-
-
-def _step(x: float, low: float, high: float) -> float:
-    t = min(max((x - low) / (high - low), 0.0), 1.0)
-    return t * t * (3 - 2 * t)

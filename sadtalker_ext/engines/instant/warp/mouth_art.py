@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from .grid import smoothstep
+
 # Half an arch from the middle outwards, as seen from the front: (width, how much shorter than the
 # first, pointedness). Widths and lengths in fw (1 fw is about 14 cm).
 UPPER_TEETH = (
@@ -57,17 +59,8 @@ def _grid(
 def _art(light: np.ndarray, opacity: np.ndarray, left: float, top: float, density: float) -> Art:
     full = np.concatenate([light * opacity[..., None], opacity[..., None]], -1).astype(np.float32)
     size = full.shape[1] // SUPERSAMPLING, full.shape[0] // SUPERSAMPLING
-    return Art(
-        cv2.resize(full, size, interpolation=cv2.INTER_AREA),
-        left + 0.5 / density,
-        top + 0.5 / density,
-        density,
-    )
-
-
-def _smoothstep(x: np.ndarray, low: float, high: float) -> np.ndarray:
-    t = np.clip((x - low) / (high - low), 0, 1)
-    return t * t * (3 - 2 * t)
+    pixels = cv2.resize(full, size, interpolation=cv2.INTER_AREA)
+    return Art(pixels, left + 0.5 / density, top + 0.5 / density, density)
 
 
 def _row(x: np.ndarray, teeth: tuple[tuple[float, float, float], ...]) -> tuple[np.ndarray, ...]:
@@ -79,11 +72,8 @@ def _row(x: np.ndarray, teeth: tuple[tuple[float, float, float], ...]) -> tuple[
     across = np.clip((np.abs(x) - bounds[number] - half) / half, -1, 1)
     side = (1 - np.abs(across)) * half
     point = table[number, 2]
-    lost = (
-        table[number, 1]
-        + (1 - point) * 0.0080 * np.abs(across) ** 4.5
-        + point * 0.010 * np.abs(across) ** 1.6
-    )
+    lost = table[number, 1] + (1 - point) * 0.0080 * np.abs(across) ** 4.5
+    lost = lost + point * 0.010 * np.abs(across) ** 1.6
     return across, side, lost, number
 
 
@@ -100,12 +90,12 @@ def upper_teeth(density: float) -> Art:
     light = light * (1 - groove * (0.34 + 0.26 * np.exp(-np.maximum(height, 0) / 0.010)))
     light = light * (1 - 0.10 * np.exp(-np.maximum(height, 0) / 0.005))  # the edge lets light through
     light = light * (1 + 0.05 * np.exp(-(((across + 0.2) / 0.35) ** 2) - ((height - 0.020) / 0.010) ** 2))
-    light = light * (1 - 0.16 * _smoothstep(height, 0.015, 0.060))
-    light = light * (1 - 0.74 * _smoothstep(np.abs(x), 0.095, 0.205))
+    light = light * (1 - 0.16 * smoothstep(height, 0.015, 0.060))
+    light = light * (1 - 0.74 * smoothstep(np.abs(x), 0.095, 0.205))
     tone = np.array([1.0, 0.985, 0.955, 0.97, 0.97, 0.97])[number]
     warm = np.stack([light * tone, light**1.07 * tone**1.3, light**1.18 * tone**2.2], -1)
     clear = np.exp(-np.maximum(height, 0) / 0.006)[..., None] * np.array([-0.035, -0.01, 0.02])
-    opacity = opacity * (1 - _smoothstep(np.abs(x), 0.205, 0.219))
+    opacity = opacity * (1 - smoothstep(np.abs(x), 0.205, 0.219))
     return _art((warm + clear).astype(np.float32), opacity, left, top, density)
 
 
@@ -120,12 +110,11 @@ def lower_teeth(density: float) -> Art:
     light = 1 - RELIEF * np.abs(across) ** 2.4
     light = light * (1 - 0.50 * np.exp(-((side / (GROOVE * 0.9)) ** 2)))
     light = light * (1 + 0.06 * np.exp(-(((depth - 0.004) / 0.003) ** 2)))
-    light = light * (1 - 0.45 * _smoothstep(depth, 0.008, 0.045))
-    light = light * (1 - 0.80 * _smoothstep(np.abs(x), 0.060, 0.150))
-    opacity = opacity * (1 - _smoothstep(np.abs(x), 0.140, 0.163))
-    return _art(
-        np.stack([light, light**1.07, light**1.18], -1).astype(np.float32), opacity, left, top, density
-    )
+    light = light * (1 - 0.45 * smoothstep(depth, 0.008, 0.045))
+    light = light * (1 - 0.80 * smoothstep(np.abs(x), 0.060, 0.150))
+    opacity = opacity * (1 - smoothstep(np.abs(x), 0.140, 0.163))
+    warm = np.stack([light, light**1.07, light**1.18], -1).astype(np.float32)
+    return _art(warm, opacity, left, top, density)
 
 
 def tongue(density: float) -> Art:
@@ -133,8 +122,8 @@ def tongue(density: float) -> Art:
     left, right, top, bottom = -0.170, 0.170, -0.015, 0.160
     x, y = _grid(left, right, top, bottom, density)
     depth = y - 0.050 * (np.abs(x) / 0.13) ** 2.4
-    opacity = _smoothstep(depth, -0.004, 0.008)
-    nearer = _smoothstep(depth, 0.0, 0.055)
+    opacity = smoothstep(depth, -0.004, 0.008)
+    nearer = smoothstep(depth, 0.0, 0.055)
     light = 0.50 + 0.50 * nearer
     light = light * (1 - 0.35 * (np.abs(x) / 0.15) ** 2)
     light = light * (1 - 0.20 * np.exp(-((x / 0.007) ** 2)) * (1 - 0.6 * nearer))

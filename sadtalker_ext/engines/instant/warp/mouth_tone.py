@@ -60,9 +60,8 @@ def mouth_tone(
         trust = float(np.clip(own.mean() / teeth.mean() / 0.8, 0.5, 1.0))
         teeth = own * trust + teeth * (1 - trust)
     teeth = teeth * min(1.0, TEETH_LIMIT / float(teeth.max()))
-    lips = np.median(
-        [pixels_around(image, points[i], 0.008 * face_width).mean(0) for i in LIP_POINTS], axis=0
-    )
+    tones = [pixels_around(image, points[i], 0.008 * face_width).mean(0) for i in LIP_POINTS]
+    lips = np.median(tones, axis=0)
     lip_hue = lips / max(float(lips.mean()), 1.0)
     tongue = TONGUE * light * cast * 0.6 + 0.4 * lip_hue * (TONGUE.mean() * light)
     cavity = CAVITY * light * cast
@@ -104,9 +103,8 @@ def _own_teeth(image: np.ndarray, points: np.ndarray, face_width: float) -> np.n
     pixels = _inside(image, points[list(INNER_UPPER) + list(INNER_LOWER[-2:0:-1])])
     if len(pixels) < 12:
         return None
-    lips = np.median(
-        [pixels_around(image, points[i], 0.006 * face_width).mean(0) for i in LIP_POINTS], axis=0
-    )
+    tones = [pixels_around(image, points[i], 0.006 * face_width).mean(0) for i in LIP_POINTS]
+    lips = np.median(tones, axis=0)
     lit = pixels[pixels.mean(1) > 0.55 * lips.mean()]
     if len(lit) < 6:
         return None

@@ -168,15 +168,10 @@ class WarpRenderer:
         return self._stream(track, check)
 
     def _stream(self, track: MotionTrack, check: Check) -> Generator[np.ndarray, None, None]:
+        frame, limits, gain = self.frame, self._limits, self.head.gain
+        brows = 1 - GLASSES_HOLD_BROWS * self._glasses
         controls = read_controls(
-            track,
-            self._mouth,
-            self.frame.own_gap,
-            self.frame.rim,
-            self.basis.gain,
-            self._limits,
-            self.head.gain,
-            brows=1 - GLASSES_HOLD_BROWS * self._glasses,
+            track, self._mouth, frame.own_gap, frame.rim, self.basis.gain, limits, gain, brows
         )
         _OPENCV_THREADS.hold()
         pool = ThreadPoolExecutor(self._workers, thread_name_prefix="warp")
@@ -225,14 +220,8 @@ class WarpRenderer:
         box = seen_box(self._lids.boxes, pieces, EYE_MARGIN * self.frame.width + 3, self._box)
         if box is None:
             return
-        self._lids.draw(
-            out[box[1] : box[3], box[0] : box[2]],
-            *pixel_maps(pieces, box),
-            blink=eyes["blink"],
-            look=eyes["look"],
-            squint=eyes["squint"],
-            wide=eyes["wide"],
-        )
+        map_x, map_y = pixel_maps(pieces, box)
+        self._lids.draw(out[box[1] : box[3], box[0] : box[2]], map_x, map_y, **eyes)
 
     def _head_piece(self, angles: np.ndarray) -> Piece:
         """Where the working region's pixels come from when the head turns."""
@@ -290,16 +279,10 @@ class WarpRenderer:
             return
         skull = pixel_maps([] if head is None else [head], box)
         sunk = self.frame.axes[:2, 1] * np.float32(pose.jaw * JAW_DROP * self.frame.width)
-        self.lips.paint(
-            out,
-            box,
-            (grid.enlarge(face.upper[0], box), grid.enlarge(face.upper[1], box)),
-            (grid.enlarge(face.lower[0], box), grid.enlarge(face.lower[1], box)),
-            skull,
-            (skull[0] - sunk[0], skull[1] - sunk[1]),
-            self._interior,
-            pose,
-        )
+        jaw = (skull[0] - sunk[0], skull[1] - sunk[1])
+        upper = (grid.enlarge(face.upper[0], box), grid.enlarge(face.upper[1], box))
+        lower = (grid.enlarge(face.lower[0], box), grid.enlarge(face.lower[1], box))
+        self.lips.paint(out, box, upper, lower, skull, jaw, self._interior, pose)
 
     def _compose(self, out: np.ndarray, alpha: np.ndarray | None) -> np.ndarray:
         rows, columns = out.shape[:2]

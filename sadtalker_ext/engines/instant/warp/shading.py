@@ -83,9 +83,8 @@ def _shade(frame: FaceFrame, mouth: MouthMeasures, x: np.ndarray, y: np.ndarray)
         total += CHEEK * np.exp(-(cheek**2) - ((down - (end[1] - 0.07)) / 0.13) ** 2)
         # The fold runs from the nose's wing around the mouth's corner.
         length = np.hypot(end[0] - start[0], end[1] - start[1])
-        along = (
-            (across - start[0]) * (end[0] - start[0]) + (down - start[1]) * (end[1] - start[1])
-        ) / length**2
+        along = (across - start[0]) * (end[0] - start[0]) + (down - start[1]) * (end[1] - start[1])
+        along = along / length**2
         aside = ((across - start[0]) * (end[1] - start[1]) - (down - start[1]) * (end[0] - start[0])) / length
         aside = aside + sign * 0.02 * np.sin(np.pi * np.clip(along, 0, 1))
         ends = smoothstep(along, 0.0, 0.35) * (1 - smoothstep(along, 0.75, 1.1))

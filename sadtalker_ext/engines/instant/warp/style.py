@@ -34,6 +34,5 @@ def flatness(image: np.ndarray, points: np.ndarray, face_width: float) -> float:
 
 def skin_rgb(image: np.ndarray, points: np.ndarray, face_width: float) -> np.ndarray:
     """The usual colour of a face's skin, (3,) 0..255, robust against hair and shade."""
-    return np.median(
-        [np.median(pixels_around(image, points[i], 0.03 * face_width), axis=0) for i in SKIN_POINTS], axis=0
-    )
+    around = (pixels_around(image, points[index], 0.03 * face_width) for index in SKIN_POINTS)
+    return np.median([np.median(pixels, axis=0) for pixels in around], axis=0)

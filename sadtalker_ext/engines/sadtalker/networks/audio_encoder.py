@@ -21,9 +21,8 @@ class AudioConv(nn.Module):
         residual: bool = False,
     ) -> None:
         super().__init__()
-        self.conv_block = nn.Sequential(
-            nn.Conv2d(inputs, outputs, kernel, stride, padding), nn.BatchNorm2d(outputs)
-        )
+        conv = nn.Conv2d(inputs, outputs, kernel, stride, padding)
+        self.conv_block = nn.Sequential(conv, nn.BatchNorm2d(outputs))
         self.residual = residual
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:

@@ -37,10 +37,8 @@ class MappingNet(nn.Module):
         self.inputs = coefficients
         self.first = nn.Sequential(nn.Conv1d(coefficients, hidden, 7))
         for layer in range(self.LAYERS):
-            self.add_module(
-                f"encoder{layer}",
-                nn.Sequential(nn.LeakyReLU(0.1), nn.Conv1d(hidden, hidden, 3, dilation=DILATION)),
-            )
+            conv = nn.Conv1d(hidden, hidden, 3, dilation=DILATION)
+            self.add_module(f"encoder{layer}", nn.Sequential(nn.LeakyReLU(0.1), conv))
         self.fc_roll, self.fc_pitch, self.fc_yaw = (nn.Linear(hidden, BINS) for _ in range(3))
         self.fc_t, self.fc_exp = nn.Linear(hidden, 3), nn.Linear(hidden, 3 * keypoints)
 

@@ -150,9 +150,7 @@ def _strips(width: int, height: int, open_sides: tuple[bool, bool, bool, bool]) 
         (slice(above, under), slice(0, before)),
         (slice(above, under), slice(after, width)),
     ]
-    return [
-        (rows, columns) for rows, columns in parts if rows.start < rows.stop and columns.start < columns.stop
-    ]
+    return [part for part in parts if all(side.start < side.stop for side in part)]
 
 
 def membrane(

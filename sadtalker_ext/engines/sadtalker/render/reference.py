@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from itertools import islice
+from itertools import accumulate, islice
 
 import numpy as np
 
@@ -37,8 +37,5 @@ def video_coefficients(
     seen = [row for row in rows if row is not None]
     if not seen:
         raise VideoError("No face was found in the reference video {path}; choose another one.", Place(video))
-    last, filled = seen[0], []
-    for row in rows:
-        last = last if row is None else row
-        filled.append(last)
-    return np.stack(filled)
+    filled = accumulate(rows, lambda last, row: last if row is None else row, initial=seen[0])
+    return np.stack(list(filled)[1:])

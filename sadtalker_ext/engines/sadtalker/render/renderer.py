@@ -25,9 +25,7 @@ from .paste import Paster
 from .source import source_face
 from .windows import steady_window, windows
 
-COEFFICIENTS = (
-    70  # of a track's row that MappingNet sees; "full" modes append the source's place under the model
-)
+COEFFICIENTS = 70  # of a row that MappingNet sees; "full" modes append the source's place under the model
 VIEW = slice(70, 73)  # yaw, pitch, roll in degrees
 VIEW_SHARE = slice(73, 76)
 MAPPED_AT_ONCE = 64  # frames

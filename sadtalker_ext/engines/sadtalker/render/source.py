@@ -15,15 +15,11 @@ from ..networks.recon import COLUMNS, ReconNet
 
 # Left eye, right eye, nose tip and mouth corners of the mean face, in model units: x to the picture's right,
 # y up, z to the viewer. The reconstruction was trained on pictures laid under these.
-MODEL_POINTS = np.array(
-    [
-        [-0.31148657, 0.29036078, 0.13377953],
-        [0.30979887, 0.28972036, 0.13179526],
-        [0.0032535, -0.04617932, 0.55244243],
-        [-0.25216928, -0.38133916, 0.22405732],
-        [0.2484662, -0.38128236, 0.22235769],
-    ]
-)
+MODEL_POINTS = np.array([
+    [-0.31148657, 0.29036078, 0.13377953], [0.30979887, 0.28972036, 0.13179526],
+    [0.0032535, -0.04617932, 0.55244243],
+    [-0.25216928, -0.38133916, 0.22405732], [0.2484662, -0.38128236, 0.22235769],
+])  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)

@@ -38,11 +38,8 @@ class ConvBlock(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         if self.up:
             x = double(x)
-        x = (
-            F.leaky_relu(self.norm(self.conv(x)), self.slope)
-            if self.slope
-            else F.relu(self.norm(self.conv(x)))
-        )
+        x = self.norm(self.conv(x))
+        x = F.leaky_relu(x, self.slope) if self.slope else F.relu(x)
         return halve(x) if self.down else x
 
 

@@ -78,11 +78,10 @@ class PhasedConv(nn.Module):
                 for first, count, taps in zip((top, left), (height, width), weight.shape[-2:], strict=True)
             )
             part = padded[..., rows, columns]
-            value = (
-                F.conv2d(part, weight, self.bias, stride=step)
-                if flat
-                else F.conv3d(part, weight, self.bias, stride=(1, step, step), padding=(1, 0, 0))
-            )
+            if flat:
+                value = F.conv2d(part, weight, self.bias, stride=step)
+            else:
+                value = F.conv3d(part, weight, self.bias, stride=(1, step, step), padding=(1, 0, 0))
             row, column = divmod(number, self.phases)
             yield (slice(row, None, self.phases), slice(column, None, self.phases)), value
 
@@ -91,17 +90,14 @@ def _summed(weight: torch.Tensor, fall: Sequence[int], dimension: int) -> torch.
     """The weight with those of its three taps added up that fall on one place."""
     taps = weight.unbind(dimension)
     places = range(fall[-1] + 1)
-    sums = [
-        sum((tap for tap, at in zip(taps, fall, strict=True) if at == place), 0 * taps[0]) for place in places
-    ]
+    fallen = list(zip(taps, fall, strict=True))
+    sums = [sum((tap for tap, at in fallen if at == place), 0 * taps[0]) for place in places]
     return torch.stack(sums, dimension)
 
 
 def room(like: torch.Tensor, size: Sequence[int]) -> torch.Tensor:
     """A tensor of no particular content, with its channels side by side where `like` has them so."""
-    layout = (
-        LAYOUTS[like.ndim]
-        if like.is_contiguous(memory_format=LAYOUTS[like.ndim])
-        else torch.contiguous_format
-    )
+    layout = LAYOUTS[like.ndim]
+    if not like.is_contiguous(memory_format=layout):
+        layout = torch.contiguous_format
     return torch.empty(tuple(size), dtype=like.dtype, device=like.device, memory_format=layout)

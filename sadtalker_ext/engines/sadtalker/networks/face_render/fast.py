@@ -48,9 +48,8 @@ class SteeredNorm(nn.Module):
         """
         height, width = (side - 2 for side in seg.shape[2:])
         count = kinds(self.factor)
-        condensed = room(
-            seg, (len(seg), len(self.shared.bias), count * height + 2, count * width + 2)
-        ).zero_()
+        size = (len(seg), len(self.shared.bias), count * height + 2, count * width + 2)
+        condensed = room(seg, size).zero_()
         inside = condensed[:, :, 1:-1, 1:-1]
         for place, value in self.shared(seg, height, width):
             inside[(..., *place)] = F.relu_(value)
@@ -94,11 +93,9 @@ class FastSpadeBlock(nn.Module):
 
 def _normalised(x: torch.Tensor) -> torch.Tensor:
     # For one frame these are the same, but only the former knows maps whose channels lie side by side.
-    return (
-        F.batch_norm(x, None, None, training=True, eps=EPSILON)
-        if len(x) == 1
-        else F.instance_norm(x, eps=EPSILON)
-    )
+    if len(x) == 1:
+        return F.batch_norm(x, None, None, training=True, eps=EPSILON)
+    return F.instance_norm(x, eps=EPSILON)
 
 
 def _bias(conv: nn.Conv2d) -> torch.Tensor:
@@ -205,15 +202,8 @@ def reduced(generator: Generator, kind: torch.dtype) -> Generator:
     motion = generator.dense_motion_network
     if kind != torch.float32:
         _rearrange(motion)
-    parts = (
-        motion.hourglass,
-        motion.mask,
-        motion.occlusion,
-        generator.third,
-        generator.fourth,
-        generator.decoder,
-    )
-    for part in parts:
+    of_motion = (motion.hourglass, motion.mask, motion.occlusion)
+    for part in (*of_motion, generator.third, generator.fourth, generator.decoder):
         part.to(kind)
     return generator
 

@@ -32,9 +32,8 @@ class SpectralConv(nn.Module):
 
     def weight(self) -> torch.Tensor:
         """The effective weight (outputs, inputs, kernel, kernel)."""
-        return self.weight_orig / torch.dot(
-            self.weight_u, torch.mv(self.weight_orig.flatten(1), self.weight_v)
-        )
+        largest = torch.dot(self.weight_u, torch.mv(self.weight_orig.flatten(1), self.weight_v))
+        return self.weight_orig / largest
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return F.conv2d(x, self.weight(), self.bias, padding=self.weight_orig.shape[-1] // 2)
