@@ -1,6 +1,6 @@
 """Turns a public-domain portrait and drawn faces into `assets/face_template.npz`, the mean face mesh.
 
-Run from the repository root:  python training/face_template.py
+Run from the repository root:  python recipes/face_template.py
 Needs the package itself, mediapipe, scikit-image (its astronaut portrait is NASA's, public domain), scipy.
 """
 

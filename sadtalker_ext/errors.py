@@ -55,7 +55,8 @@ class Words:
         "fetch": "fetch it with: sadtalker models download {}",
         "download": "sadtalker models download {}",
         "run": "run: {}",
-        "five_points": "give five points with --points",
+        "five_points": "give five points with --points: left eye, right eye, nose tip, left and right mouth "
+        "corner, as x,y pairs in pixels",
         "output_dir": "start again with another --output-dir",
         "frame_rate": "say how many frames a second it has (--track-fps)",
         "a_mesh_instead": "give a .ply, .obj or templates.pkl file in place of the picture, or none for a "

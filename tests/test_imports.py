@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import os
 import pydoc
 import subprocess
 import sys
@@ -14,7 +15,23 @@ from pathlib import Path
 
 import pytest
 
-HEAVY = {"torch", "librosa", "cv2", "mediapipe", "gradio", "kornia", "numpy", "PIL", "scipy", "pocketsphinx"}
+HEAVY = {
+    "torch",
+    "librosa",
+    "cv2",
+    "mediapipe",
+    "gradio",
+    "kornia",
+    "numpy",
+    "PIL",
+    "scipy",
+    "pocketsphinx",
+    "transformers",
+    "safetensors",
+    "soxr",
+    "imageio",
+    "tqdm",
+}
 
 VERBS = (
     *("animate", "make_motion", "render_track", "load_track", "save_track"),
@@ -93,6 +110,15 @@ def test_nothing_heavy_is_loaded(statement):
     code = f"import sys; {statement}; print(*sorted(m for m in sys.modules if '.' not in m))"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert not HEAVY & set(loaded.stdout.split())
+
+
+def test_without_any_package_the_requirements_can_be_read():
+    """What install.py asks for has to load where everything is missing, with the row of every engine."""
+    code = "import sadtalker_ext.system.requirements as r, sadtalker_ext.engines as e; print(len(e.ENGINES))"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-S", "-c", code]
+    told = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+    assert int(told.stdout) >= 3
 
 
 def test_public_names_all_resolve():

@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Any
 
 from ..errors import Named, OptionsError
-from ..options import Options, knob_named
+from ..options import Options, names
 from ..options.presets import by_present_names, former_names_in, preset_named
 from ..page.words import PageWords
 
@@ -21,7 +21,8 @@ class HookWords(PageWords):
     }
 
     def knob(self, knob: Named) -> str:
-        return "the SadTalker tab" if knob_named(knob.name).in_picture else super().knob(knob)
+        chosen_there = knob.name in names(lambda known: known.in_picture)
+        return "the SadTalker tab" if chosen_there else super().knob(knob)
 
 
 HOOK = HookWords("the pictures could not be animated ({type}: {error}).")

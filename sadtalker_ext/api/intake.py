@@ -13,6 +13,7 @@ from typing import Any
 from ..engines import choose_engine
 from ..errors import AudioError, MeshError, OptionsError, PictureError, SadTalkerError, TrackError
 from ..host import CancelToken, ProgressCallback
+from ..mesh import is_mesh_file
 from ..options import Options, names
 from ..options.presets import by_present_names, former_names_in, preset_named
 from ..pipeline import perform
@@ -63,6 +64,8 @@ def read_request(body: Body, folder: Path, shell: Shell, limits: Limits) -> Requ
     if "track" in files:
         files["track"] = _with_suffix(files["track"])
         track = read_track(files["track"], limits)
+    if "picture" in files and is_mesh_file(files["picture"]):  # by its name alone: it is read as a picture
+        files["picture"] = files["picture"].replace(files["picture"].with_suffix(""))
     meshes = names(lambda knob: knob.files == "mesh")
     for name in meshes:
         if name in files:

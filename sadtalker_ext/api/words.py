@@ -18,7 +18,8 @@ class RequestWords(Words):
         "fetch": "whoever runs the server can fetch it with: sadtalker models download {}",
         "download": "whoever runs the server can fetch it with: sadtalker models download {}",
         "run": "whoever runs the server can install it",
-        "five_points": "give five points with points",
+        "five_points": "give five points with points: left eye, right eye, nose tip, left and right mouth "
+        "corner, as x,y pairs in pixels",
         "a_mesh_instead": "leave picture out, and send template, or neither for a neutral head",
         "output_dir": "whoever runs the server can choose another one",
         "frame_rate": "send a recording with timecodes, or the motion as .npz",

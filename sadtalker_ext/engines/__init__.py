@@ -64,15 +64,15 @@ def choose_engine(
             for engine in ENGINES.values()
             if (engine.refusal(source, options) is None if space is None else engine.plays(space))
         ]
-        best = next((engine for engine in able if not engine.missing(folder)), None)
-        if best is not None:
-            return best
-        name = able[-1].name if able else INSTANT.name
-    if name not in ENGINES:
+        ready = [engine for engine in able if not engine.missing(folder)]
+        engine = (ready or able[-1:] or [INSTANT])[0]
+        name = engine.name
+    elif name in ENGINES:
+        engine = ENGINES[name]
+    else:
         raise EngineError(f"Unknown engine {name!r}; known engines: {', '.join(ENGINES)}.")
-    engine = ENGINES[name]
     refusal = engine.refusal(source, options)
-    if refusal is not None:
+    if refusal is not None and (source is not None or options.engine != "auto"):
         raise refusal
     missing = engine.missing(folder)
     if missing:

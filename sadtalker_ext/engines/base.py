@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Generator, Iterable, Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.util import find_spec
@@ -175,11 +176,17 @@ class Actor:
     ) -> Generator[np.ndarray, None, None]:
         """uint8 frames (H, W, 3 or 4), one a row of the track, in order.
 
-        onto: frames of the same size and place, to be drawn into in the place of the picture's own; what
+        onto: as many frames of the same size, to be drawn into in the place of the picture's own; what
         moves is drawn over them. Raises `EngineError` where the engine cannot do that.
         """
-        frames = self.renderer.render(track, check=self.run.check)
-        return frames if onto is None else self._drawn_onto(frames, onto)
+        portrait = self.portrait
+        if onto is None:
+            return self.renderer.render(track, check=self.run.check)
+        if portrait is None or self.size != (portrait.width, portrait.height):
+            raise EngineError(
+                f"The engine {self.engine} fills whole frames; it cannot draw onto others here."
+            )
+        return self._drawn_onto(self.renderer.render(track, check=self.run.check), onto, portrait)
 
     def close(self) -> None:
         """Let go of the subject; what is kept for the next run stays."""
@@ -239,23 +246,20 @@ class Actor:
         return max(1, math.ceil(speech.duration * self.options.fps - 1e-6))
 
     def _drawn_onto(
-        self, frames: Iterable[np.ndarray], onto: Iterable[np.ndarray]
+        self, frames: Generator[np.ndarray, None, None], onto: Iterable[np.ndarray], portrait: Portrait
     ) -> Generator[np.ndarray, None, None]:
         import numpy as np
 
-        portrait = self.portrait
-        if portrait is None or self.size != (portrait.width, portrait.height):
-            raise EngineError(
-                f"The engine {self.engine} fills whole frames; it cannot draw onto others here."
-            )
         x0, y0, x1, y1 = self.region
-        rest = portrait.image[y0:y1, x0:x1]
-        for frame, below in zip(frames, onto, strict=False):
-            drawn, here = below.copy(), frame[y0:y1, x0:x1]
-            moved = (here[..., :3] != rest).any(axis=2)
-            channels = min(drawn.shape[2], here.shape[2])
-            drawn[y0:y1, x0:x1][moved, :channels] = here[moved][:, :channels]
-            yield np.ascontiguousarray(drawn)
+        still = portrait.image if portrait.alpha is None else np.dstack([portrait.image, portrait.alpha])
+        rest = still[y0:y1, x0:x1]
+        with closing(frames):
+            for frame, below in zip(frames, onto, strict=True):
+                drawn, here = below.copy(), frame[y0:y1, x0:x1]
+                moved = (here != rest).any(axis=2)
+                channels = min(drawn.shape[2], here.shape[2])
+                drawn[y0:y1, x0:x1][moved, :channels] = here[moved][:, :channels]
+                yield drawn
 
 
 _prepared: Kept[Renderer] = Kept(PREPARED_KEPT)
@@ -267,12 +271,14 @@ def shaping_key(engine: str, options: Options) -> tuple[object, ...]:
 
 
 def shaping_knobs(engine: str) -> list[Knob]:
-    """The knobs that decide how a subject is prepared; those of the group output come after the engine."""
-    return [
-        knob
-        for knob in knobs()
-        if knob.engine in ("", engine) and {"face", "frames"} & set(knob.shapes) and knob.group != "output"
-    ]
+    """The knobs that decide how a subject is prepared.
+
+    Of the shared ones those of the group output come after the engine, and which face it is, and which
+    engine, stand in the key already.
+    """
+    own = (knob for knob in knobs() if knob.engine == engine and {"face", "frames"} & set(knob.shapes))
+    shared = (knob for knob in knobs() if not knob.engine and "frames" in knob.shapes)
+    return [*own, *(knob for knob in shared if knob.group != "output" and knob.name != "engine")]
 
 
 @dataclass(frozen=True)
@@ -297,8 +303,9 @@ class Engine:
     vertices of whichever mesh it animates. needs(models_dir): what it uses. refusal(source, options): why it
     cannot animate what the user gives, None where it can. subject(source, options, run): what is animated,
     from what the user gives. open(subject, options, run): the actor. knobs: those that it alone reads. reads:
-    names of the shared ones that shape face, motion and frames and that it reads; None: all. weights: files
-    that it can use. look(options, models_dir): what is in the files that its knobs name.
+    names of the shared ones that shape face, motion and frames and that it reads; None: all (the group basic,
+    and what has a part in the file, is read by every engine). weights: files that it can use. look(options,
+    models_dir): what is in the files that its knobs name.
     """
 
     name: str

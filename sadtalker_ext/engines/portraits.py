@@ -47,4 +47,5 @@ def meshes_refused(source: Any, options: Options) -> SadTalkerError | None:
     )
     if not alone and not (isinstance(source, (str, Path)) and is_mesh_file(source)):
         return None
-    return EngineError(f"The engine {options.engine} animates pictures; for a mesh choose codetalker.")
+    which = "that auto takes" if options.engine == "auto" else options.engine
+    return EngineError(f"The engine {which} animates pictures; for a mesh choose codetalker.")

@@ -44,7 +44,10 @@ def find_faces(
     if detector not in DETECTORS:
         raise OptionsError(f"Unknown face detector {detector!r}; choose one of {', '.join(DETECTORS)}.")
     key = (_digest(image), detector, thorough)
-    return list(_found.get(key, lambda: _faces(image, detector, thorough, check)))
+    faces = _found.get(key, lambda: _faces(image, detector, thorough, check))
+    if not faces:  # another detector may come, which finds one
+        _found.drop(key)
+    return list(faces)
 
 
 def _faces(image: np.ndarray, detector: str, thorough: bool, check: Check) -> list[Face]:

@@ -15,10 +15,7 @@ from .faces import Face, face_from_landmarks
 from .picture import Picture, PictureSource, load_picture
 from .points import face_from_points
 
-FIVE_POINT_WAY = Sentence(
-    "{five_points}: left eye, right eye, nose tip, left and right mouth corner, as x,y pairs in pixels",
-    "five_points",
-)
+FIVE_POINT_WAY = Sentence("{five_points}", "five_points")
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -189,12 +189,12 @@ def hand_in(engine: str, own: Iterable[Knob] = ()) -> None:
 
     Raises `ValueError` for the name of a knob that there is already.
     """
-    if engine in _engines:
-        raise ValueError(f"There is an engine {engine} already.")
-    _engines[engine] = tuple(replace(knob, group=engine, engine=engine) for knob in own)
-    for knob in _engines[engine]:
-        if knob.name in _knobs:
-            raise ValueError(f"There is a knob {knob.name} already.")
+    knobs = tuple(replace(knob, group=engine, engine=engine) for knob in own)
+    taken = [knob.name for knob in knobs if hasattr(Options, knob.name)]
+    if engine in _engines or taken:
+        raise ValueError(f"There is {', '.join(taken) or engine} already.")
+    _engines[engine] = knobs
+    for knob in knobs:
         # What a field is to dataclasses.replace and its like, only dataclasses can make.
         (made,) = fields(make_dataclass("_Own", [(knob.name, object, field(default=knob.default))]))
         Options.__dataclass_fields__[knob.name] = made

@@ -269,7 +269,7 @@ def find(picture: Image.Image) -> Found:
     key = content_key(picture)
     with _finding:
         found = _found.get(key, lambda: _look(picture, key))
-        if found.problem:  # what went wrong once may go well the next time
+        if found.problem or not found.faces:  # what went wrong once may go well the next time
             _found.drop(key)
     return found
 

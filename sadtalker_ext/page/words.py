@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ..errors import Named, Place, Words
-from ..options import knob_named
+from ..options import knob_named, names
 
 
 def temporary_folder() -> Path:
@@ -17,8 +17,8 @@ def temporary_folder() -> Path:
 
 
 def label(name: str) -> str:
-    """The label of the knob of that name, in quotes."""
-    return f"“{knob_named(name).label}”"
+    """The label of the knob of that name, in quotes; what is no knob is called by its name."""
+    return f"“{knob_named(name).label}”" if name in names() else name.replace("_", " ")
 
 
 class PageWords(Words):
@@ -31,7 +31,7 @@ class PageWords(Words):
         "as_drawn": "as drawn on the portrait",
         "fetch": "fetch what is missing under “Models” on this page",
         "download": "fetch what is missing under “Models” on this page",
-        "five_points": "click five points below the portrait",
+        "five_points": "click five points of the face below the portrait",
         "output_dir": "whoever runs the server can choose another one",
         "frame_rate": "record it with timecodes, or give the motion as .npz",
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
+from contextlib import ExitStack
 from functools import lru_cache
 from typing import TYPE_CHECKING, Generic, TypeVar
 
@@ -76,5 +77,6 @@ def on_release(action: Callable[[], None]) -> Callable[[], None]:
 
 def release() -> None:
     """Let go of prepared portraits, networks, recognised speech and whatever else is kept between runs."""
-    for empty in _emptied:
-        empty()
+    with ExitStack() as actions:  # all are done, also where one fails
+        for empty in _emptied:
+            actions.callback(empty)

@@ -110,6 +110,14 @@ def test_a_motion_of_another_head_is_told_without_folders(tmp_path) -> None:
     assert "does not move the 12 vertices of head.obj" in caught.value.worded(REQUEST)
 
 
+@pytest.mark.parametrize("name", ["head.pkl", "head.obj", "head.ply"])
+def test_a_mesh_is_never_taken_as_the_picture(serve, models, name) -> None:
+    client = serve(make=make_video)
+    for engine, told in (("codetalker", "leave picture out"), ("auto", "picture cannot be read")):
+        form = {"idle": "0.3", "options": json.dumps({"engine": engine})}
+        refused(client.post(JOBS, files={"picture": (name, HEAD)}, data=form), told)
+
+
 def test_what_fails_later_is_told_without_folders(serve, wait, models, tmp_path) -> None:
     client = serve(make=make_video)
     sent = {"template": encoded(HEAD), "idle": 0.3, "options": OPTIONS}

@@ -10,9 +10,9 @@ from sadtalker_ext import engines
 from sadtalker_ext.engines import ENGINES, Engine, Need, choose_engine
 from sadtalker_ext.engines.base import shaping_key, shaping_knobs
 from sadtalker_ext.engines.instant.actor import SCALED_COLUMNS
-from sadtalker_ext.errors import EngineError
+from sadtalker_ext.errors import EngineError, OptionsError
 from sadtalker_ext.options import Options, knob_named, knobs
-from sadtalker_ext.tracks import ARKIT, BFM
+from sadtalker_ext.tracks import ARKIT, BFM, vertex_space
 
 OTHER_VALUES = {"path": "other.obj", "text": "other", "point": (1, 2), "points": ((1, 2),) * 5, "ramp": (1,)}
 
@@ -88,6 +88,19 @@ def test_every_knob_that_shapes_what_is_prepared_changes_its_key(engine):
     assert own <= {knob.name for knob in shaping}
     keys = {shaping_key(engine, Options(**{knob.name: other_value(knob)})) for knob in shaping}
     assert len(keys | {shaping_key(engine, Options())}) == len(shaping) + 1
+
+
+def test_an_engine_by_name_and_by_auto_share_what_is_prepared():
+    one, two = Options(engine="instant", face=1), Options(face_at=(3, 4))  # the face is in the portrait's key
+    assert shaping_key("instant", one) == shaping_key("instant", two)
+
+
+def test_motion_of_vertices_on_a_picture_is_refused_at_once(monkeypatch):
+    ready = {name: replace(engine, needs=lambda folder: ()) for name, engine in ENGINES.items()}
+    monkeypatch.setattr(engines, "ENGINES", ready)
+    assert choose_engine(Options(), space=vertex_space(5023)).name == "codetalker"
+    with pytest.raises(OptionsError, match="animates meshes"):
+        choose_engine(Options(), source="portrait.png", space=vertex_space(5023))
 
 
 def test_what_shapes_the_motion_alone_leaves_what_is_prepared():

@@ -85,8 +85,7 @@ CODETALKER = Engine(
     animates="meshes",
     source="the mesh of a head, .ply, .obj or templates.pkl, or nothing",
     knobs=KNOBS,
-    # The seed would change nothing, but a page keeps it.
-    reads=("seed", "manner", "manner_mix", "manner_share", "expression_scale"),
+    reads=("manner", "manner_mix", "manner_share", "expression_scale"),
     weights=WEIGHTS,
     look=look,
 )

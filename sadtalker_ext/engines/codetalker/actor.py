@@ -64,7 +64,7 @@ def load_head(source: Any, options: Options, run: Run) -> Head:
         raise OptionsError(
             "Give the head's mesh once: in place of the picture, or as {template}.", "template"
         )
-    path = source or options.template
+    path = options.template if source is None else source
     return Head(None if path is None else load_template(path, options.person))
 
 
