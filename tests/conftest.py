@@ -16,6 +16,9 @@ import pytest
 # pytest-xdist use the other cores.
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OPENCV_FOR_THREADS_NUM"):
     os.environ.setdefault(_name, "1")
+# Large blocks go back to the system at once, where the C library is glibc; read when a process starts.
+for _name in ("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_"):
+    os.environ.setdefault(_name, str(1 << 20))
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests" / "support"))  # modules there that several tests share
@@ -23,13 +26,13 @@ DEMO = ROOT / "sadtalker_ext" / "assets" / "demo"
 SAMPLES = ROOT.parent / "shared" / "samples"
 
 
-# Files that one worker process of pytest-xdist takes, since they share what takes long to make, or since two
-# of them at once would fill the memory. Every other file is a group of its own.
+# Files that one worker process of pytest-xdist takes: they share what takes long to make, or two of them at
+# once would fill the memory. Every other file is a group of its own.
 GROUPS = {
-    "tests/browser/": "a server and a browser",
+    "tests/browser/": "large",
+    "tests/engines/sadtalker/test_sadtalker_networks.py": "large",
+    "tests/engines/sadtalker/test_sadtalker_stages.py": "large",
     "tests/training/": "trained networks",
-    "tests/engines/sadtalker/test_sadtalker_networks.py": "official sizes",
-    "tests/engines/sadtalker/test_sadtalker_stages.py": "official sizes",
 }
 
 

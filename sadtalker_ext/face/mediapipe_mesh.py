@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import weakref
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -84,6 +85,8 @@ class MediapipeDetector:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._graphs: dict[str, Any] = {}
+        # A graph that is not closed keeps its networks in memory, 42 MB each time.
+        weakref.finalize(self, _close_all, self._graphs).atexit = False
         with quiet_imports():
             _require_mediapipe()
 
@@ -177,10 +180,20 @@ class MediapipeDetector:
             try:
                 return self._graphs[name].process(data)
             except RuntimeError as error:
-                del self._graphs[name]  # a graph that failed once answers nothing any more
+                _close(self._graphs.pop(name))  # a graph that failed once answers nothing any more
                 raise EngineError(
                     "mediapipe failed on this picture ({error}); {five_points}.", "five_points", error
                 ) from error
+
+
+def _close_all(graphs: dict[str, Any]) -> None:
+    for graph in graphs.values():
+        _close(graph)
+
+
+def _close(graph: Any) -> None:
+    with contextlib.suppress(RuntimeError, ValueError):  # it tells once more how it failed
+        graph.close()
 
 
 @kept(1)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -237,8 +239,18 @@ def test_smallest_picture(tmp_path: Path) -> None:
 
 
 def test_a_decompression_bomb_is_refused_without_decoding(tmp_path: Path) -> None:
+    side = 20000
     path = tmp_path / "bomb.png"
-    Image.new("1", (20000, 20000)).save(path)
+    with path.open("wb") as file:
+        file.write(b"\x89PNG\r\n\x1a\n")
+        for name, data in (
+            (b"IHDR", struct.pack(">IIBBBBB", side, side, 1, 0, 0, 0, 0)),
+            (b"IDAT", zlib.compress(bytes(side * (1 + side // 8)))),
+            (b"IEND", b""),
+        ):
+            file.write(
+                struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+            )
     with pytest.raises(PictureError, match="megapixels"):
         load_picture(path)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from pathlib import Path
 
 import numpy as np
@@ -37,8 +38,9 @@ def head(photo: np.ndarray, face: Face) -> np.ndarray:
 
 def scene(head: np.ndarray, width: int, height: int, places: list[tuple[int, int, int]]) -> np.ndarray:
     """Heads pasted onto a patterned ground: (x, y, height in pixels) each."""
-    y, x = np.mgrid[0:height, 0:width]
-    ground = np.stack([120 + 60 * np.sin(x / 37), 110 + 50 * np.sin(y / 23), 90 + 0 * x], 2).astype(np.uint8)
+    ground = np.full((height, width, 3), 90, np.uint8)
+    ground[:, :, 0] = 120 + 60 * np.sin(np.arange(width) / 37)
+    ground[:, :, 1] = 110 + 50 * np.sin(np.arange(height) / 23)[:, None]
     for left, top, tall in places:
         wide = round(head.shape[1] * tall / head.shape[0])
         ground[top : top + tall, left : left + wide] = cv2.resize(
@@ -169,6 +171,25 @@ def test_threads_share_the_detector(photo: np.ndarray, face: Face) -> None:
     with ThreadPoolExecutor(4) as pool:
         results = list(pool.map(lambda _: find_faces(photo)[0].landmarks, range(8)))
     assert all((landmarks == face.landmarks).all() for landmarks in results)
+
+
+def test_a_detector_that_is_let_go_of_closes_its_graphs(
+    photo: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their networks would stay in memory."""
+    from mediapipe.python.solution_base import SolutionBase
+
+    closed: list[object] = []
+    close = SolutionBase.close
+    monkeypatch.setattr(SolutionBase, "close", lambda graph: closed.append(graph) or close(graph))
+    caches.release()
+    gc.collect()
+    closed.clear()
+    find_faces(photo)
+    assert closed == []
+    caches.release()
+    gc.collect()
+    assert len(closed) >= 2  # what searches, and what fits the mesh
 
 
 def test_nothing_is_printed_and_the_environment_is_left_alone(demo_portrait: Path) -> None:

@@ -75,7 +75,9 @@ def network(component: str, salt: str | None = None) -> Any:
 def face_render(salt: str | None = None) -> Generator:
     """The generator as frames are drawn with it: rearranged. It is large; what is kept makes room for it."""
     let_go()
-    return faster(loaded(Generator.shaped_like, state("generator", salt)))
+    made = faster(loaded(Generator.shaped_like, state("generator", salt)))
+    let_go()
+    return made
 
 
 def close(got: object, want: np.ndarray, *, relative: float = 1e-5, absolute: float | None = None) -> None:
