@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -146,7 +147,7 @@ class Listener(Protocol):
         """The rows that are left when the speech has ended."""
 
 
-class Actor:
+class Actor(ABC):
     """A subject that can speak: speech into motion, motion into frames.
 
     subject: None where the motion alone is wanted, of engines whose motion does not depend on it. What
@@ -159,13 +160,13 @@ class Actor:
     def __init__(self, subject: Any, options: Options, run: Run) -> None:
         self.subject, self.options, self.run = subject, options, run
 
+    @abstractmethod
     def prepare(self) -> Renderer:
         """Everything that depends on the subject and on the options of `shaping_key` alone."""
-        raise NotImplementedError
 
+    @abstractmethod
     def motion(self, speech: Speech) -> MotionTrack:
         """The motion of a whole speech at `options.fps`, `self.frames(speech)` rows."""
-        raise NotImplementedError
 
     def listen(self) -> Listener:
         """For speech that comes in pieces; raises `EngineError` where the engine cannot."""
