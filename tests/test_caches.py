@@ -6,7 +6,6 @@ import functools
 import gc
 import importlib
 import pkgutil
-import weakref
 
 import pytest
 
@@ -17,13 +16,11 @@ from sadtalker_ext.system import caches
 
 def ours() -> list[object]:
     """Every cache of the package: what functools made of its functions, and what keeps values by key."""
-    return [
-        made
-        for made in gc.get_objects()
-        if isinstance(made, caches.Kept)
-        or (isinstance(made, functools._lru_cache_wrapper) and made.__module__.startswith("sadtalker_ext."))
-        or (isinstance(made, weakref.WeakKeyDictionary) and made is query_loops())
-    ]
+    kinds = (caches.Kept, functools._lru_cache_wrapper)
+    # By their types alone: what isinstance looks at may be a proxy of something that is gone.
+    made = [found for found in gc.get_objects() if type(found) in kinds]
+    mine = [found for found in made if (getattr(found, "__module__", "") or "").startswith("sadtalker_ext")]
+    return [*mine, query_loops()]
 
 
 def query_loops() -> object:
