@@ -66,10 +66,17 @@ class Controls:
         return MouthPose(*(float(getattr(self, field.name)[index]) for field in fields(MouthPose)))
 
 
-def shown_gap(track: MotionTrack, own_gap: float) -> np.ndarray:
-    """(T,) fw between the lips that a picture with an own gap of `own_gap` fw shows."""
-    kept = own_gap * (1 - lips.activity(track)) * (1 - lips.closure(track))
-    return (kept + lips.opening(track)).astype(np.float32)
+def shown_gap(track: MotionTrack, own_gap: float, closes: float = 1.0) -> np.ndarray:
+    """(T,) fw between the lips that a picture with an own gap of `own_gap` fw shows.
+
+    closes: share of its own gap that can be shut.
+    """
+    return (own_gap * (1 - _seal(track, closes)) + lips.opening(track)).astype(np.float32)
+
+
+def _seal(track: MotionTrack, closes: float) -> np.ndarray:
+    """(T,) share of the picture's own gap that is shut."""
+    return closes * (1 - (1 - lips.activity(track)) * (1 - lips.closure(track)))
 
 
 def soft_limit(value: np.ndarray, limit: float) -> np.ndarray:
@@ -92,8 +99,8 @@ def read_controls(
 ) -> Controls:
     """The demands of every frame of an ARKit track on one picture.
 
-    own_gap, rim: fw, see `FaceFrame`. lip_gain: fw of lip gap per unit of each movement. limits: degrees
-    for yaw, pitch, roll, a scale of 0..1 for jaw. gain: factor by which yaw, pitch, roll are enlarged.
+    own_gap, rim: fw, see `FaceFrame`. lip_gain: fw of lip gap per unit of each movement. limits: see
+    `measure_limits`. gain: factor by which yaw, pitch, roll are enlarged.
     brows: scale of the brows' and the upper cheeks' motion.
     """
     # What no face does would only send the lips out of the picture.
@@ -104,8 +111,8 @@ def read_controls(
     def sides(name: str) -> np.ndarray:
         return np.stack([column(f"{name}Left"), column(f"{name}Right")], 1)
 
-    seal = 1 - (1 - lips.activity(track)) * (1 - lips.closure(track))
-    gap = shown_gap(track, own_gap)
+    seal = _seal(track, limits["seal"])
+    gap = shown_gap(track, own_gap, limits["seal"])
     jaw = np.clip(column("jawOpen"), 0, 1) * limits["jaw"]
     pucker, funnel = column("mouthPucker"), column("mouthFunnel")
     narrow = NARROW_PUCKER * pucker + NARROW_FUNNEL * funnel * (1 - pucker)
