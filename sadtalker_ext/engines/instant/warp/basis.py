@@ -16,8 +16,9 @@ from .frame import LIP_PAIRS, NODES, FaceFrame, MouthMeasures
 from .grid import Grid, ScatteredField, smoothstep
 
 JAW_DROP = 0.11  # fw that the lower lip and the chin sink for jaw = 1
+NOSE_SIDE = (0.10, 0.17)  # fw beside the middle, from within a nose to outside it
 COVERED = 0.008  # fw outside the lips' outline up to which the skin's points count as behind them
-RIDGE = 2e-3  # fw, see ScatteredField
+RIDGE = 1e-2  # fw, see ScatteredField
 STILL_RINGS = (1.45, 1.9)  # outlines around the face, in its own size, where nothing moves
 
 # Coefficients are fw for `upper`, `lower`, `round`, `frown` and `shift`, shares of 1 for all others.
@@ -102,6 +103,8 @@ def _moves(mouth: MouthMeasures, closing: Closing) -> np.ndarray:
 
     # Corners: sideways, up and out, down.
     reach = _bell(np.maximum(np.abs(x) - 1, 0) * half, 0.14) * _bell(np.maximum(np.abs(y) - 0.06, 0), 0.09)
+    # The cheek's fold goes with the corner of the mouth, the nose stays as wide as it is.
+    reach = reach * (1 - (1 - smoothstep(aside, *NOSE_SIDE)) * smoothstep(-y, 0.06, 0.12))
     for side, name in ((left, "left"), (right, "right")):
         stretch = np.clip(x, -1.3, 1.3) * reach * side
         put(f"wide_{name}", 0, stretch * half)

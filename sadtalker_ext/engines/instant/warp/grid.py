@@ -137,7 +137,7 @@ class ScatteredField:
         distance = np.linalg.norm(points[:, None] - points[None], axis=2)
         affine = np.c_[np.ones(n), points]
         matrix = np.zeros((n + 3, n + 3))
-        matrix[:n, :n] = -distance - np.eye(n) * ridge
+        matrix[:n, :n] = -distance + np.eye(n) * ridge
         matrix[:n, n:] = affine
         matrix[n:, :n] = affine.T
         matrix[n:, n:] -= np.eye(3) * 1e-9

@@ -13,13 +13,13 @@ from types import MappingProxyType
 import cv2
 import numpy as np
 
-from ....errors import TrackError
+from ....errors import Sentence, TrackError
 from ....face import Portrait, topology
 from ....host import Check, nothing
 from ....tracks import ARKIT, MotionTrack
 from .basis import JAW_DROP, ExpressionBasis
 from .closing import Closing
-from .controls import Controls, read_controls, shown_gap
+from .controls import Controls, closes, read_controls, shown_gap
 from .device_warp import Piece, overlap, picture_warp, pixel_maps, seen_box
 from .folds import Folds
 from .frame import FaceFrame, measure_mouth
@@ -40,6 +40,11 @@ REACH = (2.1, 2.3, 2.5)  # fw around the face's centre that are looked at: sidew
 FACE_REACH = 2.0  # outline sizes that the expression grid covers
 FACE_STILL = (1.3, 1.55)  # outline sizes between which expressions die away
 BACKGROUND_STILL = (0.06, 0.28)  # fw outside the person between which expressions die away
+SEEN_GAP = 0.02  # fw of an opening that is seen where lips should be shut
+STAYS_OPEN = Sentence(
+    "The mouth in this picture is open too far to be shut cleanly; it stays a little open. "
+    "A picture whose lips are closer together looks better."
+)
 STEEP_GAP = 0.05  # fw; closing a mouth that is further open moves some skin further than its neighbours
 LIP_MARGIN = 0.075  # fw around the lips that are painted in layers
 EYE_MARGIN = 0.02  # fw around the eyes that may be painted
@@ -95,8 +100,6 @@ class WarpRenderer:
     what turns it and what moves it, the latter on `face_grid`. lips: its two lips, as layers.
     """
 
-    notices: tuple[str, ...] = ()
-
     def __init__(self, portrait: Portrait, *, workers: int | None = None, device: str = "cpu") -> None:
         """workers: threads that render frames, default one a processor. device: where the picture is warped,
         as torch names it; OpenCV does it on "cpu", and wherever the device cannot."""
@@ -126,9 +129,13 @@ class WarpRenderer:
         self._lower_share = smoothstep(self.lips.lip_line(gx, gy), -0.05, 0.05).astype(np.float32)
         self._folds = Folds(self.basis, self.face_grid, self.lips.lip_line(gx, gy))
         self._limits = measure_limits(self.head, self._folds)
+        self._closes = closes(frame.own_gap, self.basis.gain, self._limits)
+        stays = (1 - self._closes) * frame.own_gap
+        self.notices: tuple[str, ...] = (STAYS_OPEN,) if stays > SEEN_GAP else ()
         skin = skin_tone(self._source, frame.points)
-        self._interior = MouthInterior(self._source, frame.points, fw, skin)
-        strength = 0.0 if portrait.face.source == "points" else 1.0
+        marked = portrait.face.source == "points"
+        self._interior = MouthInterior(self._source, frame.points, fw, skin, marked)
+        strength = 0.0 if marked else 1.0
         self._lids = Eyelids(self._source, frame.points, fw, strength=strength)
         self._shading = FaceShading(self._source, frame, self._mouth, self.face_grid)
         self._warper = picture_warp(self._source, self._source_alpha, device)
@@ -161,7 +168,7 @@ class WarpRenderer:
 
     def opening(self, track: MotionTrack) -> np.ndarray:
         """(T,) fw of lip gap that the frames show, the picture's own opening included."""
-        return shown_gap(track, self._tracked_gap, self._limits["seal"])
+        return shown_gap(track, self._tracked_gap, self._closes)
 
     def render(self, track: MotionTrack, *, check: Check = nothing) -> Generator[np.ndarray, None, None]:
         """Frames of an ARKit track: uint8 (H, W, 3), or (H, W, 4) when the portrait has alpha, in order.
