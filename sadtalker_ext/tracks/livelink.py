@@ -46,6 +46,7 @@ FEWEST_COLUMNS = 5  # of ours that a file must have to be taken for a recording
 LARGEST = 2.0  # a blendshape beyond this is not in 0..1 but something else, like percent
 LARGEST_TURN = np.pi  # radians
 DAY_S = 86400.0
+MOST_ROWS = 1_000_000  # four hours of the app's rate
 
 
 def write_livelink(track: MotionTrack, file: IO[bytes]) -> None:
@@ -89,6 +90,8 @@ def read_livelink(raw: bytes, name: str, fps: float | None = None) -> MotionTrac
         row = np.zeros(ARKIT.dim)
         row[[column for _, column in places]] = [_number(cell, name, len(rows)) for cell in cells]
         rows.append(row)
+        if len(rows) > MOST_ROWS:
+            raise TrackError("{name} has more than {most:,} rows; cut it.", name=name, most=MOST_ROWS)
         known.append(any(cells))
         codes.append(line[clock] if clock < len(line) else "")
     if not any(known):
