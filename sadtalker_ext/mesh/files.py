@@ -15,8 +15,8 @@ from ..errors import DependencyError, MeshError
 from ..tracks import MOST_VERTICES
 
 MESH_SUFFIXES = (".ply", ".obj")
-SIZE_LIMIT = 1 << 30  # bytes
-FACE_LIMIT = 4_000_000
+SIZE_LIMIT = 1 << 28  # bytes
+FACE_LIMIT = 1_000_000
 HEADER = 1 << 20  # bytes, more than any header of a .ply has
 
 
@@ -70,7 +70,9 @@ def _read_obj(path: Path) -> tuple[np.ndarray, np.ndarray]:
                         raise ValueError(f"more than {FACE_LIMIT:,} triangles")
         vertices = np.array(points, dtype=np.float64).reshape(-1, 3)
         return vertices, np.array(triangles, dtype=np.int64).reshape(-1, 3)
-    except (ValueError, OverflowError) as error:
+    except OSError:
+        raise
+    except Exception as error:
         wrong = f"{{path}} is no usable .obj file (line {number}: {{error}}); export it anew."
         raise MeshError(wrong, path, error) from error
 

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import io
 import math
+import os
 import re
 import struct
 import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Literal
+
+from .foreign import open_file
 
 if TYPE_CHECKING:
     import numpy as np
@@ -107,6 +111,22 @@ def read_array_header(file: IO[bytes]) -> ArrayHeader:
         raise ValueError("an array that is no plain one")
     shape = tuple(int(side) for side in found[3].replace("L", "").replace(",", " ").split())
     return ArrayHeader(found[1], shape, found[2] == "True")
+
+
+def map_array(path: Path) -> np.ndarray:
+    """The plain array of a .npy file, read-only and mapped; `ValueError` where it is none, or `OSError`."""
+    import numpy as np
+
+    with open_file(path) as file:
+        header = read_array_header(file)
+        start, size = file.tell(), os.fstat(file.fileno()).st_size
+        kind = np.dtype(header.kind)
+        if math.prod(header.shape) * kind.itemsize > size - start:
+            raise ValueError("fewer numbers than announced")
+        order: Literal["C", "F"] = "F" if header.by_columns else "C"
+        if 0 in header.shape:
+            return np.empty(header.shape, kind, order)  # nothing cannot be mapped
+        return np.memmap(file, kind, "r", start, header.shape, order)
 
 
 def read_array(archive: zipfile.ZipFile, member: zipfile.ZipInfo, most: int) -> np.ndarray:
