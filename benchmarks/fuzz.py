@@ -1,11 +1,11 @@
-"""Thousands of damaged and hostile inputs through the command line; every traceback, crash and leftover is told.
+"""Thousands of damaged and hostile inputs through the command line; tracebacks, crashes, leftovers are told.
 
     python benchmarks/fuzz.py [--cases 10000] [--seed 1] [--kinds weights motion …] [--keep FOLDER]
-    python benchmarks/fuzz.py --seed 1 --kinds motion --case 123 --keep FOLDER     one case again, with its files
+    python benchmarks/fuzz.py --seed 1 --kinds motion --case 123 --keep FOLDER     one case again
 
-A case is a command line with files made from well-made ones by mutations that know their formats. Cases run in
-forked children, hundreds in each: a child that dies is counted as a crash of the case it had begun. What only
-the handler of last resort caught counts as a traceback. Ends with 1 where anything was found.
+A case is a command line with files made from well-made ones by mutations that know their formats. Cases run
+in forked children, hundreds in each: a child that dies is counted as a crash of the case it had begun. What
+only the handler of last resort caught counts as a traceback. Ends with 1 where anything was found.
 """
 
 # ruff: noqa: E402 - how many threads there are is read when the packages below are imported
@@ -29,6 +29,7 @@ import tempfile
 import threading
 import time
 import traceback
+import warnings
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -38,6 +39,7 @@ from typing import IO, Any
 
 sys.path[:0] = [str(Path(__file__).resolve().parent), str(Path(__file__).resolve().parents[1])]
 
+import fuzz_cases
 import fuzz_inputs
 
 from sadtalker_ext import cli, errors
@@ -48,7 +50,15 @@ SILENCE_SECONDS = 400  # of a child, after which it is taken to hang
 MEMORY = 700 << 20  # bytes by which a case may make the process grow
 SAID = 300  # characters of what a case says that are kept
 TAME = "\n\r\t"  # control characters that output may have
-FINDINGS = ("traceback", "crash", "leftover", "slow", "memory", "control characters")
+FINDINGS = {
+    "traceback": "tracebacks",
+    "crash": "crashes",
+    "leftover": "leftovers",
+    "slow": f"over {CPU_SECONDS} s of processor time",
+    "memory": f"over {MEMORY >> 20} MB",
+    "control characters": "with control characters",
+    "warning": "with warnings of numpy",
+}
 
 
 @dataclass
@@ -65,11 +75,11 @@ class Outcome:
 
 def build(
     stock: fuzz_inputs.Stock, kinds: Sequence[str], seed: int, number: int, folder: Path
-) -> tuple[str, fuzz_inputs.Case]:
-    """A case's kind and command line, its files in the folder; the same for the same seed, kind and number."""
-    weights = [fuzz_inputs.KINDS[kind][1] for kind in kinds]
+) -> tuple[str, fuzz_cases.Case]:
+    """A case's kind and command line, its files in the folder; the same for one seed, kind and number."""
+    weights = [fuzz_cases.KINDS[kind][1] for kind in kinds]
     (kind,) = Random(f"{seed} {number}").choices(kinds, weights)
-    return kind, fuzz_inputs.KINDS[kind][0](Random(f"{seed} {kind} {number}"), stock, folder)
+    return kind, fuzz_cases.KINDS[kind][0](Random(f"{seed} {kind} {number}"), stock, folder)
 
 
 def run_case(stock: fuzz_inputs.Stock, kinds: Sequence[str], seed: int, number: int, folder: Path) -> Outcome:
@@ -83,6 +93,7 @@ def run_case(stock: fuzz_inputs.Stock, kinds: Sequence[str], seed: int, number: 
     tempfile.tempdir = os.environ["TMPDIR"] = str(temporary)
     began, grown = _cpu(), _peak()
     out = io.StringIO()
+    warnings.simplefilter("always", RuntimeWarning)  # else each is shown once in all cases
     with _caught(outcome), contextlib.redirect_stdout(out), contextlib.redirect_stderr(out):
         try:
             outcome.code = cli.main(case.arguments)
@@ -121,7 +132,7 @@ def _caught(outcome: Outcome) -> Iterator[None]:
 
 
 def _judge(
-    outcome: Outcome, text: str, case: fuzz_inputs.Case, work: Path, temporary: Path, before: set[Path]
+    outcome: Outcome, text: str, case: fuzz_cases.Case, work: Path, temporary: Path, before: set[Path]
 ) -> None:
     if "Traceback (most recent call last)" in text:
         outcome.found.setdefault("traceback", text[-3000:])
@@ -151,7 +162,7 @@ def _peak() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10
 
 
-# --- children --------------------------------------------------------------------------------------------------
+# --- children -----------------------------------------------------------------------------------------------
 
 
 def _child(
@@ -208,7 +219,7 @@ def run_batch(
         status = _ended(child)
         if begun is not None:
             left.remove(begun)
-            (kind,) = Random(f"{seed} {begun}").choices(kinds, [fuzz_inputs.KINDS[kind][1] for kind in kinds])
+            (kind,) = Random(f"{seed} {begun}").choices(kinds, [fuzz_cases.KINDS[kind][1] for kind in kinds])
             number = os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
             slow = number in (signal.SIGXCPU, signal.SIGKILL)
             why = signal.Signals(number).name if number else f"exit {os.WEXITSTATUS(status)}"
@@ -238,7 +249,7 @@ def _lines(file: IO[str]) -> Iterator[str]:
         yield line
 
 
-# --- the whole -------------------------------------------------------------------------------------------------
+# --- the whole ----------------------------------------------------------------------------------------------
 
 
 def fuzz(cases: Sequence[int], kinds: Sequence[str], seed: int, *, report: Any = None) -> list[Outcome]:
@@ -260,22 +271,19 @@ def summary(outcomes: Sequence[Outcome]) -> str:
     """One line that tells all."""
     counts = Counter(name for outcome in outcomes for name in outcome.found)
     seconds = sum(outcome.seconds for outcome in outcomes)
-    told = f"{len(outcomes):,} cases, {counts['traceback']} tracebacks, {counts['crash']} crashes, {counts['leftover']} leftovers, "
-    told += f"{counts['slow']} over {CPU_SECONDS} s of processor time, {counts['memory']} over {MEMORY >> 20} MB, "
-    return (
-        told
-        + f"{counts['control characters']} with control characters; {seconds / 60:.1f} min of processor time"
-    )
+    told = [f"{len(outcomes):,} cases", *(f"{counts[name]} {plural}" for name, plural in FINDINGS.items())]
+    return f"{', '.join(told)}; {seconds / 60:.1f} min of processor time"
 
 
 def by_kind(outcomes: Sequence[Outcome]) -> Iterator[str]:
-    for kind in fuzz_inputs.KINDS:
+    for kind in fuzz_cases.KINDS:
         own = [outcome for outcome in outcomes if outcome.kind == kind]
         if own:
             codes = Counter(outcome.code for outcome in own)
             times = sorted(outcome.seconds for outcome in own)
             told = ", ".join(f"{count} × {code}" for code, count in codes.most_common())
-            yield f"{kind:<9} {len(own):>6} cases; exit codes {told}; {times[len(times) // 2]:.2f} s, at most {times[-1]:.1f} s"
+            spent = f"{times[len(times) // 2]:.2f} s, at most {times[-1]:.1f} s"
+            yield f"{kind:<9} {len(own):>6} cases; exit codes {told}; {spent}"
 
 
 def main() -> int:
@@ -285,9 +293,7 @@ def main() -> int:
     parser.add_argument("--cases", type=int, default=10_000)
     parser.add_argument("--first", type=int, default=0, help="number of the first case")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument(
-        "--kinds", nargs="+", choices=list(fuzz_inputs.KINDS), default=list(fuzz_inputs.KINDS)
-    )
+    parser.add_argument("--kinds", nargs="+", choices=list(fuzz_cases.KINDS), default=list(fuzz_cases.KINDS))
     parser.add_argument("--case", type=int, help="run this one alone, in this process")
     parser.add_argument("--keep", type=Path, help="with --case: a new folder for its files")
     parser.add_argument("--verbose", action="store_true", help="tell what each case says")

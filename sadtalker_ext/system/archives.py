@@ -25,7 +25,7 @@ ENCRYPTED = 1  # bit of a member's flags
 MAGIC = b"\x93NUMPY"
 HEADER_BYTES = 10_000
 HEADER = re.compile(
-    r"\{\s*'descr':\s*'([<>|=]?[biufUS]\d{1,9})',\s*'fortran_order':\s*(True|False),"
+    r"\{\s*'descr':\s*'([<>|=]?[biufUS]\d{1,6})',\s*'fortran_order':\s*(True|False),"
     r"\s*'shape':\s*\(((?:\d{1,18}L?,?\s*)*)\),?\s*\}\s*"
 )
 

@@ -89,7 +89,7 @@ def parse_json(text: str | bytes, *, strict: bool = False) -> Any:
 
 
 def _whole(digits: str) -> int | float:
-    return int(digits) if len(digits) <= WHOLE_NUMBER_DIGITS else float(digits)
+    return int(digits) if len(digits.lstrip("-")) <= WHOLE_NUMBER_DIGITS else float(digits)
 
 
 def _or_none(kind: Callable[[str], float]) -> Callable[[str], float | None]:

@@ -191,7 +191,7 @@ def _rows(archive: zipfile.ZipFile, member: zipfile.ZipInfo, about: _About, name
             if member.file_size > LARGE_BYTES:
                 raise too_large
             whole = np.frombuffer(_exactly(file, rows * dim * kind.itemsize), kind)
-            return whole.reshape(header.shape, order="F").astype(np.float32)
+            return gathered([whole.reshape(header.shape, order="F")], dim)
         row = dim * kind.itemsize
         stretches = (
             np.frombuffer(_exactly(file, (part.stop - part.start) * row), kind).reshape(-1, dim)

@@ -183,7 +183,9 @@ def _check_ranges(data: np.ndarray, name: str) -> None:
 
 def _times(codes: list[str]) -> np.ndarray | None:
     """Seconds from the first row on, rising; None when some timecode cannot be read."""
-    matches = [re.fullmatch(r"\s*(\d+):(\d+):(\d+)[:;.](\d+(?:[.,]\d*)?)\s*", code) for code in codes]
+    matches = [
+        re.fullmatch(r"\s*(\d{1,9}):(\d{1,9}):(\d{1,9})[:;.](\d{1,9}(?:[.,]\d*)?)\s*", code) for code in codes
+    ]
     if not all(matches):
         return None
     fields = np.array([[float(part.replace(",", ".")) for part in m.groups()] for m in matches if m])

@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -110,19 +110,13 @@ class ClipCache:
         path = self.folder / TEMPLATES
         if not path.exists():
             return {}
-        with (
-            damage_as(
-                lambda error: TrainingError(f"{path} cannot be read ({error}); prepare the corpus anew.")
-            ),
-            np.load(path, allow_pickle=False) as file,
-        ):
+        with damage_as(_unreadable(path), passing=()), np.load(path, allow_pickle=False) as file:
             return {name: file[name] for name in file.files}
 
     def load(self, entry: Entry) -> ClipRecord:
         """Reads a clip whole, checking its hash the first time; `TrainingError` where it is damaged."""
         path = clip_path(self.folder, entry.clip)
-        damaged = lambda error: TrainingError(f"{path} cannot be read ({error}); prepare the corpus anew.")  # noqa: E731
-        with damage_as(damaged, passing=()), np.load(path, allow_pickle=False) as file:
+        with damage_as(_unreadable(path), passing=()), np.load(path, allow_pickle=False) as file:
             motion, audio = file["motion"], file["audio"]
         if entry.clip not in self._checked:
             if digest(motion, audio) != entry.sha1:
@@ -217,6 +211,10 @@ class CacheWriter:
         os.replace(self.folder / UNFINISHED, self.folder / MANIFEST)
         (self.folder / UNFINISHED_SETTINGS).unlink(missing_ok=True)
         return ClipCache(self.folder)
+
+
+def _unreadable(path: Path) -> Callable[[Exception], TrainingError]:
+    return lambda error: TrainingError(f"{path} cannot be read ({error}); prepare the corpus anew.")
 
 
 def clip_path(folder: Path, clip: str) -> Path:
