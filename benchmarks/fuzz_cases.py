@@ -94,7 +94,7 @@ def weights(rng: Random, stock: Stock, folder: Path) -> Case:
 def _in_zip(data: bytes) -> bytes:
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w") as archive:
-        archive.writestr("archive/data.pkl", data)
+        archive.writestr(zipfile.ZipInfo("archive/data.pkl"), data)
     return file.getvalue()
 
 

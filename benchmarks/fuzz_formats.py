@@ -90,6 +90,13 @@ def array(rng: Random, data: bytes) -> bytes:
     return b"\x93NUMPY" + bytes([version, 0]) + struct.pack(layout, min(size, limit)) + packed + rest
 
 
+def _member(name: str, method: int) -> zipfile.ZipInfo:
+    """Without the time, which would make every archive another one."""
+    made = zipfile.ZipInfo(name)
+    made.compress_type = method
+    return made
+
+
 def members(mutate: Callable[[str], Mutation]) -> Mutation:
     """Of zip archives: what their members hold, what they are called, and how they are packed."""
 
@@ -131,10 +138,10 @@ def members(mutate: Callable[[str], Mutation]) -> Mutation:
         out = io.BytesIO()
         with zipfile.ZipFile(out, "w", method) as archive:
             for name, content in parts:
-                archive.writestr(name, content)
+                archive.writestr(_member(name, method), content)
             if rng.random() < 0.04:
                 for number in range(rng.choice([10, 20_000])):
-                    archive.writestr(f"many/{number}", b"")
+                    archive.writestr(_member(f"many/{number}", method), b"")
         whole = bytearray(out.getvalue())
         for mark, offset in ((b"PK\x01\x02", 8), (b"PK\x03\x04", 6)):
             if rng.random() < 0.06:
