@@ -48,6 +48,7 @@ BATCH = 200  # cases of a child
 CPU_SECONDS = 60  # that a case may take, and its children
 SILENCE_SECONDS = 400  # of a child, after which it is taken to hang
 MEMORY = 700 << 20  # bytes by which a case may make the process grow
+MOST_MEMORY = 4 << 30  # bytes that a child can have at all
 SAID = 300  # characters of what a case says that are kept
 TAME = "\n\r\t"  # control characters that output may have
 FINDINGS = {
@@ -180,6 +181,7 @@ def _child(
     for number in numbers:
         limit = int(_cpu()) + CPU_SECONDS + 5
         resource.setrlimit(resource.RLIMIT_CPU, (limit, resource.RLIM_INFINITY))
+        resource.setrlimit(resource.RLIMIT_DATA, (MOST_MEMORY, resource.RLIM_INFINITY))
         folder = root / "case"
         shutil.rmtree(folder, ignore_errors=True)
         print(json.dumps({"begins": number}), file=told, flush=True)

@@ -12,6 +12,8 @@ import struct
 from collections.abc import Callable
 from random import Random
 
+MOST = 1_000_000  # bytes that a mutation adds, more or less
+
 Mutation = Callable[[Random, bytes], bytes]
 
 NUMBERS = [
@@ -109,6 +111,8 @@ def noise(rng: Random, data: bytes) -> bytes:
         else:
             other = rng.randrange(len(out) + 1)
             out[at:at] = out[other : other + size]
+        if len(out) > 2 * len(data) + MOST:
+            break
     if rng.random() < 0.12:
         del out[rng.randrange(len(out) + 1) :]
     return bytes(out)
@@ -139,6 +143,8 @@ def words(rng: Random, data: bytes) -> bytes:
             lines[at] = lines[at] * rng.choice([2, 300]) + rng.choice(["", "\\", ","])
         else:
             lines[at] = rng.choice(TEXTS) + lines[at]
+        if sum(map(len, lines)) > MOST:
+            break
     return "\n".join(lines).encode("utf-8", rng.choice(["surrogatepass", "replace"]))
 
 
@@ -205,6 +211,7 @@ def json_text(rng: Random, data: bytes) -> bytes:
             holder[mark(name)] = mark(json_value(rng)) if act == 6 else holder.pop(place)
         else:
             holder *= rng.choice([2, 300])
+            break
     text = json.dumps(document)
     for marked, plain in texts.items():
         text = text.replace(marked, plain)
@@ -334,4 +341,6 @@ def pickled(rng: Random, data: bytes) -> bytes:
             )
         else:
             pieces[at] = noise(rng, pieces[at])
+        if sum(map(len, pieces)) > MOST:
+            break
     return b"".join(pieces)

@@ -15,6 +15,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+from array import array
 from collections.abc import Iterator
 from typing import IO
 
@@ -82,25 +83,28 @@ def read_livelink(raw: bytes, name: str, fps: float | None = None) -> MotionTrac
         such = f"columns such as {VALUES[0]} and {VALUES[17]}."
         raise TrackError(f"{name} is not a Live Link Face recording: its first line must name {such}")
     clock = header.index(TIMECODE.lower()) if TIMECODE.lower() in header else len(header)
+    columns = [column for _, column in places]
     codes: list[str] = []
-    rows: list[np.ndarray] = []
     known: list[bool] = []
+    values = array("d")  # of rows that have any
     for line in lines:
-        cells = [line[position].strip() if position < len(line) else "" for position, _ in places]
-        row = np.zeros(ARKIT.dim)
-        row[[column for _, column in places]] = [_number(cell, name, len(rows)) for cell in cells]
-        rows.append(row)
-        if len(rows) > MOST_ROWS:
+        if len(codes) == MOST_ROWS:
             raise TrackError("{name} has more than {most:,} rows; cut it.", name=name, most=MOST_ROWS)
+        cells = [line[position].strip() if position < len(line) else "" for position, _ in places]
         known.append(any(cells))
         codes.append(line[clock] if clock < len(line) else "")
-    if not any(known):
+        if known[-1]:
+            values.extend(_number(cell, name, len(codes) - 1) for cell in cells)
+    if not values:
         raise TrackError(f"{name} holds no motion: none of its rows has values.")
-    data, seen = np.array(rows), np.array(known)
+    data, seen = np.zeros((len(values) // len(places), ARKIT.dim)), np.array(known)
+    for place, column in enumerate(columns):
+        data[:, column] = np.frombuffer(values)[place :: len(places)]
+    del values
     _check_ranges(data, name)
     times = _times(codes)
     if fps is not None:
-        times = np.arange(len(rows)) / fps
+        times = np.arange(len(codes)) / fps
     elif times is None:
         told = "{name} has no usable timecodes (like 12:21:59:06.595); {frame_rate}."
         raise TrackError(told, "frame_rate", name=name)
@@ -110,7 +114,7 @@ def read_livelink(raw: bytes, name: str, fps: float | None = None) -> MotionTrac
         data[:, column] *= TO_DEGREES[_capital(name_in_file)]
     shapes = slice(0, len(ARKIT_BLENDSHAPES))
     data[:, shapes] = np.clip(data[:, shapes], 0, 1)
-    data = _evenly(data[seen], times[seen], times, fps)
+    data = _evenly(data, times[seen], times, fps)
     return MotionTrack(ARKIT, fps, data.astype(np.float32), {"file": name, "format": "Live Link Face"})
 
 
