@@ -66,7 +66,8 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         sentence = message.removeprefix("argument ").replace(": must be ", " must be ", 1)
-        self.exit(USER_MISTAKE, f"sadtalker: {sentence}; {self.prog} --help tells more.\n")
+        told = errors.cleaned(f"sadtalker: {sentence}; {self.prog} --help tells more.")
+        self.exit(USER_MISTAKE, f"{told}\n")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
