@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ..errors import Named, Place, Sentence, WeightsError
 from ..system.caches import kept
+from ..system.paths import is_file
 from .catalog import CATALOG, TORCH_HUB, Checkpoint
 from .contents import DAMAGED, MISSING, PRESENT, WRONG, Contents, Fault, read_contents
 from .places import folders, home
@@ -55,7 +56,7 @@ def status(checkpoint: Checkpoint, models_dir: Path) -> Status:
     faulty: Status | None = None
     for folder in folders(checkpoint, models_dir):
         path = folder / checkpoint.file
-        if not path.is_file():
+        if not is_file(path):
             continue
         found = _judge(checkpoint, path, part, elsewhere=path != own)
         if found.usable:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import argparse
 import os
-import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from typing import NoReturn, Protocol
 
 from .. import errors
 from ..errors import OutputError
+from ..system import faults, interrupts
+from ..system.outputs import Written
 from ..version import __version__
 from . import (
     animate,
@@ -71,35 +72,71 @@ class _Parser(argparse.ArgumentParser):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code: 0, 2 for a user's mistake, 130 for a cancel."""
-    from .console import end_like_interrupt, open_streams
+    with nullcontext() if interrupts.is_command() else interrupts.raising(), Written() as written:
+        interrupts.says(lambda: _cancelled(written))
+        try:
+            code = _run(arguments)
+        except SystemExit as left:  # by the parser, which has said why
+            code = _flushed(USER_MISTAKE if left.code else 0)
+            interrupts.ends_with(code)
+            raise SystemExit(code) from None
+        except (Exception, KeyboardInterrupt) as error:
+            code = _told(error, written)
+    interrupts.ends_with(code)
+    return code
+
+
+def _run(arguments: Sequence[str] | None) -> int:
+    from .console import open_streams
 
     open_streams()
+    if interrupts.is_command():
+        sys.unraisablehook = faults.keep_quiet
     parser = build_parser()
     given = parser.parse_args(arguments)
     if given.command is None:
         parser.print_help()
-        return 0
-    previous = end_like_interrupt()
-    try:
-        _check_working_folder()
-        run: Callable[[argparse.Namespace], int] = given.run
-        with weights_from(getattr(given, "models_dir", None)):
-            code = run(given)
         sys.stdout.flush()
-        return code
-    except (Exception, KeyboardInterrupt) as error:
-        failure = errors.tell(error)
-        if failure.kind == errors.FAULT:
-            raise
-        if isinstance(error, OSError):
-            _drop_output()
-        if failure.sentence:
-            begin = "\n" if isinstance(error, KeyboardInterrupt) else ""
-            print(f"{begin}sadtalker: {failure.sentence}", file=sys.stderr)
-        return EXIT_CODES.get(failure.kind, 1)
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
+        return 0
+    _check_working_folder()
+    run: Callable[[argparse.Namespace], int] = given.run
+    with weights_from(getattr(given, "models_dir", None)):
+        code = run(given)
+    sys.stdout.flush()
+    return code
+
+
+def _told(error: BaseException, written: Written) -> int:
+    """Say what went wrong, and what was written all the same; the exit code."""
+    failure = errors.tell(error)
+    sentence = failure.sentence
+    if isinstance(error, KeyboardInterrupt):
+        sentence = _cancelled(written)
+    elif failure.kind == errors.FAULT:
+        sentence = faults.report(error)
+    if sentence and written.names and failure.kind != errors.CANCELLED:
+        sentence += f" Written before that: {written.names}."
+    if isinstance(error, OSError):
+        _drop_output()
+    if sentence:
+        with suppress(OSError, ValueError):  # nobody hears it
+            print(f"{interrupts.line_end()}sadtalker: {sentence}", file=sys.stderr, flush=True)
+    return EXIT_CODES.get(failure.kind, 1)
+
+
+def _cancelled(written: Written) -> str:
+    names = written.names
+    return f"Cancelled; written before that: {names}." if names else interrupts.SENTENCE
+
+
+def _flushed(code: int) -> int:
+    """The exit code when all that was printed is out: another one where nobody takes it."""
+    try:
+        sys.stdout.flush()
+    except (OSError, ValueError):
+        _drop_output()
+        return code or 1
+    return code
 
 
 def _check_working_folder() -> None:
