@@ -262,6 +262,8 @@ def run(command: Command, text: Path | None, seconds: float, check: Check = noth
                 env={**os.environ, **command.environment},
             )
         except OSError as error:
+            if error.errno in processes.SHORTAGES:
+                raise
             raise AudioError(
                 "The speech program {name} cannot be started ({error}); install it anew.", error, name=name
             ) from error

@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext, suppress
-from typing import NoReturn, Protocol
+from typing import Any, NoReturn, Protocol
 
 from .. import errors
 from ..errors import OutputError
@@ -33,6 +33,11 @@ from .flags import weights_from
 
 USER_MISTAKE = 2
 EXIT_CODES = {errors.MISTAKE: USER_MISTAKE, errors.CANCELLED: 130}  # of all other failures: 1
+
+
+LIGHT = ("inspect", "engines", "voices", "models")  # commands that load none of the large libraries
+LEAST_MEMORY = 2_000_000_000  # bytes of addresses that torch and mediapipe take
+LEAST_FILES = 32
 
 
 class Command(Protocol):
@@ -69,6 +74,11 @@ class _Parser(argparse.ArgumentParser):
         sentence = message.removeprefix("argument ").replace(": must be ", " must be ", 1)
         self.exit(USER_MISTAKE, f"sadtalker: {sentence}; {self.prog} --help tells more.\n")
 
+    def _print_message(self, message: str, file: Any = None) -> None:
+        """The base class keeps quiet where what was asked for cannot be printed."""
+        with nullcontext() if file is sys.stdout else suppress(OSError):
+            (file or sys.stderr).write(message or "")
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code: 0, 2 for a user's mistake, 130 for a cancel."""
@@ -77,7 +87,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         try:
             code = _run(arguments)
         except SystemExit as left:  # by the parser, which has said why
-            code = _flushed(USER_MISTAKE if left.code else 0)
+            code = USER_MISTAKE if left.code else _flushed(written)
             interrupts.ends_with(code)
             raise SystemExit(code) from None
         except (Exception, KeyboardInterrupt) as error:
@@ -91,7 +101,7 @@ def _run(arguments: Sequence[str] | None) -> int:
 
     open_streams()
     if interrupts.is_command():
-        sys.unraisablehook = faults.keep_quiet
+        faults.keep_terminal_brief()
     parser = build_parser()
     given = parser.parse_args(arguments)
     if given.command is None:
@@ -99,6 +109,8 @@ def _run(arguments: Sequence[str] | None) -> int:
         sys.stdout.flush()
         return 0
     _check_working_folder()
+    if given.command not in LIGHT:
+        _check_limits()
     run: Callable[[argparse.Namespace], int] = given.run
     with weights_from(getattr(given, "models_dir", None)):
         code = run(given)
@@ -129,14 +141,13 @@ def _cancelled(written: Written) -> str:
     return f"Cancelled; written before that: {names}." if names else interrupts.SENTENCE
 
 
-def _flushed(code: int) -> int:
-    """The exit code when all that was printed is out: another one where nobody takes it."""
+def _flushed(written: Written) -> int:
+    """The exit code when all that was printed is out."""
     try:
         sys.stdout.flush()
-    except (OSError, ValueError):
-        _drop_output()
-        return code or 1
-    return code
+    except OSError as error:
+        return _told(error, written)
+    return 0
 
 
 def _check_working_folder() -> None:
@@ -144,6 +155,21 @@ def _check_working_folder() -> None:
         os.getcwd()
     except OSError as error:  # native libraries end the whole process there
         raise OutputError("The current folder does not exist any more; change into another one.") from error
+
+
+def _check_limits() -> None:
+    """Native libraries crash, never return, or blame something else where they get too little."""
+    try:
+        import resource
+    except ImportError:  # Windows has no such limits
+        return
+    memory, files = (resource.getrlimit(kind)[0] for kind in (resource.RLIMIT_AS, resource.RLIMIT_NOFILE))
+    if memory != resource.RLIM_INFINITY and memory < LEAST_MEMORY:
+        few = f"Only {memory / 1e6:,.0f} MB of memory are allowed here, of {LEAST_MEMORY / 1e6:,.0f} needed"
+        raise OutputError(f"{few}; raise the limit (ulimit -v).")
+    if files != resource.RLIM_INFINITY and files < LEAST_FILES:
+        few = f"Only {files} files may be open here, and {LEAST_FILES} are needed"
+        raise OutputError(f"{few}; raise the limit (ulimit -n).")
 
 
 def _drop_output() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from ..system import interrupts
@@ -57,13 +58,17 @@ class ProgressBar:
 
     def __exit__(self, *error: object) -> None:
         if self._bar is not None:
-            self._bar.close()
+            with suppress(OSError, ValueError):
+                self._bar.close()
             self._bar = None
             interrupts.line_is_open = False
 
     def __call__(self, progress: Progress) -> None:
-        if self._quiet:
-            return
+        if not self._quiet:
+            with suppress(OSError, ValueError):  # that nobody hears of it must not end the work
+                self._show(progress)
+
+    def _show(self, progress: Progress) -> None:
         if progress.stage != self._stage:
             self.__exit__()
             self._stage = progress.stage
@@ -88,8 +93,9 @@ class ProgressBar:
 
 def show_notices(notices: Iterable[str]) -> None:
     """Sentences worth showing, on standard error."""
-    for notice in notices:
-        print(f"note: {notice}", file=sys.stderr)
+    with suppress(OSError, ValueError):
+        for notice in notices:
+            print(f"note: {notice}", file=sys.stderr)
 
 
 def make_video(given: argparse.Namespace, request: Request, save_motion: Path | None = None) -> int:

@@ -73,8 +73,14 @@ class BriefFormatter(logging.Formatter):
         return report(error) if isinstance(error, BaseException) else ""
 
 
-def keep_quiet(unraisable: sys.UnraisableHookArgs) -> None:
-    """For `sys.unraisablehook`: what fails while something is thrown away belongs into the log alone."""
+def keep_terminal_brief() -> None:
+    """In a process of our own, no trace is printed: neither by a log nor while something is thrown away."""
+    sys.unraisablehook = _keep_quiet
+    if logging.lastResort is not None:  # what prints where nobody has set up logging
+        logging.lastResort.setFormatter(BriefFormatter())
+
+
+def _keep_quiet(unraisable: sys.UnraisableHookArgs) -> None:
     if unraisable.exc_value is not None:
         with suppress(Exception):
             log(unraisable.exc_value)

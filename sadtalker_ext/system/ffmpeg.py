@@ -98,6 +98,8 @@ class Ffmpeg:
         except OSError as error:
             self._messages.close()
             ffmpeg_executable.cache_clear()
+            if error.errno in processes.SHORTAGES:  # there is nothing wrong with ffmpeg
+                raise
             told = "ffmpeg cannot be started ({error}); {advice}"
             raise DependencyError(told, error, advice=advice("imageio-ffmpeg")) from error
         for stream in self._pipes():

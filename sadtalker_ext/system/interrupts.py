@@ -11,7 +11,7 @@ import atexit
 import os
 import signal
 import sys
-import threading
+import time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 EXIT_CODE = 130
 NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")  # Windows lacks the third and alone has the last
+STUCK_SECONDS = 5.0  # after which a library that does not let Python's handlers run is not waited for
 IMPATIENT = 3  # as many signals end the process without waiting for the clean-up
 COMMAND_NAMES = ("sadtalker", "sadtalker.exe", "sadtalker-script.py")
 SENTENCE = "Cancelled; nothing was written."
@@ -32,10 +33,12 @@ _waiting = False  # a signal came in such a block
 _heard = 0
 _leaving = False
 _code: int | None = None  # with which the process is to end
-_lock = threading.Lock()
+_main = _thread.get_ident()  # of a command: it imports us first of all
+_lock = _thread.allocate_lock()
 _undo: list[Callable[[], object]] = []
 _sentence: list[Callable[[], str]] = []
 line_is_open = False  # a bar stands on the terminal's line
+error_descriptor = 2  # where standard error really goes while somebody holds it back
 
 
 def begin() -> None:
@@ -51,6 +54,7 @@ def begin() -> None:
             except (ValueError, OSError):  # handlers can be set in the main thread only
                 return
     _command = True
+    _watch()
     sys.excepthook = _unforeseen
     atexit.register(_end)  # the first to be registered is the last to be called
 
@@ -110,7 +114,7 @@ class held:  # noqa: N801 - used like a function
         if _command:
             with _lock:
                 _held += 1
-        elif threading.current_thread() is threading.main_thread():
+        elif _in_main_thread():
             try:
                 for number in _numbers():
                     handler = signal.getsignal(number)
@@ -144,7 +148,7 @@ def printed(text: str) -> None:
     """One line on standard error, past its buffer, which may be in use; a closed one swallows it."""
     encoding = getattr(sys.stderr, "encoding", None) or "utf-8"
     try:
-        os.write(2, f"{line_end()}sadtalker: {text}\n".encode(encoding, "replace"))
+        os.write(error_descriptor, f"{line_end()}sadtalker: {text}\n".encode(encoding, "replace"))
     except (OSError, LookupError):
         return
 
@@ -152,7 +156,7 @@ def printed(text: str) -> None:
 def line_end() -> str:
     """What has to come before a line of its own: terminals show the ^C that was typed."""
     try:
-        return "\n" if line_is_open or (_heard and os.isatty(2)) else ""
+        return "\n" if line_is_open or (_heard and os.isatty(error_descriptor)) else ""
     except OSError:
         return ""
 
@@ -162,6 +166,32 @@ def _is_command() -> bool:
     name = sys.argv[0] if getattr(sys, "argv", None) else ""
     # While the package of a module to be run is looked up, this stands there instead of a path.
     return name == "-m" or os.path.basename(name).lower() in COMMAND_NAMES
+
+
+def _watch() -> None:
+    """Have a thread end the process where its main thread is stuck in a library when a signal comes."""
+    try:
+        heard, wake = os.pipe()
+        os.set_blocking(wake, False)
+        signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
+        _thread.start_new_thread(_wait_for_main, (heard,))
+    except (OSError, ValueError, RuntimeError):  # without it, handlers alone have to do
+        return
+
+
+def _wait_for_main(heard: int) -> None:
+    while number := os.read(heard, 1):
+        if number[0] not in _numbers():
+            continue
+        time.sleep(STUCK_SECONDS)
+        if not _raising:
+            _leave()
+
+
+def _in_main_thread() -> bool:
+    import threading
+
+    return threading.current_thread() is threading.main_thread()
 
 
 def _numbers() -> Iterator[int]:
@@ -187,7 +217,7 @@ def _act() -> None:
     if not _raising:
         _leave()
     _heard = 0
-    if threading.current_thread() is not threading.main_thread():  # it has only held the signal up
+    if _thread.get_ident() != _main:  # it has only held the signal up
         _thread.interrupt_main()
         return
     raise KeyboardInterrupt
@@ -204,7 +234,7 @@ def _unforeseen(kind: type[BaseException], error: BaseException, trace: Tracebac
 def _leave() -> None:
     global _leaving
     if _leaving:  # a second signal is the same wish
-        if _heard >= IMPATIENT:
+        if _heard >= IMPATIENT or _thread.get_ident() != _main:
             os._exit(EXIT_CODE)
         return
     _leaving = True

@@ -8,6 +8,8 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from . import interrupts
+
 LOG_LEVEL = "GLOG_minloglevel"
 # Lines that mediapipe's native libraries write although nothing is wrong.
 NOISE: tuple[bytes, ...] = (
@@ -42,11 +44,13 @@ def quiet_stderr() -> Iterator[None]:
         yield  # no usable stderr (a windowed host): nothing to keep quiet
         return
     with tempfile.TemporaryFile() as held:
+        interrupts.error_descriptor = saved
         os.dup2(held.fileno(), 2)
         try:
             yield
         finally:
             os.dup2(saved, 2)
+            interrupts.error_descriptor = 2
             os.close(saved)
             held.seek(0)
             for line in held.read().splitlines(keepends=True):

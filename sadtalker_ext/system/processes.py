@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -11,6 +12,8 @@ from typing import Any
 
 from . import interrupts
 
+# Why a program cannot be started although nothing is wrong with it.
+SHORTAGES = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN)
 PROC = "/proc"
 START, STATE = 19, 0  # fields of /proc/N/stat after the name
 DEAD = ("Z", "X")

@@ -14,6 +14,7 @@ import numpy as np
 from ..errors import OutputError, Place, TrackError
 from ..system.outputs import check_new_file, write_whole
 from ..system.paths import existing_file, user_path
+from ..system.archives import write_arrays
 from .livelink import read_livelink, write_livelink
 from .rows import gathered, slices
 from .spaces import ARKIT, SPACES, space_named
@@ -87,15 +88,15 @@ def check_track_output(path: str | os.PathLike[str], overwrite: bool = False) ->
 
 
 def _write_npz(track: MotionTrack, file: IO[bytes]) -> None:
-    np.savez_compressed(
-        file,
-        version=np.int64(FORMAT_VERSION),
-        space=np.str_(track.space.name),
-        columns=np.array(track.space.columns),
-        fps=np.float64(track.fps),
-        data=track.data,
-        provenance=np.str_(json.dumps(dict(track.provenance), default=str, ensure_ascii=False)),
-    )
+    arrays = {
+        "version": np.int64(FORMAT_VERSION),
+        "space": np.str_(track.space.name),
+        "columns": np.array(track.space.columns),
+        "fps": np.float64(track.fps),
+        "data": track.data,
+        "provenance": np.str_(json.dumps(dict(track.provenance), default=str, ensure_ascii=False)),
+    }
+    write_arrays(file, arrays, compressed=True)
 
 
 def _read_npz(source: Path) -> MotionTrack:
