@@ -21,7 +21,7 @@ from ..errors import MeshError, OutputError, Place, TrackError
 from ..face.geometry import rotation_from_pose
 from ..host import Check, Report, nothing
 from ..system import leftovers
-from ..system.outputs import check_name, check_new_file, check_parent, move_folder, write_whole
+from ..system.outputs import check_name, check_new_file, check_parent, move_folder, refusal, write_whole
 from ..system.paths import user_path
 from ..tracks import ARKIT, ARKIT_BLENDSHAPES, MotionTrack
 from .few_shapes import few_shapes
@@ -218,11 +218,7 @@ def _write_folder(
             old = [file for file in target.iterdir() if OWN_FRAME.fullmatch(file.name)]
         move_folder(made, target, old)
     except OSError as error:
-        raise OutputError(
-            "Cannot write the folder {path} ({error}); choose another place or free some space.",
-            target,
-            error,
-        ) from error
+        raise refusal(target, error) from error
     finally:
         leftovers.remove(made)
 

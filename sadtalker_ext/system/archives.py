@@ -4,15 +4,10 @@ from __future__ import annotations
 
 import zipfile
 from collections.abc import Mapping
-from typing import IO, TYPE_CHECKING
-
-if TYPE_CHECKING:
-    import numpy as np
+from typing import IO, Any
 
 
-def write_arrays(
-    file: IO[bytes], arrays: Mapping[str, np.ndarray | np.generic], *, compressed: bool = False
-) -> None:
+def write_arrays(file: IO[bytes], arrays: Mapping[str, Any], *, compressed: bool = False) -> None:
     """As `numpy.savez`, but names can be any, and on a full disk the archive is closed at once.
 
     The library leaves that to the destructor, which then fails where nobody can catch it. Raises `OSError`.

@@ -9,7 +9,7 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import IO
 
-from ..errors import OutputError, Place
+from ..errors import NO_SPACE, OutputError, Place
 from . import interrupts, leftovers
 from .paths import name_problem
 
@@ -62,9 +62,18 @@ def write_whole(target: Path, overwrite: bool, write: Callable[[IO[bytes]], obje
             write(file)
         move_file(made, target, overwrite)
     except OSError as error:
-        raise OutputError("Cannot write {path} ({error}); choose another place.", target, error) from error
+        raise refusal(target, error) from error
     finally:
         leftovers.remove(made)
+
+
+def refusal(target: Path, error: OSError) -> OutputError:
+    """Why a result cannot be written, as the system says it."""
+    if error.errno in NO_SPACE:
+        told = "{path} cannot be written: the disk is full ({error}); free space or choose another place."
+    else:
+        told = "Cannot write {path} ({error}); choose another place for it."
+    return OutputError(told, target, error)
 
 
 def move_file(made: Path, target: Path, overwrite: bool) -> None:
@@ -78,8 +87,7 @@ def move_file(made: Path, target: Path, overwrite: bool) -> None:
         told = "{path} was created meanwhile; choose another name or allow overwriting it."
         raise OutputError(told, target) from None
     except OSError as error:
-        told = "Cannot write {path} ({error}); choose another place for it."
-        raise OutputError(told, target, error) from error
+        raise refusal(target, error) from error
     _note_written(target)
 
 
@@ -97,8 +105,9 @@ def _move_to_free_name(made: Path, target: Path) -> None:
 
 def _move_to_claimed_name(made: Path, target: Path) -> None:
     with interrupts.held():
-        os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
+        claimed = os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY)
         try:
+            os.close(claimed)
             os.replace(made, target)
         except BaseException:
             target.unlink(missing_ok=True)

@@ -12,9 +12,9 @@ from typing import IO
 import numpy as np
 
 from ..errors import OutputError, Place, TrackError
+from ..system.archives import write_arrays
 from ..system.outputs import check_new_file, write_whole
 from ..system.paths import existing_file, user_path
-from ..system.archives import write_arrays
 from .livelink import read_livelink, write_livelink
 from .rows import gathered, slices
 from .spaces import ARKIT, SPACES, space_named

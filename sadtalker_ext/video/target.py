@@ -103,6 +103,4 @@ def move_folder(made: Path, target: Path, overwrite: bool) -> None:
             old = [*target.glob(FRAME_PATTERN), target / FOLDER_FILE]
         outputs.move_folder(made, target, old)
     except OSError as error:
-        raise OutputError(
-            "Cannot write the folder {path} ({error}); choose another place.", target, error
-        ) from error
+        raise outputs.refusal(target, error) from error
