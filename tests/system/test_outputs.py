@@ -29,8 +29,8 @@ NOISE = np.random.default_rng(0).integers(0, 256, (200, 200, 3), dtype=np.uint8)
 
 
 def track() -> MotionTrack:
-    rest = MotionTrack.rest(100, 25.0)
-    return rest.with_columns({name: np.random.default_rng(1).random(100) for name in rest.space.columns[:40]})
+    rest, rng = MotionTrack.rest(100, 25.0), np.random.default_rng(1)
+    return rest.with_columns({name: rng.random(100) for name in rest.space.columns[:40]})
 
 
 def video(path: str) -> None:
