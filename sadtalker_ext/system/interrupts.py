@@ -225,10 +225,19 @@ def _act() -> None:
 
 def _unforeseen(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
     """What no part of the command line has caught, such as a package that cannot be imported."""
-    from .faults import report
-
     ends_with(1)
-    printed(report(error))
+    told = f"Something went wrong at the start ({kind.__name__}: {error}); install the program anew."
+    package = __name__.partition(".")[0]
+    try:
+        if package not in sys.modules:  # it failed while it was loaded, and would do so again
+            sys.modules[package] = made = type(sys)(package)
+            made.__path__ = [os.path.dirname(os.path.dirname(os.path.abspath(__file__)))]
+        from .faults import report
+
+        told = report(error)
+    except Exception:  # noqa: S110 - what else is broken is no news then
+        pass
+    printed(" ".join(told.split()))
 
 
 def _leave() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import tempfile
@@ -22,12 +23,18 @@ NOISE: tuple[bytes, ...] = (
 
 @contextmanager
 def quiet_imports() -> Iterator[None]:
-    """Gives the native log library a higher threshold while it loads, and the environment back after."""
-    before = os.environ.get(LOG_LEVEL)
+    """Gives the native log library a higher threshold while it loads, and the environment back after.
+
+    Matplotlib, which mediapipe loads and we do not use, says much about a home that cannot be written.
+    """
+    before, plots = os.environ.get(LOG_LEVEL), logging.getLogger("matplotlib")
     os.environ[LOG_LEVEL] = "2"
+    level = plots.level
+    plots.setLevel(logging.CRITICAL)
     try:
         yield
     finally:
+        plots.setLevel(level)
         if before is None:
             os.environ.pop(LOG_LEVEL, None)
         else:
