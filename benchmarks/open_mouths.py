@@ -7,7 +7,8 @@ smallest and largest area that a cell of the warp's grid is pressed or stretched
 speech and both lips, each on its own side of the mouth (1: as in the picture; at 0 and below it is folded
 and torn lips are seen); the same for shutting the mouth alone; in how many frames movements had to be made
 smaller so that nothing folds. Without pictures: the demo portrait as it is, and with its mouth opened
-further and further by the engine itself. `--sheet` writes frames from shut to wide open side by side, to be looked at.
+further and further by the engine itself. `--sheet` writes frames from shut to wide open side by side, to be
+looked at.
 """
 
 from __future__ import annotations

@@ -18,7 +18,10 @@ import cv2
 import numpy as np
 
 from ..errors import DependencyError, Place, WeightsError
+from ..system import leftovers
 from ..system.caches import kept
+from ..system.outputs import move_file
+from ..system.paths import is_file
 from . import topology
 from .faces import Face, face_from_landmarks, is_plausible
 from .points import lift_turned
@@ -107,7 +110,7 @@ def _weight_files(urls: list[str], allow_download: bool) -> list[Path]:
     files = [folder / url.rsplit("/", 1)[-1] for url in urls]
     wanted = " and ".join(file.name for file in files)
     for url, file in zip(urls, files, strict=True):
-        if file.is_file():
+        if is_file(file):
             continue
         if not allow_download:
             raise WeightsError(
@@ -120,7 +123,12 @@ def _weight_files(urls: list[str], allow_download: bool) -> list[Path]:
         found = re.search(r"-([0-9a-f]{8,})\.", file.name)
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            torch.hub.download_url_to_file(url, str(file), found and found.group(1), progress=False)
+            made = leftovers.beside(file)
+            try:
+                torch.hub.download_url_to_file(url, str(made), found and found.group(1), progress=False)
+                move_file(made, file, overwrite=True)
+            finally:
+                leftovers.remove(made)
         except (OSError, RuntimeError) as error:  # no network, a full disk, or another hash
             raise WeightsError(
                 "face-alignment could not fetch its weights ({error}); download {wanted} from {page}/ and "

@@ -16,6 +16,7 @@ from contextlib import suppress
 from typing import IO
 
 from ..errors import DependencyError
+from . import processes
 from .caches import kept
 from .requirements import advice
 
@@ -89,19 +90,17 @@ class Ffmpeg:
         command = [ffmpeg_executable(), "-hide_banner", "-nostdin", *arguments]
         pipe, null = subprocess.PIPE, subprocess.DEVNULL
         try:
-            # A session of its own: Ctrl-C in the terminal is ours to handle, not ffmpeg's.
-            self._process = subprocess.Popen(
+            self._process = processes.start(
                 command,
                 stdin=pipe if stdin else null,
                 stdout=pipe if stdout else null,
                 stderr=self._messages,
-                start_new_session=os.name == "posix",
-                creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0)
-                | getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
             )
         except OSError as error:
             self._messages.close()
             ffmpeg_executable.cache_clear()
+            if error.errno in processes.SHORTAGES:  # there is nothing wrong with ffmpeg
+                raise
             told = "ffmpeg cannot be started ({error}); {advice}"
             raise DependencyError(told, error, advice=advice("imageio-ffmpeg")) from error
         for stream in self._pipes():
@@ -149,12 +148,10 @@ class Ffmpeg:
 
     def stop(self) -> None:
         """Ends ffmpeg at once if it still runs, and frees its pipes; may be called twice."""
-        if self._process.poll() is None:
-            self._process.kill()
+        processes.end(self._process)
         for stream in self._pipes():
             with suppress(OSError):  # a last unsent byte of a process that is gone
                 stream.close()
-        self._process.wait()
         self._messages.close()
 
     def messages(self) -> str:

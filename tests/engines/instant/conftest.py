@@ -13,8 +13,8 @@ from sadtalker_ext.face.faces import face_from_landmarks
 from sadtalker_ext.face.mean import mean_face
 from sadtalker_ext.face.picture import Picture
 from sadtalker_ext.face.topology import (
-    FACE_OVAL,
     CHIN,
+    FACE_OVAL,
     LEFT_BROW,
     LEFT_EYE,
     LIPS_INNER,
@@ -80,9 +80,9 @@ def draw_face(
 
 
 def hang_jaw(points: np.ndarray, drop: float) -> np.ndarray:
-    """The mesh with its jaw hanging by `drop` px: the chin by three quarters of it, the lower lip by all of it."""
+    """The mesh with its jaw hanging by `drop` px: the chin by three quarters of it, the lower lip by all."""
     hung = points.copy()
-    corner = float(points[list(LIPS_INNER_UPPER)[0], 1])
+    corner = float(points[LIPS_INNER_UPPER[0], 1])
     chin = float(points[CHIN, 1])
     share = np.clip((points[:, 1] - corner) / (chin - corner), 0, 1)
     hung[:, 1] += 0.75 * drop * share

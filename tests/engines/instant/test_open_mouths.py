@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+
 from sadtalker_ext.engines.instant.warp.basis import MOVES
 from sadtalker_ext.engines.instant.warp.closing import Closing
 from sadtalker_ext.engines.instant.warp.controls import closes, read_controls

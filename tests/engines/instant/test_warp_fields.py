@@ -190,7 +190,7 @@ def test_a_steep_displacement_is_undone_too() -> None:
 
 
 def test_points_that_nearly_coincide_are_forgiven() -> None:
-    points = np.array([[0, 0], [0.001, 0], [0.5, 0.4], [-0.5, 0.4], [0, -0.6]])
+    points = np.array([[0, 0], [0.008, 0], [0.5, 0.4], [-0.5, 0.4], [0, -0.6]])
     values = np.array([[0.0], [1.0], [0.5], [0.5], [0.5]])
     x, y = np.meshgrid(np.linspace(-0.6, 0.6, 61), np.linspace(-0.6, 0.6, 61))
     field = ScatteredField(points, 1e-2)(values, x, y)
