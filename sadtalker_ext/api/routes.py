@@ -15,6 +15,7 @@ from starlette.requests import ClientDisconnect
 from ..errors import CANCELLED, FAULT, MEMORY, MISTAKE, tell
 from . import catalogue
 from .access import caller
+from .arrival import LOOK_SECONDS, Arrivals, client_of
 from .body import Body, Incoming, read_body
 from .intake import FORMATS, VALUE_FIELDS, file_fields, notices_of, read_request, voice_rows
 from .jobs import DONE, ENDED, RETRY, Job, Jobs
@@ -30,7 +31,6 @@ Handler = Callable[["Request", str], Awaitable["Response"]]
 PREFIX = "/sadtalker/v1"
 PER_PAGE, MOST_PER_PAGE = 20, 100
 STATUS = {MISTAKE: 422, CANCELLED: 422, MEMORY: 413, FAULT: 500}  # of what failed; the others: 503, later
-LOOK_SECONDS = 0.05  # between looks for room
 logger = logging.getLogger(__name__)
 
 
@@ -41,7 +41,8 @@ class Routes:
         self.jobs = jobs
         self.limits = jobs.limits
         self._credentials = credentials
-        self._bodies = self._looks = 0
+        self._arrivals = Arrivals(jobs.limits)
+        self._looks = 0
 
     def guarded(self, handler: Handler) -> Callable[[Request], Awaitable[Response]]:
         """The handler behind the password, whose every failure is an answer with a sentence."""
@@ -51,7 +52,8 @@ class Routes:
             try:
                 return await handler(incoming.request, caller(request, self._credentials))
             except Refusal as refusal:
-                await incoming.drain()
+                if "Connection" not in refusal.headers:  # else nobody waits for the rest
+                    await incoming.drain()
                 return refuse(refusal)
             except ClientDisconnect:
                 return refuse(Refusal(400, "The request ended before it was whole."))
@@ -84,7 +86,7 @@ class Routes:
     async def detect(self, request: Request, user: str) -> Response:
         folder = await to_thread.run_sync(self.jobs.folders.new)
         try:
-            body = await self._read(request, folder, ("picture",), ("detector",))
+            body = await self._read(request, user, folder, ("picture",), ("detector",))
             if "picture" not in body.files:
                 raise Refusal(422, "No picture was sent; give it as a file of a form, or in base64.")
             detector = body.values.get("detector")
@@ -99,7 +101,7 @@ class Routes:
         self.jobs.check_room()
         folder = await to_thread.run_sync(self.jobs.folders.new)
         try:
-            body = await self._read(request, folder, file_fields(), VALUE_FIELDS)
+            body = await self._read(request, user, folder, file_fields(), VALUE_FIELDS)
             asked = await self._look(read_request, body, folder, self.jobs.shell, self.limits)
             job = self.jobs.submit(asked, user, notices_of(body))
         except BaseException:
@@ -165,31 +167,26 @@ class Routes:
         return refuse_method
 
     async def _read(
-        self, request: Request, folder: Path, files: tuple[str, ...], values: tuple[str, ...]
+        self, request: Request, user: str, folder: Path, files: tuple[str, ...], values: tuple[str, ...]
     ) -> Body:
-        await self._wait_while(lambda: self._bodies >= self.limits.bodies)
-        self._bodies += 1
-        try:
-            return await read_body(request, self.limits, folder, files, values)
-        finally:
-            self._bodies -= 1
+        client = client_of(request.scope, request.headers, user)
+        async with self._arrivals.place(client) as arrival:
+            return await read_body(request, arrival, self.limits, folder, files, values)
+        raise AssertionError("what has no place ends with a refusal")
 
     async def _look(self, work: Callable[..., T], *arguments: Any) -> T:
         """Heavy work in a thread of ours."""
-        await self._wait_while(lambda: self._looks >= self.limits.looks)
+        patience = self.limits.wait_seconds
+        while self._looks >= self.limits.looks:
+            if patience <= 0:
+                raise Refusal(503, "Too many requests came at one time; try again soon.", RETRY)
+            patience -= LOOK_SECONDS
+            await anyio.sleep(LOOK_SECONDS)
         self._looks += 1
         try:
             return await asyncio.get_running_loop().run_in_executor(self.jobs.lookers, work, *arguments)
         finally:
             self._looks -= 1
-
-    async def _wait_while(self, busy: Callable[[], bool]) -> None:
-        patience = self.limits.wait_seconds
-        while busy():
-            if patience <= 0:
-                raise Refusal(503, "Too many requests came at one time; try again soon.", RETRY)
-            patience -= LOOK_SECONDS
-            await anyio.sleep(LOOK_SECONDS)
 
     def _find(self, request: Request, user: str) -> Job:
         return self.jobs.find(request.path_params["job_id"], user)
