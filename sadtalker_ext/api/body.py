@@ -91,6 +91,9 @@ async def read_body(
         async for piece in arrival.pieces(request.receive, request.headers, limits.json_bytes):
             gathered += piece
         return await to_thread.run_sync(_read_json, gathered, limits, folder, files, values)
+    stated = request.headers.get("content-length", "0")
+    if not plain and stated == "0" and "transfer-encoding" not in request.headers:
+        raise Refusal(400, "Nothing was sent; send JSON or a form.")
     raise Refusal(415, "Send JSON (Content-Type: application/json) or a form (multipart/form-data).")
 
 

@@ -19,6 +19,7 @@ from .arrival import LOOK_SECONDS, Arrivals, client_of
 from .body import Body, Incoming, read_body
 from .intake import FORMATS, VALUE_FIELDS, file_fields, notices_of, read_request, voice_rows
 from .jobs import DONE, ENDED, RETRY, Job, Jobs
+from .openapi import MOST_PAGES, MOST_PER_PAGE, PER_PAGE
 from .replies import FileReply, Refusal, answer, refuse
 from .words import REQUEST
 
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 Handler = Callable[["Request", str], Awaitable["Response"]]
 PREFIX = "/sadtalker/v1"
-PER_PAGE, MOST_PER_PAGE = 20, 100
 STATUS = {MISTAKE: 422, CANCELLED: 422, MEMORY: 413, FAULT: 500}  # of what failed; the others: 503, later
 logger = logging.getLogger(__name__)
 
@@ -111,7 +111,8 @@ class Routes:
         return answer(document, 202, {"Location": document["links"]["self"]})
 
     async def list_jobs(self, request: Request, user: str) -> Response:
-        page = _whole(request, "page", 1, 1, 10**9)
+        _check_query(request, "page", "per_page")
+        page = _whole(request, "page", 1, 1, MOST_PAGES)
         per_page = _whole(request, "per_page", PER_PAGE, 1, MOST_PER_PAGE)
         jobs, total = self.jobs.page(page, per_page, user)
         rows = [self._document(request, job) for job in jobs]
@@ -137,6 +138,7 @@ class Routes:
     async def track(self, request: Request, user: str) -> Response:
         job = self._finished(request, user)
         assert job.product is not None
+        _check_query(request, "format")
         kind = request.query_params.get("format", "npz")
         if kind not in ("npz", "csv"):
             raise Refusal(422, "format must be npz or csv.")
@@ -225,9 +227,18 @@ def _as_csv(track: Path) -> Path:
     return path if path.exists() else save_track(load_track(track), path, overwrite=True)
 
 
+def _check_query(request: Request, *known: str) -> None:
+    """Refuse what would have no effect: a parameter of another name, or one that comes twice."""
+    for name in request.query_params:
+        if name not in known:
+            raise Refusal(422, f"Unknown parameter {name[:40]!r}; known parameters: {', '.join(known)}.")
+        if len(request.query_params.getlist(name)) > 1:
+            raise Refusal(422, f"The parameter {name} is given twice.")
+
+
 def _whole(request: Request, name: str, default: int, low: int, high: int) -> int:
-    text = request.query_params.get(name, "")
-    if not text:
+    text = request.query_params.get(name)
+    if text is None:
         return default
     if not (text.isascii() and text.isdecimal() and len(text) < 12 and low <= int(text) <= high):
         raise Refusal(422, f"{name} must be a whole number from {low} to {high}.")

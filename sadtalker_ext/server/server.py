@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import DependencyError, OptionsError, OutputError
 from ..system.requirements import release
+from ..version import __version__
 
 if TYPE_CHECKING:
     from ..api import Jobs
@@ -147,7 +148,8 @@ def build_app(
         return JSONResponse(shell.progress(task, last))
 
     page = build_page(shell)
-    app = FastAPI(title="SadTalker", docs_url=None, redoc_url=None, openapi_url=None)
+    # Its document, but not the pages that show it: those load scripts from elsewhere.
+    app = FastAPI(title="SadTalker", version=__version__, docs_url=None, redoc_url=None)
     app.add_route("/sadtalker/internal/progress", progress, methods=["POST"])
     mount(app, shell, credentials, jobs)
     gr.mount_gradio_app(app, page, path="/")
