@@ -41,9 +41,10 @@ ELSEWHERE = re.compile(r'<script\s+src="https://[^"]*"[^>]*></script>|<link\s[^>
 # Gradio's own, which this page has no use for.
 CLOSED = re.compile(r"^/(proxy=|monitoring|dev/|call/|component_server|stream/|custom_component/|login/?$)")
 ONCE = ("host", "origin", "authorization", "content-type", "content-length", "x-forwarded-host")
-EVENT_LIMITS = Limits(json_bytes=32 * MEGABYTE, bodies=8, bodies_each=4)  # pictures of gradio 3 are in events
+EVENT_LIMITS = Limits(bodies=8, bodies_each=4)
+GRADIO3_EVENT_BYTES = 32 * MEGABYTE  # there, pictures are in events
 CHALLENGE = {"www-authenticate": 'Basic realm="SadTalker", charset="UTF-8"'}
-MOST_OPEN = 128  # requests of one client; each page keeps a few open
+MOST_OPEN = 400  # requests of one client; each page keeps a few open
 POLICY_VIOLATION = 1008  # code that closes a websocket
 
 
@@ -56,7 +57,7 @@ class FrontDoor:
     named in what is sent to gradio.
 
     side_door: a secret path below which the server itself asks without a password; gradio 3 does.
-    credentials: user → password; None is anybody.
+    credentials: user → password; None is anybody. event_bytes: of what a page sends at once to gradio.
     """
 
     def __init__(
@@ -66,11 +67,12 @@ class FrontDoor:
         uploads: Uploads,
         credentials: Mapping[str, str] | None = None,
         folders: Sequence[Path] = (),
+        event_bytes: int = EVENT_LIMITS.json_bytes,
     ) -> None:
         self._app = app
         self._credentials = credentials
         self._uploads = uploads
-        self._events = Arrivals(EVENT_LIMITS)
+        self._events, self._event_bytes = Arrivals(EVENT_LIMITS), event_bytes
         self._open: Counter[str] = Counter()  # requests that have not ended, by client
         self._folders = [name for folder in (uploads.folder, *folders) for name in both_names(folder)]
         # Browsers send a password with a page's requests, but not all of them with its websockets.
@@ -136,7 +138,7 @@ class FrontDoor:
         """To gradio, what is sent in JSON, once it has been looked through."""
         sent = bytearray()
         async with self._events.place(client_of(scope, headers)) as arrival:
-            async for piece in arrival.pieces(receive, headers, EVENT_LIMITS.json_bytes):
+            async for piece in arrival.pieces(receive, headers, self._event_bytes):
                 sent += piece
         kind = headers.get("content-type", "").partition(";")[0].strip().lower()
         if sent and kind not in ("", "application/json"):

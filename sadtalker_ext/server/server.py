@@ -133,7 +133,7 @@ def build_app(
 
     from ..api import mount
     from ..page.words import temporary_folder
-    from .front_door import EVENT_LIMITS, FrontDoor
+    from .front_door import EVENT_LIMITS, GRADIO3_EVENT_BYTES, FrontDoor
     from .page import build_page
     from .uploads import Uploads
 
@@ -153,9 +153,15 @@ def build_app(
     app.add_route("/sadtalker/internal/progress", progress, methods=["POST"])
     mount(app, shell, credentials, jobs)
     gr.mount_gradio_app(app, page, path="/")
-    uploads = Uploads(temporary_folder(), EVENT_LIMITS)
-    door = FrontDoor(app, uploads=uploads, credentials=credentials, folders=[shell.settings().output_dir])
-    if address is not None and gr.__version__.startswith("3."):
+    old = gr.__version__.startswith("3.")
+    door = FrontDoor(
+        app,
+        uploads=Uploads(temporary_folder(), EVENT_LIMITS),
+        credentials=credentials,
+        folders=[shell.settings().output_dir],
+        event_bytes=GRADIO3_EVENT_BYTES if old else EVENT_LIMITS.json_bytes,
+    )
+    if address is not None and old:
         page._queue.set_url(address.rstrip("/") + door.side_door + "/")
     return door
 
