@@ -225,7 +225,9 @@ def _listen(request: Request, run: Run) -> Speech:
         told = "No speech was given; give an audio or video file, or {idle}."
         raise AudioError(told, Named("idle", "SECONDS"))
     else:
-        speech = load_speech(request.speech, start=options.start, end=options.end, check=run.check)
+        speech = load_speech(
+            request.speech, start=options.start, end=options.end, track=options.track, check=run.check
+        )
         run.notice(*speech.notices)
     run.report(Progress("speech", 1, 1))
     return speech

@@ -258,11 +258,23 @@ def voice_rows(shell: Shell) -> list[dict[str, Any]]:
 
 def _check_length(speech: Path, options: Options | None, limits: Limits, cancel: CancelToken) -> None:
     """Counts the sound before it is listened to, so that a small file with days of silence costs little."""
+    from ..audio import audio_tracks, in_order
+
+    options = options or Options()
+    stop = limits.seconds if options.end is None else min(limits.seconds, options.end)
+    tracks = audio_tracks(speech)
+    for track in in_order(tracks) if options.track is None else [options.track]:
+        _check_track(speech, track, stop, limits, cancel)
+
+
+def _check_track(speech: Path, track: int, stop: float, limits: Limits, cancel: CancelToken) -> None:
     from ..audio.decode import AudioFile
 
-    end = None if options is None else options.end
-    stop = limits.seconds if end is None else min(limits.seconds, end)
-    with AudioFile(speech) as file:
+    try:
+        opened = AudioFile(speech, track - 1)
+    except AudioError:
+        return  # whether it matters is known when it is listened to
+    with opened as file:
         frames = 0
         for block in file.blocks():
             cancel.check()
