@@ -6,6 +6,7 @@ import operator
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,9 @@ MAX_SECONDS = 6 * 3600.0
 MIN_RATE, MAX_RATE = 1000, 768_000  # Hz, of arrays
 MAX_CHANNELS = 8
 SILENT_PEAK = 5e-4  # of full scale, about -66 dB: below the noise of any microphone
+CLICK_SAMPLES = 320  # 20 ms; what is shorter is no speech
 INAUDIBLE = "Nothing can be heard in the recording, so the mouth rests; check that it is the right one."
+UNSPOKEN = "No speech was found in the sound, so the mouth rests; check that it is the right recording."
 CANCELLING = 0.1  # mono / channel level below which the channels of a file cancel each other
 # Share of each channel in the mono mix where dialogue sits in the centre: left, right, centre, low
 # frequency effects, back left, back right (, side left, side right).
@@ -74,10 +77,21 @@ class Speech:
         """Where it came from, if that is a file."""
         return self.source
 
-    @property
+    @cached_property
     def is_silent(self) -> bool:
-        """Whether nothing can be heard in it: the mouth will rest."""
-        return max(float(self.samples.max(initial=0)), -float(self.samples.min(initial=0))) < SILENT_PEAK
+        """Whether nothing can be heard in it, a constant offset and a click apart: the mouth will rest."""
+        middle = np.float32(self.samples.mean(dtype=np.float64)) if len(self.samples) else 0.0
+        heard = 0
+        for block in in_blocks(self.samples, SAMPLE_RATE):
+            heard += int(np.count_nonzero(np.abs(block - middle) >= SILENT_PEAK))
+            if heard > CLICK_SAMPLES:
+                return False
+        return True
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether it is quiet presence instead of speech: neither heard nor put into a video."""
+        return not self.has_soundtrack and self.is_silent
 
     @property
     def has_soundtrack(self) -> bool:
