@@ -260,10 +260,12 @@ def _fitted(track: MotionTrack, speech: Speech | None, actor: Actor, run: Run) -
         return track
     frames = actor.frames(speech)
     left = frames - len(track)
-    if abs(left) > 1:
-        kind = "the video ends with the sound" if left < 0 else "from there on the face is quietly present"
-        moves, sounds = round(track.duration, 1), round(speech.duration, 1)
-        run.notice(f"The motion ends after {moves:g} s, the sound after {sounds:g} s; {kind}.")
+    moves, sounds = track.duration, speech.duration
+    if left < -1:
+        run.notice(f"The motion lasts {moves:.1f} s; it ends with the sound, {sounds:.1f} s.")
+    elif left > 1:
+        ends = f"The motion ends after {round(moves, 1):g} s, the sound after {round(sounds, 1):g} s"
+        run.notice(f"{ends}; from there on the face is quietly present.")
     if left < HELD_S * track.fps:
         return track.fitted(frames)
     return track.continued(actor.idle(left, track.space))

@@ -266,7 +266,7 @@ def test_a_motion_that_outlasts_the_sound_is_cut_with_a_word(face, voice, tmp_pa
     track = MotionTrack.rest(100, 25.0)
     made = render_track(face, track, tmp_path / "o.mp4", Options(points=FIVE), speech=voice)
     assert made.frames == 50
-    assert "The motion ends after 4 s, the sound after 2 s; the video ends with the sound." in made.notices
+    assert "The motion lasts 4.0 s; it ends with the sound, 2.0 s." in made.notices
 
 
 @pytest.mark.parametrize("more", [0, 1, 4])

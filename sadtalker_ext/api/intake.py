@@ -234,6 +234,8 @@ def _with_suffix(path: Path) -> Path:
 
 def check_voice(text: str, voice: str | None, shell: Shell, limits: Limits) -> None:
     """Refuse a text that cannot be spoken here, before it is queued."""
+    from ..audio import say
+    from ..audio.languages import foreign_script
     from ..audio.say import advice, check_text
 
     if len(check_text(text)) > limits.text_characters:
@@ -244,8 +246,11 @@ def check_voice(text: str, voice: str | None, shell: Shell, limits: Limits) -> N
     if not known:
         told = "No speech program was found on the server; send a recording. {advice}."
         raise AudioError(told, advice=advice())
-    if voice is not None and voice not in known:
+    models_dir = shell.host.models_dir()
+    if voice is not None and voice not in known and not say.finds(voice, models_dir):
         raise AudioError(f"Unknown voice {voice[:40]!r}; GET voices lists those that can be used.")
+    if foreign_script(text) is not None:
+        say.check_voice(text, voice, models_dir)
 
 
 def voice_rows(shell: Shell) -> list[dict[str, Any]]:

@@ -77,6 +77,11 @@ class Speech:
         """Where it came from, if that is a file."""
         return self.source
 
+    @property
+    def peak(self) -> float:
+        """The largest sample, of either sign."""
+        return max(float(self.samples.max(initial=0)), -float(self.samples.min(initial=0)))
+
     @cached_property
     def is_silent(self) -> bool:
         """Whether nothing can be heard in it, a constant offset and a click apart: the mouth will rest."""
