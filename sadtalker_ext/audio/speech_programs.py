@@ -28,6 +28,7 @@ VOICES_VARIABLE = "SADTALKER_PIPER_VOICES"  # voice files of piper, and folders 
 LISTING_SECONDS = 20.0  # after which a program that is asked for its voices is left alone
 CHECK_SECONDS = 0.1  # between two looks at whether the caller still wants the result
 MESSAGE_CHARACTERS = 160  # of a program's complaint that go into a sentence
+PINYIN = "cmn-latn-pinyin"  # espeak-ng's voice that reads Chinese
 OUTPUT_BYTES = 1 << 20  # of a program's list of voices
 
 # Constant: what varies is read from the environment and from a file, so no text ever becomes a command.
@@ -112,6 +113,8 @@ def _espeak_executable() -> tuple[str, str] | None:
 
 def _espeak(name: str, executable: str) -> Program:
     def speaker(voice: Voice, key: str) -> Speaker:
+        # The voice that reads Latin letters as English reads Chinese ones as English names of their sounds.
+        key = PINYIN if key == "cmn" and PINYIN in counts else key
         chosen = ("-v", key) if key else ()
         return Speaker(
             voice, lambda _, wav: Command((executable, *chosen, "-b", "1", "--stdin", "-w", str(wav)))

@@ -72,10 +72,13 @@ def file_url(path: str | os.PathLike[str]) -> str:
     return f"file:{os.fspath(path)}"
 
 
-def input_arguments(path: str | os.PathLike[str]) -> list[str]:
-    """`-i` for an untrusted local media file."""
-    guard = ["-protocol_whitelist", "file,pipe", "-format_whitelist", ",".join(INPUT_FORMATS)]
-    return [*guard, "-i", file_url(path)]
+def input_arguments(path: str | os.PathLike[str], part: tuple[int, int] | None = None) -> list[str]:
+    """`-i` for an untrusted local media file; part: only the bytes from the first to before the second."""
+    formats = ["-format_whitelist", ",".join(INPUT_FORMATS)]
+    if part is None:
+        return ["-protocol_whitelist", "file,pipe", *formats, "-i", file_url(path)]
+    within = f"subfile,,start,{part[0]},end,{part[1]},,:{file_url(path)}"
+    return ["-protocol_whitelist", "file,pipe,subfile", *formats, "-i", within]
 
 
 class Ffmpeg:
@@ -184,6 +187,8 @@ def refusal(messages: str) -> str:
     """Why ffmpeg could not open an input at all, in a phrase."""
     if "not on whitelist" in messages:
         return "it is a picture, a playlist or another kind that is not read"
+    if "moov atom not found" in messages:
+        return "its end is missing, and with it the table of its contents"
     return re.sub(r"^Error opening input: |^.*?: (?=Invalid data)", "", complaint(messages))
 
 
