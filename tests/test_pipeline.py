@@ -217,3 +217,16 @@ def test_faces_are_searched_once_a_picture(demo_portrait, voice, tmp_path, monke
     pipeline.release()
     animate(demo_portrait, voice, tmp_path / "c.mp4", Options(end=0.2))
     assert searched == [1, 1]
+
+
+def test_lips_rest_where_a_mouth_stays_shut(face, voice, tmp_path):
+    talking = animate(face, voice, tmp_path / "talk.mp4", SHORT)
+    shut = animate(face, voice, tmp_path / "shut.mp4", Options(end=0.6, points=FIVE, seed=3, mouth="shut"))
+    lips = talking.track.space.indices(["lips"])
+    assert np.abs(talking.track.data[:, lips]).max() > 0
+    assert (shut.track.data[:, lips] == 0).all()
+    assert (np.delete(shut.track.data, lips, 1) == np.delete(talking.track.data, lips, 1)).all()
+    again = render_track(
+        face, talking.track, tmp_path / "again.mp4", Options(end=0.6, points=FIVE, mouth="shut")
+    )
+    assert (again.track.data[:, lips] == 0).all()
