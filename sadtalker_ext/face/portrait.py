@@ -13,7 +13,7 @@ from ..host import Check, nothing
 from .detection import find_faces
 from .faces import Face, face_from_landmarks
 from .mouth import SEEN, SHUT, mouth_of, told
-from .picture import Picture, PictureSource, load_picture
+from .picture import Picture, PictureSource, later_frames, load_picture
 from .points import face_from_points
 
 FIVE_POINT_WAY = Sentence("{five_points}", "five_points")
@@ -112,6 +112,11 @@ def load_portrait(
     thorough = all_faces or face is not None or face_at is not None
     try:
         faces = find_faces(picture.image, detector=detector, thorough=thorough, check=check)
+        for frame in () if faces else later_frames(picture):
+            faces = find_faces(frame.image, detector=detector, thorough=thorough, check=check)
+            if faces:
+                picture = frame
+                break
     except DependencyError as error:
         raise DependencyError("{error}; or {way}.", error, way=FIVE_POINT_WAY) from error
     if not faces:
