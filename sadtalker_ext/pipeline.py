@@ -283,6 +283,7 @@ def _render(
     from .enhance import enhanced
     from .video import VideoWriter
 
+    track = actor.shown(track)
     run.report(Progress("render", 0, len(track)))
     options, host = actor.options, run.host
     drawing = enhanced(actor, options, host.models_dir(), host.device(), _restoration(host), run.check)
