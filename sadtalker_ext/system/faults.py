@@ -9,6 +9,7 @@ import re
 import stat
 import sys
 import tempfile
+import threading
 import time
 import traceback
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ from typing import Any
 
 from ..errors import tell
 from ..version import __version__
+from . import interrupts
 from .paths import cache_folder
 
 NAME = "sadtalker-faults.log"
@@ -76,8 +78,14 @@ class BriefFormatter(logging.Formatter):
 def keep_terminal_brief() -> None:
     """In a process of our own, no trace is printed: neither by a log nor while something is thrown away."""
     sys.unraisablehook = _keep_quiet
+    threading.excepthook = _tell_of_thread
     if logging.lastResort is not None:  # what prints where nobody has set up logging
         logging.lastResort.setFormatter(BriefFormatter())
+
+
+def _tell_of_thread(failed: threading.ExceptHookArgs) -> None:
+    if failed.exc_value is not None and not isinstance(failed.exc_value, SystemExit):
+        interrupts.printed(report(failed.exc_value))
 
 
 def _keep_quiet(unraisable: sys.UnraisableHookArgs) -> None:
