@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePath
@@ -20,6 +21,31 @@ OUT_OF_MEMORY = (
     "bad_alloc", "bad allocation", "failed to map segment", "can't start new thread", "unable to allocate",
 )  # fmt: skip
 NO_FOLDER = "No usable temporary directory"  # how Python begins to say so
+
+FOREIGN_CHARACTERS = 300  # of what another program says, in a sentence
+SENTENCE_CHARACTERS = 4000  # of a sentence that is shown
+JOINERS = "\u200c\u200d"  # the only invisible characters that writing needs
+
+
+def cleaned(text: str, length: int = SENTENCE_CHARACTERS, *, lines: bool = False) -> str:
+    """Text of anybody as it can be shown on a terminal or a page, in one line unless `lines`.
+
+    Without control characters, marks that turn the direction of writing, and halves of characters; cut to
+    `length` characters.
+    """
+    if not text.isprintable():
+        text = "".join(_shown(character, lines) for character in text[: 4 * length])
+    return text if len(text) <= length else text[: length - 1] + "…"
+
+
+def _shown(character: str, lines: bool) -> str:
+    if character in JOINERS or character.isprintable():
+        return character
+    if character in "\n\t" and lines:
+        return character
+    if character.isspace():  # line ends of every kind among them
+        return " "
+    return "\ufffd" if unicodedata.category(character) == "Cs" else ""
 
 
 @dataclass(frozen=True)
@@ -42,7 +68,7 @@ class Place:
 
 
 class Foreign(str):
-    """What another program or library says, which may hold names of folders."""
+    """What a file, another program or a library says: it may hold names of folders, and anything else."""
 
 
 Fact: TypeAlias = "str | Named | PurePath | Place | BaseException"
@@ -99,7 +125,8 @@ class Words:
         """Why something failed, in a phrase without a full stop; the system's reasons without the file."""
         if isinstance(error, SadTalkerError):
             return error.worded(self).rstrip(".")
-        return getattr(error, "strerror", None) or self.foreign(str(error) or type(error).__name__)
+        said = getattr(error, "strerror", None) or self.foreign(str(error) or type(error).__name__)
+        return cleaned(said, FOREIGN_CHARACTERS)
 
     def fact(self, value: object) -> object:
         """What stands in a sentence for something it is about; numbers and texts as they are."""
@@ -109,7 +136,7 @@ class Words:
         if isinstance(value, Sentence):
             return value.worded(self).rstrip(".")
         if isinstance(value, Foreign):
-            return self.foreign(value)
+            return cleaned(self.foreign(value), FOREIGN_CHARACTERS)
         if isinstance(value, PurePath):
             return self.place(Place(value))
         if isinstance(value, Place):
@@ -179,8 +206,8 @@ def joined(parts: Iterable[object], by: str) -> Sentence:
 
 
 def worded(text: str, words: Words) -> str:
-    """A sentence, or a text that is the same everywhere, in a medium's words."""
-    return text.worded(words) if isinstance(text, Sentence) else text
+    """A sentence, or a text that is the same everywhere, in a medium's words, fit to be shown."""
+    return cleaned(text.worded(words) if isinstance(text, Sentence) else text)
 
 
 class SadTalkerError(Exception):
@@ -275,11 +302,11 @@ def tell(error: BaseException, words: Words = COMMAND_LINE) -> Failure:
     kind = _kind(error)
     template = words.failures.get(kind)
     if template is None and isinstance(error, SadTalkerError):
-        return Failure(kind, error.worded(words))
+        return Failure(kind, cleaned(error.worded(words)))
     name = getattr(error, "filename", None)
     file = f" ({Path(name).name})" if isinstance(name, (str, Path)) else ""
     facts = {"type": type(error).__name__, "reason": words.reason(error), "error": error, "file": file}
-    return Failure(kind, (template or "").format_map(facts))
+    return Failure(kind, cleaned((template or "").format_map(facts)))
 
 
 def _kind(error: BaseException) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import re
@@ -21,6 +20,7 @@ from ..errors import AudioError, Foreign
 from ..host import Check, nothing
 from ..system import processes
 from ..system.caches import kept
+from ..system.foreign import JSON_BYTES, parse_json, read_file
 from ..system.paths import is_file, user_path
 
 SYSTEM = platform.system()
@@ -219,7 +219,7 @@ def _piper_models(models_dir: Path | None) -> list[Path]:
 
 def _piper_language(model: Path) -> str:
     try:
-        told = json.loads(model.with_name(f"{model.name}.json").read_text(encoding="utf-8"))
+        told = parse_json(read_file(model.with_name(f"{model.name}.json"), JSON_BYTES))
         language = told["language"]["code"]
     except (OSError, ValueError, KeyError, TypeError):
         found = re.match(r"[a-z]{2,3}_[A-Z]{2}(?=-)", model.name)

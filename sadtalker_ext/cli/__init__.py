@@ -72,7 +72,8 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         sentence = message.removeprefix("argument ").replace(": must be ", " must be ", 1)
-        self.exit(USER_MISTAKE, f"sadtalker: {sentence}; {self.prog} --help tells more.\n")
+        told = errors.cleaned(f"sadtalker: {sentence}; {self.prog} --help tells more.")
+        self.exit(USER_MISTAKE, f"{told}\n")
 
     def _print_message(self, message: str, file: Any = None) -> None:
         """The base class keeps quiet where what was asked for cannot be printed."""

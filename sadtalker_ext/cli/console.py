@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from ..errors import cleaned
 from ..system import interrupts
 
 if TYPE_CHECKING:
@@ -91,11 +92,16 @@ class ProgressBar:
             self._bar.update(progress.done - self._bar.n)
 
 
+def show(text: str) -> None:
+    """Lines on standard output, whatever is in them: a file's name or contents cannot steer a terminal."""
+    print(cleaned(text, len(text), lines=True), flush=True)
+
+
 def show_notices(notices: Iterable[str]) -> None:
     """Sentences worth showing, on standard error."""
     with suppress(OSError, ValueError):
         for notice in notices:
-            print(f"note: {notice}", file=sys.stderr)
+            print(f"note: {cleaned(notice)}", file=sys.stderr)
 
 
 def make_video(given: argparse.Namespace, request: Request, save_motion: Path | None = None) -> int:
@@ -110,7 +116,7 @@ def make_video(given: argparse.Namespace, request: Request, save_motion: Path | 
         save_track(result.track, save_motion, overwrite=result.options.overwrite)
     if not given.quiet:
         show_notices(result.notices)
-        print(_description(result))
+        show(_description(result))
     return 0
 
 

@@ -21,6 +21,7 @@ from ..errors import MeshError, OutputError, Place, TrackError
 from ..face.geometry import rotation_from_pose
 from ..host import Check, Report, nothing
 from ..system import leftovers
+from ..system.foreign import JSON_BYTES, parse_json, read_file
 from ..system.outputs import check_name, check_new_file, check_parent, move_folder, refusal, write_whole
 from ..system.paths import user_path
 from ..tracks import ARKIT, ARKIT_BLENDSHAPES, MotionTrack
@@ -229,7 +230,7 @@ def _check_folder(target: Path, overwrite: bool) -> None:
     if not any(target.iterdir()):
         return
     try:
-        document = json.loads((target / FOLDER_FILE).read_text("utf-8"))
+        document = parse_json(read_file(target / FOLDER_FILE, JSON_BYTES))
     except (OSError, ValueError):
         document = None
     if not isinstance(document, Mapping) or document.get("writer") != WRITER:

@@ -18,7 +18,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from ..errors import tell
+from ..errors import cleaned, tell
 from ..version import __version__
 from . import interrupts
 from .paths import cache_folder
@@ -39,7 +39,7 @@ SHORTEST_SECRET, SHORTEST_VALUE = 4, 8  # characters: shorter ones would blot ou
 
 def report(error: BaseException) -> str:
     """A sentence about an error that should not have happened; it names the log file that has the trace."""
-    said = " ".join(_readable(_without_secrets(tell(error).sentence)).split())
+    said = " ".join(cleaned(_without_secrets(tell(error).sentence)).split())
     if len(said) > SENTENCE_CHARACTERS:
         said = said[: SENTENCE_CHARACTERS - 3].rstrip(". ") + " …)."
     try:
@@ -161,7 +161,3 @@ def _secrets() -> Iterator[str]:
         for part in (value, *re.split(r"[:,]", value)):
             if len(part) >= SHORTEST_SECRET:
                 yield part
-
-
-def _readable(text: str) -> str:
-    return "".join(character if character.isprintable() or character.isspace() else "?" for character in text)

@@ -34,6 +34,7 @@ INPUT_FORMATS: tuple[str, ...] = (
     "wav", "wsd", "wtv", "wv", "xwma", "yuv4mpegpipe",
 )  # fmt: skip
 PIPE_BYTES = 1 << 20  # bytes asked of the kernel for a pipe that carries frames
+OUTPUT_BYTES = 1 << 24  # of what ffmpeg answers, that are kept
 MESSAGE_BYTES = 1 << 16  # bytes of ffmpeg's messages that are kept at each end
 F_SETPIPE_SZ = 1031  # Linux fcntl; Python names it only from 3.10 and only on Linux
 CHECK_SECONDS = 0.1  # between two looks at whether the caller still wants the result
@@ -199,7 +200,9 @@ def refusal(messages: str) -> str:
 def run(arguments: list[str]) -> tuple[int, str, str]:
     """Runs ffmpeg to its end; returns (exit status, standard output, messages)."""
     with Ffmpeg(arguments, stdout=True) as process:
-        output = process.read(-1)
+        output = process.read(OUTPUT_BYTES)
+        while process.read(OUTPUT_BYTES):  # what is more is no answer to what was asked
+            pass
         status = process.finish()
         return status, output.decode("utf-8", "replace"), process.messages()
 

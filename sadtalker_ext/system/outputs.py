@@ -9,7 +9,7 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import IO
 
-from ..errors import NO_SPACE, OutputError, Place
+from ..errors import NO_SPACE, OutputError, Place, cleaned
 from . import interrupts, leftovers
 from .paths import name_problem
 
@@ -146,7 +146,7 @@ class Written:
     @property
     def names(self) -> str:
         """The first few, as words; "" for none."""
-        names = ["".join(c if c.isprintable() else "?" for c in p.name) for p in dict.fromkeys(self.paths)]
+        names = [cleaned(path.name) for path in dict.fromkeys(self.paths)]
         more = len(names) - NAMES_TOLD
         return ", ".join(names[:NAMES_TOLD]) + (f" and {more} more" if more > 0 else "")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from ..errors import TrainingError
-from ..system.archives import write_arrays
+from ..system.array_files import write_arrays
+from ..system.foreign import damage_as
 from ..system.outputs import write_whole
 
 TRAIN, VALIDATION, TEST = "train", "validation", "test"
@@ -97,7 +98,7 @@ class ClipCache:
                 )
             self.info = CorpusInfo(**{**told, "subjects": tuple(told["subjects"])})
             self.entries = tuple(read_manifest(self.folder / MANIFEST))
-        except (OSError, ValueError, TypeError, KeyError) as error:
+        except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
             raise TrainingError(f"{self.folder} is damaged ({error}); prepare the corpus anew.") from error
         self._checked: set[str] = set()
 
@@ -109,17 +110,14 @@ class ClipCache:
         path = self.folder / TEMPLATES
         if not path.exists():
             return {}
-        with np.load(path, allow_pickle=False) as file:
+        with damage_as(_unreadable(path), passing=()), np.load(path, allow_pickle=False) as file:
             return {name: file[name] for name in file.files}
 
     def load(self, entry: Entry) -> ClipRecord:
         """Reads a clip whole, checking its hash the first time; `TrainingError` where it is damaged."""
         path = clip_path(self.folder, entry.clip)
-        try:
-            with np.load(path, allow_pickle=False) as file:
-                motion, audio = file["motion"], file["audio"]
-        except (OSError, ValueError, KeyError) as error:
-            raise TrainingError(f"{path} cannot be read ({error}); prepare the corpus anew.") from error
+        with damage_as(_unreadable(path), passing=()), np.load(path, allow_pickle=False) as file:
+            motion, audio = file["motion"], file["audio"]
         if entry.clip not in self._checked:
             if digest(motion, audio) != entry.sha1:
                 raise TrainingError(f"{path} is not what was prepared (its sha1 differs); prepare it anew.")
@@ -169,7 +167,7 @@ class CacheWriter:
         try:
             began = dict(json.loads((self.folder / UNFINISHED_SETTINGS).read_text(encoding="utf-8")))
             entries = list(read_manifest(self.folder / UNFINISHED, cut=True))
-        except (OSError, ValueError, TypeError) as error:
+        except (OSError, ValueError, TypeError, RecursionError) as error:
             raise TrainingError(
                 f"{self.folder} holds an unfinished preparation that cannot be gone on with ({error}); "
                 "--overwrite it."
@@ -212,6 +210,10 @@ class CacheWriter:
         os.replace(self.folder / UNFINISHED, self.folder / MANIFEST)
         (self.folder / UNFINISHED_SETTINGS).unlink(missing_ok=True)
         return ClipCache(self.folder)
+
+
+def _unreadable(path: Path) -> Callable[[Exception], TrainingError]:
+    return lambda error: TrainingError(f"{path} cannot be read ({error}); prepare the corpus anew.")
 
 
 def clip_path(folder: Path, clip: str) -> Path:

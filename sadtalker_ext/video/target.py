@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
 from fractions import Fraction
@@ -11,6 +10,7 @@ from types import MappingProxyType
 
 from ..errors import OutputError, Place
 from ..system import outputs
+from ..system.foreign import JSON_BYTES, parse_json, read_file
 from ..system.outputs import check_name, check_new_file, check_parent
 from ..system.paths import is_folder, user_path
 
@@ -88,7 +88,7 @@ def _check_folder(target: Path, overwrite: bool) -> None:
 def wrote_folder(folder: Path) -> bool:
     """Whether a folder of pictures was written by us."""
     try:
-        document = json.loads((folder / FOLDER_FILE).read_text("utf-8"))
+        document = parse_json(read_file(folder / FOLDER_FILE, JSON_BYTES))
     except (OSError, ValueError):
         return False
     return isinstance(document, dict) and document.get("writer") == "sadtalker_ext"
