@@ -7,9 +7,9 @@ the table of engines. Importing this package is cheap; torch, OpenCV and the res
 # ruff: noqa: F401, E402 - what type checkers see of the names that load when they are used
 from __future__ import annotations
 
-from .system import interrupts
+from .system import startup
 
-interrupts.begin()  # before anything that takes long, where this is the command
+startup.begin()  # before anything that takes long, where this is the command
 
 from typing import TYPE_CHECKING
 

@@ -268,6 +268,7 @@ def test_sentences_within_others_have_no_full_stop() -> None:
     assert joined([], ". ") == ""
 
 
+NO_TEMP = "No usable temporary directory found in ['/tmp']"
 SYSTEM = OSError(errno.EACCES, "Permission denied", "/srv/out.mp4")
 
 
@@ -291,6 +292,12 @@ SYSTEM = OSError(errno.EACCES, "Permission denied", "/srv/out.mp4")
             "The disk is full",
             "files now (full)",
         ),
+        (OSError(errno.EFBIG, "too large"), "disk_full", "free some space", "The disk is full", "files now"),
+        (OSError(errno.ENOMEM, "none"), "memory", "Out of memory", "Out of memory", "does not fit"),
+        (RuntimeError("std::bad_alloc"), "memory", "Out of memory", "Out of memory", "does not fit"),
+        (RuntimeError("can't start new thread"), "memory", "Out of memory", "Out of memory", "does not fit"),
+        (OSError(errno.EMFILE, "many"), "open_files", "Too many files", "Too many files", "too many files"),
+        (OSError(errno.ENOENT, NO_TEMP), "no_scratch", "TMPDIR", "TMPDIR", "cannot store files"),
         (SYSTEM, "system", "'/srv/out.mp4'", "Permission denied (out.mp4).", "now (Permission denied);"),
         (BrokenPipeError(), "gone", "", "The system refused", "The server cannot store"),
         (KeyError("/srv"), "fault", "KeyError: '/srv'", "Something went wrong", "(KeyError); its log"),

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import errors
-from ..errors import Cancelled, tell, worded
+from ..errors import Cancelled, OutputError, Sentence, tell, worded
 from ..host import CancelToken, Progress, ProgressCallback
 from ..request import Request, Result
 from ..shell import Meter, Shell
@@ -292,9 +292,12 @@ def _keep(result: Result, job: Job, limits: Limits) -> Product:
     """What is kept of a result; the files that were sent go, and a motion too large to be sent again."""
     from ..tracks.files import save_track
 
-    track = None
+    track, told = None, list(result.notices)
     if result.track.data.nbytes <= limits.track_bytes:
-        track = save_track(result.track, job.folder / "track.npz", overwrite=True)
+        try:
+            track = save_track(result.track, job.folder / "track.npz", overwrite=True)
+        except OutputError as error:  # the video is there all the same
+            told += [Sentence("The motion could not be kept ({error}).", error)]
     for path in job.folder.iterdir():
         if path not in (result.path, track):
             path.unlink(missing_ok=True)
@@ -308,6 +311,6 @@ def _keep(result: Result, job: Job, limits: Limits) -> Product:
         "elapsed": round(result.elapsed, 2),
         "engine": result.engine,
     }
-    notices = tuple(worded(notice, REQUEST) for notice in result.notices)
+    notices = tuple(worded(notice, REQUEST) for notice in told)
     kept = size + (track.stat().st_size if track is not None else 0)
     return Product(result.path, track, kept, facts, dict(result.metadata), notices)

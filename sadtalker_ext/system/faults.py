@@ -9,6 +9,7 @@ import re
 import stat
 import sys
 import tempfile
+import threading
 import time
 import traceback
 from collections.abc import Iterator
@@ -17,8 +18,9 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from ..errors import tell
+from ..errors import cleaned, tell
 from ..version import __version__
+from . import interrupts
 from .paths import cache_folder
 
 NAME = "sadtalker-faults.log"
@@ -37,7 +39,7 @@ SHORTEST_SECRET, SHORTEST_VALUE = 4, 8  # characters: shorter ones would blot ou
 
 def report(error: BaseException) -> str:
     """A sentence about an error that should not have happened; it names the log file that has the trace."""
-    said = " ".join(_readable(_without_secrets(tell(error).sentence)).split())
+    said = " ".join(cleaned(_without_secrets(tell(error).sentence)).split())
     if len(said) > SENTENCE_CHARACTERS:
         said = said[: SENTENCE_CHARACTERS - 3].rstrip(". ") + " …)."
     try:
@@ -76,8 +78,14 @@ class BriefFormatter(logging.Formatter):
 def keep_terminal_brief() -> None:
     """In a process of our own, no trace is printed: neither by a log nor while something is thrown away."""
     sys.unraisablehook = _keep_quiet
+    threading.excepthook = _tell_of_thread
     if logging.lastResort is not None:  # what prints where nobody has set up logging
         logging.lastResort.setFormatter(BriefFormatter())
+
+
+def _tell_of_thread(failed: threading.ExceptHookArgs) -> None:
+    if failed.exc_value is not None and not isinstance(failed.exc_value, SystemExit):
+        interrupts.printed(report(failed.exc_value))
 
 
 def _keep_quiet(unraisable: sys.UnraisableHookArgs) -> None:
@@ -153,7 +161,3 @@ def _secrets() -> Iterator[str]:
         for part in (value, *re.split(r"[:,]", value)):
             if len(part) >= SHORTEST_SECRET:
                 yield part
-
-
-def _readable(text: str) -> str:
-    return "".join(character if character.isprintable() or character.isspace() else "?" for character in text)

@@ -106,8 +106,18 @@ class Ffmpeg:
                 raise
             told = "ffmpeg cannot be started ({error}); {advice}"
             raise DependencyError(told, error, advice=advice("imageio-ffmpeg")) from error
-        for stream in self._pipes():
-            _widen(stream.fileno())
+        try:
+            for stream in self._pipes():
+                _widen(stream.fileno())
+        except BaseException:  # nobody could stop it any more
+            self.stop()
+            raise
+
+    def __del__(self) -> None:
+        """Where Ctrl-C came before its owner knew of it, it ends here."""
+        process = getattr(self, "_process", None)
+        if process is not None and process.poll() is None:
+            processes.end(process)
 
     def _pipes(self) -> list[IO[bytes]]:
         return [pipe for pipe in (self._process.stdin, self._process.stdout) if pipe is not None]

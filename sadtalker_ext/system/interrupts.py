@@ -55,7 +55,6 @@ def begin() -> None:
                 return
     _command = True
     _watch()
-    sys.excepthook = _unforeseen
     atexit.register(_end)  # the first to be registered is the last to be called
 
 
@@ -164,8 +163,13 @@ def line_end() -> str:
 def _is_command() -> bool:
     """Whether `python -m sadtalker_ext` or the script that pip makes for it is being started."""
     name = sys.argv[0] if getattr(sys, "argv", None) else ""
-    # While the package of a module to be run is looked up, this stands there instead of a path.
-    return name == "-m" or os.path.basename(name).lower() in COMMAND_NAMES
+    if name != "-m":  # which stands there while the package of a module to be run is looked up
+        return os.path.basename(name).lower() in COMMAND_NAMES
+    package, words = __name__.partition(".")[0], sys.orig_argv
+    return any(
+        word.startswith("-") and (word[1:] + following).partition("m")[2].partition(".")[0] == package
+        for word, following in zip(words, [*words[1:], ""], strict=True)
+    )
 
 
 def _watch() -> None:
@@ -175,17 +179,21 @@ def _watch() -> None:
         os.set_blocking(wake, False)
         signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
         _thread.start_new_thread(_wait_for_main, (heard,))
-    except (OSError, ValueError, RuntimeError):  # without it, handlers alone have to do
+    except (OSError, ValueError, RuntimeError, AttributeError):  # without it, handlers alone have to do
         return
 
 
 def _wait_for_main(heard: int) -> None:
     while number := os.read(heard, 1):
-        if number[0] not in _numbers():
+        if not _is_ours(number[0]):  # such as that of a training, which takes its time
             continue
         time.sleep(STUCK_SECONDS)
-        if not _raising:
+        if _is_ours(number[0]):
             _leave()
+
+
+def _is_ours(number: int) -> bool:
+    return not _raising and number in _numbers() and signal.getsignal(number) is _handle
 
 
 def _in_main_thread() -> bool:
@@ -221,23 +229,6 @@ def _act() -> None:
         _thread.interrupt_main()
         return
     raise KeyboardInterrupt
-
-
-def _unforeseen(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    """What no part of the command line has caught, such as a package that cannot be imported."""
-    ends_with(1)
-    told = f"Something went wrong at the start ({kind.__name__}: {error}); install the program anew."
-    package = __name__.partition(".")[0]
-    try:
-        if package not in sys.modules:  # it failed while it was loaded, and would do so again
-            sys.modules[package] = made = type(sys)(package)
-            made.__path__ = [os.path.dirname(os.path.dirname(os.path.abspath(__file__)))]
-        from .faults import report
-
-        told = report(error)
-    except Exception:  # noqa: S110 - what else is broken is no news then
-        pass
-    printed(" ".join(told.split()))
 
 
 def _leave() -> None:

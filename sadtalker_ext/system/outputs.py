@@ -9,7 +9,7 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import IO
 
-from ..errors import NO_SPACE, OutputError, Place
+from ..errors import NO_SPACE, OutputError, Place, cleaned
 from . import interrupts, leftovers
 from .paths import name_problem
 
@@ -88,7 +88,7 @@ def move_file(made: Path, target: Path, overwrite: bool) -> None:
         raise OutputError(told, target) from None
     except OSError as error:
         raise refusal(target, error) from error
-    _note_written(target)
+    note_written(target)
 
 
 def _move_to_free_name(made: Path, target: Path) -> None:
@@ -129,7 +129,7 @@ def move_folder(made: Path, target: Path, old: Iterable[Path]) -> None:
             made.rmdir()
         else:
             os.rename(made, target)
-    _note_written(target)
+    note_written(target)
 
 
 class Written:
@@ -146,7 +146,7 @@ class Written:
     @property
     def names(self) -> str:
         """The first few, as words; "" for none."""
-        names = ["".join(c if c.isprintable() else "?" for c in p.name) for p in dict.fromkeys(self.paths)]
+        names = [cleaned(path.name) for path in dict.fromkeys(self.paths)]
         more = len(names) - NAMES_TOLD
         return ", ".join(names[:NAMES_TOLD]) + (f" and {more} more" if more > 0 else "")
 
@@ -154,7 +154,8 @@ class Written:
 _written: ContextVar[list[Path] | None] = ContextVar("written", default=None)
 
 
-def _note_written(target: Path) -> None:
+def note_written(target: Path) -> None:
+    """Have it told of where something fails after it."""
     paths = _written.get()
     if paths is not None:
         paths.append(target)

@@ -28,12 +28,18 @@ def start(command: list[str], **settings: Any) -> subprocess.Popen[bytes]:
     A session of its own: Ctrl-C in the terminal is ours to handle. Raises `OSError`.
     """
     flags = getattr(subprocess, "CREATE_NO_WINDOW", 0) | getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)
-    with interrupts.held():
-        interrupts.undoes(end_all)
-        process = subprocess.Popen(
-            command, start_new_session=os.name == "posix", creationflags=flags, **settings
-        )
-        _running.add(process)
+    process = None
+    try:
+        with interrupts.held():
+            interrupts.undoes(end_all)
+            process = subprocess.Popen(
+                command, start_new_session=os.name == "posix", creationflags=flags, **settings
+            )
+            _running.add(process)
+    except BaseException:  # Ctrl-C came meanwhile: nobody gets to know of it
+        if process is not None:
+            end(process)
+        raise
     return process
 
 

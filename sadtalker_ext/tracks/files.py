@@ -13,7 +13,8 @@ from typing import IO, Any
 import numpy as np
 
 from ..errors import Foreign, OutputError, Place, TrackError
-from ..system.archives import open_member, open_zip, read_array, read_array_header, write_arrays
+from ..system.archives import open_member, open_zip, read_array, read_array_header
+from ..system.array_files import write_arrays
 from ..system.foreign import damage_as, open_file, parse_json, read_file
 from ..system.outputs import check_new_file, write_whole
 from ..system.paths import existing_file, user_path

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import TrainingError
-from ..system.archives import write_arrays
+from ..system.array_files import write_arrays
 from ..system.foreign import damage_as
 from ..system.outputs import write_whole
 

@@ -24,6 +24,9 @@ from .metadata import to_json, write_ffmetadata
 from .process_sink import ProcessSink, convert
 
 CRF_RANGE = (0, 51)
+TEMPORARY = (
+    "Cannot write a temporary file ({error}); free some space, or name another folder in the variable TMPDIR."
+)
 WHITE = 255  # background where the format cannot hold alpha
 
 
@@ -107,7 +110,7 @@ class VideoWriter:
                 self._sink = self._open_sink(self._temporary, self._scratch)
         except OSError as error:
             self._discard()
-            raise OutputError("Cannot write a temporary file ({error}); free some space.", error) from error
+            raise OutputError(TEMPORARY, error) from error
         except BaseException:
             self._discard()
             raise

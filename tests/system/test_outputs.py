@@ -19,7 +19,7 @@ from sadtalker_ext.errors import OutputError, SadTalkerError
 from sadtalker_ext.face import save_picture
 from sadtalker_ext.mesh.export import export_track
 from sadtalker_ext.system import interrupts, outputs
-from sadtalker_ext.system.archives import write_arrays
+from sadtalker_ext.system.array_files import write_arrays
 from sadtalker_ext.system.outputs import Written, move_file, move_folder, write_whole
 from sadtalker_ext.tracks import MotionTrack
 from sadtalker_ext.tracks.files import save_track
@@ -207,9 +207,9 @@ def test_what_was_written_is_known_to_whoever_asks(tmp_path: Path) -> None:
     write("before")
     with Written() as written:
         assert written.names == ""
-        for name in ("a", "b", "a", "c\n", "d", "e"):
+        for name in ("a", "b", "a", "c\x1b", "d", "e"):
             write(name)
     write("after")
-    assert written.names == "a, b, c? and 2 more"
+    assert written.names == "a, b, c and 2 more"
     assert interrupts.SENTENCE.startswith("Cancelled")
     assert outputs.NAMES_TOLD == 3
