@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import inspect
 import re
-import tempfile
 import threading
 import warnings
 from http.client import HTTPException
@@ -22,7 +21,10 @@ import cv2
 import numpy as np
 
 from ..errors import DependencyError, Place, WeightsError
+from ..system import leftovers
 from ..system.caches import kept
+from ..system.outputs import move_file
+from ..system.paths import is_file
 from . import topology
 from .faces import Face, face_from_landmarks, is_plausible
 from .points import lift_turned
@@ -113,7 +115,7 @@ def _weight_files(urls: list[str], allow_download: bool) -> list[Path]:
     files = [folder / url.rsplit("/", 1)[-1] for url in urls]
     wanted = " and ".join(file.name for file in files)
     for url, file in zip(urls, files, strict=True):
-        if file.is_file():
+        if is_file(file):
             continue
         if not allow_download:
             raise WeightsError(
@@ -143,13 +145,12 @@ def _fetch(url: str, target: Path) -> None:
     found = re.search(r"-([0-9a-f]{8,64})\.", target.name)
     if found is None or not url.startswith("https://"):
         raise OSError("its address tells no hash by which it could be verified")
-    digest, size = hashlib.sha256(), 0
-    with (
-        tempfile.TemporaryDirectory(dir=target.parent) as folder,
-        urlopen(url, timeout=TIMEOUT_SECONDS) as response,  # noqa: S310 - the scheme is checked above
-    ):
-        part = Path(folder, target.name)
-        with part.open("wb") as file:
+    digest, size, part = hashlib.sha256(), 0, leftovers.beside(target)
+    try:
+        with (
+            urlopen(url, timeout=TIMEOUT_SECONDS) as response,  # noqa: S310 - the scheme is checked above
+            part.open("wb") as file,
+        ):
             while piece := response.read(1 << 18):
                 size += len(piece)
                 if size > MOST_BYTES:
@@ -158,4 +159,6 @@ def _fetch(url: str, target: Path) -> None:
                 file.write(piece)
         if not digest.hexdigest().startswith(found.group(1)):
             raise OSError("what the server sends is another file: its sha256 differs")
-        part.replace(target)
+        move_file(part, target, overwrite=True)
+    finally:
+        leftovers.remove(part)

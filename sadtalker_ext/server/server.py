@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import DependencyError, OptionsError, OutputError
+from ..system import interrupts, leftovers
 from ..system.requirements import release
 from ..version import __version__
 
@@ -69,9 +70,9 @@ def serve(settings: ServerSettings, announce: Callable[[str], None]) -> None:
         )
     with (
         listen(settings.host, settings.port) as listener,
-        tempfile.TemporaryDirectory(prefix="sadtalker-page-", ignore_cleanup_errors=True) as folder,
+        leftovers.folder("page") as folder,
     ):
-        os.environ["GRADIO_TEMP_DIR"] = folder  # read while the page is built
+        os.environ["GRADIO_TEMP_DIR"] = str(folder)  # read while the page is built
         os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
         from ..api import Jobs, credentials
         from .standalone import StandaloneShell
@@ -98,7 +99,7 @@ def serve(settings: ServerSettings, announce: Callable[[str], None]) -> None:
                 webbrowser.open(address)
 
         try:
-            with suppress(KeyboardInterrupt):  # how uvicorn tells that it was stopped so
+            with suppress(KeyboardInterrupt), interrupts.raising():  # how uvicorn tells that it was stopped
                 _server(app, shell, ready).run(sockets=[listener])
         finally:
             shell.close()
