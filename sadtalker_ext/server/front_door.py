@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import mimetypes
+import os
 import re
 import secrets
 from collections import Counter
@@ -21,7 +23,7 @@ from starlette.websockets import WebSocketDisconnect
 from ..api.access import site_of, user_of
 from ..api.arrival import Arrivals, client_of
 from ..api.limits import MEGABYTE, Limits
-from ..api.replies import Refusal
+from ..api.replies import Refusal, byte_range
 from ..api.routes import PREFIX
 from .answers import FILE, harmless
 from .events import checked_event
@@ -53,8 +55,8 @@ class FrontDoor:
 
     Without credentials it answers only to the names of this computer, so that no other site's page reaches it
     by a name of its own; requests must come from our page or from a program, not from another site's page. Of
-    files, only those below `folders` are served, and only those in `uploads`, which it stores itself, may be
-    named in what is sent to gradio.
+    files, those in `uploads`, which it stores itself, are served, and pictures, sounds and videos below
+    `folders`; only the former may be named in what is sent to gradio.
 
     side_door: a secret path below which the server itself asks without a password; gradio 3 does.
     credentials: user → password; None is anybody. event_bytes: of what a page sends at once to gradio.
@@ -74,7 +76,7 @@ class FrontDoor:
         self._uploads = uploads
         self._events, self._event_bytes = Arrivals(EVENT_LIMITS), event_bytes
         self._open: Counter[str] = Counter()  # requests that have not ended, by client
-        self._folders = [name for folder in (uploads.folder, *folders) for name in both_names(folder)]
+        self._folders = [name for folder in folders for name in both_names(folder)]
         # Browsers send a password with a page's requests, but not all of them with its websockets.
         self._pass = secrets.token_urlsafe(32)
         self.side_door = f"/{secrets.token_urlsafe(32)}"
@@ -129,6 +131,8 @@ class FrontDoor:
             await _reply(send, 200, json.dumps(paths).encode("ascii"), "application/json")
         elif path.rstrip("/") == "/upload_progress" and method == "GET":
             await self._uploads.progress(scope, send)
+        elif FILE.match(path) and "range" in headers and method in ("GET", "HEAD"):
+            await self._app(_with_plain_range(scope, headers["range"]), receive, send)
         elif method in ("GET", "HEAD", "OPTIONS") or path.startswith(PREFIX + "/"):
             await self._app(scope, receive, send)
         else:
@@ -190,8 +194,14 @@ class FrontDoor:
         path = scope["path"]
         if CLOSED.match(path):
             raise Refusal(404, "There is no such page.")
-        if FILE.match(path) and not is_below(path[len("/file=") :], self._folders):
+        if FILE.match(path) and not self._may_read(path[len("/file=") :]):
             raise Refusal(403, "This file is not served.")
+
+    def _may_read(self, name: str) -> bool:
+        """Uploads, and of other folders, which may be anybody's home, what can be a result."""
+        kind = mimetypes.guess_type(name)[0] or ""
+        shown = kind.partition("/")[0] in ("image", "audio", "video")
+        return self._uploads.holds(name) or (shown and is_below(name, self._folders))
 
     def _knows(self, headers: Mapping[str, str]) -> bool:
         """Whether the request comes with a password, or from a page that was opened with one."""
@@ -240,6 +250,23 @@ def _is_this_computer(host: str) -> bool:
         return name == "localhost" or ipaddress.ip_address(name).is_loopback
     except ValueError:
         return False
+
+
+def _with_plain_range(scope: Scope, asked: str) -> Scope:
+    """The request for a file with a range inside it, or none: others make gradio 4 read for ever."""
+    kept = [pair for pair in scope["headers"] if pair[0].lower() != b"range"]
+    try:
+        size = os.stat(scope["path"][len("/file=") :]).st_size
+    except OSError:
+        return {**scope, "headers": kept}
+    wanted = byte_range(asked, size)
+    if wanted is None:
+        return {**scope, "headers": kept}
+    start, end = wanted
+    if start >= end:
+        told = {"content-range": f"bytes */{size}"}
+        raise Refusal(416, f"That range lies outside the file, which has {size} bytes.", told)
+    return {**scope, "headers": [*kept, (b"range", f"bytes={start}-{end - 1}".encode("ascii"))]}
 
 
 def _sites(headers: Mapping[str, str]) -> set[str]:

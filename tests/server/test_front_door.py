@@ -153,6 +153,8 @@ def test_files_of_our_folders_only(tmp_path: Path) -> None:
     private.touch()
     door = door_of(inner, folders=[results])
     assert ask(door, f"/file={results}/made.mp4")[0] == 200
+    assert ask(door, f"/file={results}/id_rsa")[0] == 403  # the folder may be somebody's home
+    assert ask(door, f"/file={results}/notes.txt")[0] == 403
     for name in (
         private,
         f"{results}/../private.txt",

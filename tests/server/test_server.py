@@ -261,6 +261,26 @@ def test_a_file_that_was_uploaded_is_used_and_shown(client: Any) -> None:
         assert told.status_code == (200 if (known == "name") == old else 500), told.text
 
 
+@pytest.mark.parametrize(
+    ("asked", "status", "content"),
+    [
+        ("bytes=1-3", 206, b"123"), ("bytes=8-", 206, b"89"), ("bytes=-2", 206, b"89"),
+        ("bytes=0-99999999999999999", 206, b"0123456789"), ("bytes=0-" + "9" * 30, 200, b"0123456789"),
+        ("bytes=5-2", 200, b"0123456789"), ("bytes=0-1,3-4", 200, b"0123456789"),
+        ("items=0-1", 200, b"0123456789"),
+        ("bytes=10-", 416, None), ("bytes=99-200", 416, None), ("bytes=-0", 416, None),
+    ],
+)  # fmt: skip
+def test_parts_of_a_file_end_where_it_ends(
+    client: Any, asked: str, status: int, content: bytes | None
+) -> None:
+    (path,) = client.post("/upload", files={"files": ("a.png", b"0123456789")}).json()
+    for prefix in ("/file=", "/file/"):
+        told = client.get(prefix + path, headers={"range": asked})
+        assert told.status_code == status
+        assert content is None or told.content == content
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="signals as on POSIX")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_the_process_ends_cleanly(number: int, tmp_path: Path) -> None:
