@@ -43,6 +43,7 @@ HEADERS: dict[str, str] = {
     "a text": f'{{"a":{entry(chr(34) + "12" + chr(34))}}}',
     "true": f'{{"a":{entry("[true]")}}}',
     "another count": f'{{"a":{entry("[2]")}}}',
+    "numbers of an unknown kind": f'{{"a":{entry("[99]", dtype=chr(34) + "X" + chr(34))}}}',
     "infinite offsets": f'{{"a":{entry(offsets="[0,Infinity]")}}}',
     "offsets backwards": f'{{"a":{entry(offsets="[4,0]")}}}',
     "negative offsets": f'{{"a":{entry(offsets="[-4,0]")}}}',

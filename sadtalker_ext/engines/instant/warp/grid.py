@@ -115,7 +115,9 @@ def _inverse_slopes(dx: np.ndarray, dy: np.ndarray, step: float) -> np.ndarray:
     return np.dstack([yy / area, -xy / area, -yx / area, xx / area]).astype(np.float32)
 
 
-def _slopes(dx: np.ndarray, dy: np.ndarray, step: float) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+def _slopes(
+    dx: np.ndarray, dy: np.ndarray, step: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """The Jacobian matrix of p → p + d(p) on grid nodes `step` pixels apart."""
     return (
         np.gradient(dx, step, axis=1) + 1, np.gradient(dx, step, axis=0),
