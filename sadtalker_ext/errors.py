@@ -16,7 +16,7 @@ MEMORY, DEVICE_MEMORY, DISK_FULL, SYSTEM = "memory", "device_memory", "disk_full
 NO_SPACE = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
 
 FOREIGN_CHARACTERS = 300  # of what another program says, in a sentence
-SENTENCE_CHARACTERS = 4000  # of a sentence that is shown
+SENTENCE_CHARACTERS = 2000  # of a sentence that is shown
 JOINERS = "\u200c\u200d"  # the only invisible characters that writing needs
 
 

@@ -85,8 +85,8 @@ class Grid:
     ) -> tuple[np.ndarray, np.ndarray]:
         """The backward displacement b of a forward displacement d on the nodes: b(p) = −d(p + b(p)).
 
-        By fixed-point iteration; steep: by Newton's method, which takes three times as long and holds for every
-        field that does not fold.
+        By fixed-point iteration; steep: by Newton's method, which takes three times as long and holds for
+        every field that does not fold.
         """
         both = np.dstack([dx, dy])
         rows, columns = self.shape
