@@ -13,7 +13,14 @@ from typing import TypeAlias
 # Kinds of failures, for whoever shows them.
 MISTAKE, CANCELLED, GONE, FAULT = "mistake", "cancelled", "gone", "fault"
 MEMORY, DEVICE_MEMORY, DISK_FULL, SYSTEM = "memory", "device_memory", "disk_full", "system"
-NO_SPACE = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
+OPEN_FILES, NO_SCRATCH = "open_files", "no_scratch"
+NO_SPACE = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC), errno.EFBIG)
+# What libraries say, in lower case, where they raise no `MemoryError`.
+OUT_OF_MEMORY = (
+    "can't allocate memory", "cannot allocate memory", "not enough memory", "insufficient memory",
+    "bad_alloc", "bad allocation", "failed to map segment", "can't start new thread", "unable to allocate",
+)  # fmt: skip
+NO_FOLDER = "No usable temporary directory"  # how Python begins to say so
 
 FOREIGN_CHARACTERS = 300  # of what another program says, in a sentence
 SENTENCE_CHARACTERS = 2000  # of a sentence that is shown
@@ -93,6 +100,9 @@ class Words:
         "device_memory": "The graphics card is out of memory; use a smaller picture or close other programs.",
         "disk_full": "The system refused ({error}); free some space or use another place.",
         "system": "The system refused ({error}); free some space or use another place.",
+        "open_files": "Too many files are open; allow more of them (ulimit -n) or close other programs.",
+        "no_scratch": "No folder for temporary files can be written; free some space, or name another folder "
+        "in the variable TMPDIR.",
         "gone": "",
         "fault": "Something went wrong that should not ({type}: {error}).",
     }
@@ -304,10 +314,22 @@ def _kind(error: BaseException) -> str:
         return CANCELLED if isinstance(error, Cancelled) else MISTAKE
     if isinstance(error, BrokenPipeError):  # whoever read what was written has gone: not worth a word
         return GONE
-    if isinstance(error, MemoryError):
-        return MEMORY
     if type(error).__name__ == "OutOfMemoryError":  # torch's, for the device
         return DEVICE_MEMORY
+    if isinstance(error, MemoryError) or _lacks_memory(error):
+        return MEMORY
     if isinstance(error, OSError):
+        if error.errno in (errno.EMFILE, errno.ENFILE):
+            return OPEN_FILES
+        if str(error.strerror).startswith(NO_FOLDER):
+            return NO_SCRATCH
         return DISK_FULL if error.errno in NO_SPACE else SYSTEM
     return FAULT
+
+
+def _lacks_memory(error: BaseException) -> bool:
+    """Whether a library says so in words; OpenCV's own class is called `error`."""
+    if isinstance(error, OSError) and error.errno == errno.ENOMEM:
+        return True
+    kind = isinstance(error, (RuntimeError, ImportError, OSError)) or type(error).__name__ == "error"
+    return kind and any(phrase in str(error).lower() for phrase in OUT_OF_MEMORY)

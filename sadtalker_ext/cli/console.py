@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 from collections.abc import Iterable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from ..errors import cleaned
+from ..system import interrupts
 
 if TYPE_CHECKING:
     import argparse
@@ -46,22 +46,6 @@ def open_streams() -> None:
             stream.reconfigure(errors="replace")
 
 
-def end_like_interrupt() -> dict[int, Any]:
-    """Make a polite kill or a closed terminal clean up like Ctrl-C; returns the former handlers."""
-
-    def interrupt(number: int, frame: object) -> None:
-        raise KeyboardInterrupt
-
-    previous: dict[int, Any] = {}
-    for name in ("SIGTERM", "SIGHUP"):  # Windows has no SIGHUP
-        number = getattr(signal, name, None)
-        # An ignored signal stays ignored: that is how nohup lets a run outlive its terminal.
-        if number is not None and signal.getsignal(number) is signal.SIG_DFL:
-            with suppress(ValueError):  # handlers can be set in the main thread only
-                previous[number] = signal.signal(number, interrupt)
-    return previous
-
-
 class ProgressBar:
     """Shows `Progress` on standard error: the stage by name, then frames, frames/s and time left."""
 
@@ -75,12 +59,17 @@ class ProgressBar:
 
     def __exit__(self, *error: object) -> None:
         if self._bar is not None:
-            self._bar.close()
+            with suppress(OSError, ValueError):
+                self._bar.close()
             self._bar = None
+            interrupts.line_is_open = False
 
     def __call__(self, progress: Progress) -> None:
-        if self._quiet:
-            return
+        if not self._quiet:
+            with suppress(OSError, ValueError):  # that nobody hears of it must not end the work
+                self._show(progress)
+
+    def _show(self, progress: Progress) -> None:
         if progress.stage != self._stage:
             self.__exit__()
             self._stage = progress.stage
@@ -99,6 +88,7 @@ class ProgressBar:
                     dynamic_ncols=True,
                     mininterval=0.1 if sys.stderr.isatty() else 10.0,
                 )
+                interrupts.line_is_open = True
             self._bar.update(progress.done - self._bar.n)
 
 
@@ -109,8 +99,9 @@ def show(text: str) -> None:
 
 def show_notices(notices: Iterable[str]) -> None:
     """Sentences worth showing, on standard error."""
-    for notice in notices:
-        print(f"note: {cleaned(notice)}", file=sys.stderr)
+    with suppress(OSError, ValueError):
+        for notice in notices:
+            print(f"note: {cleaned(notice)}", file=sys.stderr)
 
 
 def make_video(given: argparse.Namespace, request: Request, save_motion: Path | None = None) -> int:

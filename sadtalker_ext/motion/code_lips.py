@@ -20,7 +20,7 @@ from ..errors import OptionsError, Place, WeightsError
 from ..host import Check, Report, nothing
 from ..system.caches import kept
 from ..system.foreign import damage_as, parse_json
-from ..system.paths import ASSETS
+from ..system.paths import ASSETS, is_file
 from ..tracks import ARKIT, BFM, MotionTrack
 from .code_layout import FACE, MOUTH, ROWS_A_SECOND, joined
 from .visemes import QUIETEST_PEAK, SpectrumMeter, normalise
@@ -91,7 +91,7 @@ def load_code_prior(path: str | Path | None = None, space: str = "arkit") -> Cod
 def bfm_weights(models_dir: Path) -> Path | None:
     """The user's own prior for SadTalker's expressions, if the models folder has one."""
     places = (models_dir / BFM_FILE, models_dir / "checkpoints" / BFM_FILE)
-    return next((path for path in places if path.is_file()), None)
+    return next((path for path in places if is_file(path)), None)
 
 
 def bfm_prior(models_dir: Path) -> CodePrior:

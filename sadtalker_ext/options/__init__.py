@@ -42,6 +42,9 @@ class Options:
         shapes=("speech",), low=0.0, high=86400.0)
     end: float | None = _knob(None, "float", "basic", "second of the recording to stop at (default: its end)",
         title="Stop at second", shapes=("speech",), low=0.0, high=86400.0, nullable=True)
+    track: int | None = _knob(None, "int", "basic", "which audio track of a recording, by its number "
+        "(default: its default one, or the first in which something can be heard)", title="Audio track",
+        shapes=("speech",), low=1, high=999, nullable=True)
     idle: float | None = _knob(None, "float", "basic",
         "make this many seconds of quiet presence instead of speech", title="Idle seconds", low=0.2,
         high=3600.0, nullable=True, metavar="SECONDS")
@@ -94,6 +97,9 @@ class Options:
     detector: str = _knob("auto", "choice", "face",
         "how faces are found; face-alignment downloads its weights on first use", title="Face finder",
         shapes=("face",), choices=("auto", "mediapipe", "face-alignment"))
+    mouth: str = _knob("auto", "choice", "face",
+        "whether lips move: talk, shut, or auto, which leaves a mouth alone that seems covered or lies "
+        "outside the picture", shapes=("face",), choices=("auto", "talk", "shut"))
     enhancer: str = _knob("none", "choice", "output",
         "what restores the face in every frame: gfpgan, codeformer or restoreformer from your own weights, "
         "host, a WebUI's own restoration, or auto, that or whichever is there", shapes=("frames",),

@@ -1,4 +1,4 @@
-"""Zip archives and .npy members of strangers into what they hold, within bounds."""
+"""Zip archives and .npy members of strangers into what they hold, within bounds; arrays into a .npz file."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Literal
+from typing import IO, TYPE_CHECKING, Any, Literal
 
 from .foreign import open_file
 
@@ -141,3 +141,17 @@ def read_array(archive: zipfile.ZipFile, member: zipfile.ZipInfo, most: int) -> 
     if len(data) != count:
         raise ValueError("another count of numbers than announced")
     return np.frombuffer(data, kind).reshape(header.shape, order="F" if header.by_columns else "C")
+
+
+def write_arrays(file: IO[bytes], arrays: Mapping[str, Any], *, compressed: bool = False) -> None:
+    """As `numpy.savez`, but names can be any, and on a full disk the archive is closed at once.
+
+    The library leaves that to the destructor, which then fails where nobody can catch it. Raises `OSError`.
+    """
+    import numpy as np
+
+    kind = zipfile.ZIP_DEFLATED if compressed else zipfile.ZIP_STORED
+    with zipfile.ZipFile(file, "w", kind) as archive:
+        for name, array in arrays.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as entry:
+                np.lib.format.write_array(entry, np.asanyarray(array), allow_pickle=False)

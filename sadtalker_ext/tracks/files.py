@@ -13,7 +13,7 @@ from typing import IO, Any
 import numpy as np
 
 from ..errors import Foreign, OutputError, Place, TrackError
-from ..system.archives import open_member, open_zip, read_array, read_array_header
+from ..system.archives import open_member, open_zip, read_array, read_array_header, write_arrays
 from ..system.foreign import damage_as, open_file, parse_json, read_file
 from ..system.outputs import check_new_file, write_whole
 from ..system.paths import existing_file, user_path
@@ -94,15 +94,15 @@ def check_track_output(path: str | os.PathLike[str], overwrite: bool = False) ->
 
 
 def _write_npz(track: MotionTrack, file: IO[bytes]) -> None:
-    np.savez_compressed(
-        file,
-        version=np.int64(FORMAT_VERSION),
-        space=np.str_(track.space.name),
-        columns=np.array(track.space.columns),
-        fps=np.float64(track.fps),
-        data=track.data,
-        provenance=np.str_(json.dumps(dict(track.provenance), default=str, ensure_ascii=False)),
-    )
+    arrays = {
+        "version": np.int64(FORMAT_VERSION),
+        "space": np.str_(track.space.name),
+        "columns": np.array(track.space.columns),
+        "fps": np.float64(track.fps),
+        "data": track.data,
+        "provenance": np.str_(json.dumps(dict(track.provenance), default=str, ensure_ascii=False)),
+    }
+    write_arrays(file, arrays, compressed=True)
 
 
 def _read_npz(source: Path) -> MotionTrack:

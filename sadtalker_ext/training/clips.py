@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import TrainingError
+from ..system.archives import write_arrays
 from ..system.foreign import damage_as
 from ..system.outputs import write_whole
 
@@ -192,7 +192,7 @@ class CacheWriter:
         names, lengths = (clip.clip, clip.subject, clip.sentence, clip.split), (len(motion), len(audio))
         entry = Entry(*names, *lengths, round(mismatch, 4), digest(motion, audio), power)
         path = clip_path(self.folder, clip.clip)
-        write_whole(path, True, lambda file: np.savez(file, motion=motion, audio=audio))
+        write_whole(path, True, lambda file: write_arrays(file, {"motion": motion, "audio": audio}))
         with (self.folder / UNFINISHED).open("a", encoding="utf-8") as lines:
             lines.write(f"{json.dumps(asdict(entry))}\n")
         self.done[clip.clip] = entry
@@ -204,8 +204,7 @@ class CacheWriter:
             raise TrainingError(f"No clip could be prepared, so {self.folder} stays empty.")
         if templates:
             arrays = {name: np.asarray(value, np.float32) for name, value in templates.items()}
-            # Names are the user's: as keyword arguments some would clash with the function's own.
-            write_whole(self.folder / TEMPLATES, True, lambda file: _save_arrays(file, arrays))
+            write_whole(self.folder / TEMPLATES, True, lambda file: write_arrays(file, arrays))
         text = json.dumps(asdict(info), indent=1, ensure_ascii=False)
         write_whole(self.folder / CORPUS, True, lambda file: file.write(text.encode()))
         os.replace(self.folder / UNFINISHED, self.folder / MANIFEST)
@@ -243,10 +242,3 @@ def read_manifest(path: Path, *, cut: bool = False) -> Iterator[Entry]:
         del lines[-1]
     for line in lines:
         yield Entry(**json.loads(line))
-
-
-def _save_arrays(file: Any, arrays: Mapping[str, np.ndarray]) -> None:
-    with zipfile.ZipFile(file, "w") as archive:
-        for name, array in arrays.items():
-            with archive.open(f"{name}.npy", "w") as entry:
-                np.lib.format.write_array(entry, array, allow_pickle=False)

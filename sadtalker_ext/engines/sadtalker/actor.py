@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ...audio import UNSPOKEN
 from ...host import Check
 from ...tracks import BFM, MotionTrack
 from ..portraits import PortraitActor
@@ -22,6 +24,7 @@ FPS = 25.0  # of the networks; other rates are interpolated from it
 EXPRESSION, POSE = slice(0, 64), slice(64, 70)
 QUIET = 0.12  # loudness (see `audio.features.loudness`) below which nobody is taken to speak
 HOLD_S = 0.16  # the mouth stays in use that long before and after sound
+AT_REST = 0.02  # of the gate; where it never opens further nobody speaks
 SETTLE_S = 0.06  # smoothing of the gate
 
 
@@ -71,7 +74,7 @@ class SadTalkerActor(PortraitActor):
             shut = blink_schedule(count, rng, options.blink_rate)
         shut = np.asarray(shut, np.float32)
         heard = count * SAMPLES_PER_FRAME
-        mel = None if options.idle is not None else mel_spectrogram(speech.samples, heard)
+        mel = None if speech.is_idle else mel_spectrogram(speech.samples, heard)
         rows = face_coefficients(
             mel,
             count,
@@ -103,7 +106,10 @@ class SadTalkerActor(PortraitActor):
         if options.ref_face is None:
             gate = np.full((count, 1), np.float32(options.lip_gain))
             if mel is not None and options.silence_gate:
-                gate *= speaking(speech.samples, count)[:, None]
+                spoken = speaking(speech.samples, count)
+                if not speech.is_silent and spoken.max() < AT_REST:
+                    run.notice(UNSPOKEN)
+                gate *= spoken[:, None]
             lids = face.networks.expnet.lids(torch.from_numpy(shut[:, None]).to(face.networks.device))
             closing = lids.cpu().numpy()  # blinks neither rest nor grow with the lips
             said = rows[:, EXPRESSION] - closing - rest[EXPRESSION]
@@ -119,6 +125,19 @@ class SadTalkerActor(PortraitActor):
                 view[:, axis], view[:, 3 + axis] = turns(angles, count), 1
         track = MotionTrack(BFM, FPS, np.concatenate([rows, view], axis=1), made_by)
         return track.resampled(options.fps).fitted(frames)
+
+    def without_lips(self, track: MotionTrack) -> MotionTrack:
+        """Of the expression only what shuts the eyes, for lips have no coefficients of their own."""
+        import torch
+
+        face = self.renderer
+        rest = face.source.coefficients[EXPRESSION]
+        one = torch.ones(1, 1, device=face.networks.device)
+        lids = face.networks.expnet.lids(one)[0].cpu().numpy()
+        data = track.data.copy()
+        shut = np.clip((data[:, EXPRESSION] - rest) @ lids / max(float(lids @ lids), 1e-9), 0, 1)
+        data[:, EXPRESSION] = rest + shut[:, None] * lids
+        return replace(track, data=data)
 
 
 def speaking(samples: np.ndarray, frames: int) -> np.ndarray:

@@ -54,8 +54,8 @@ def _yielding(
 ) -> np.ndarray:
     """What the points (NODES, …) do in one lip's layer: those of the other lip give way to it.
 
-    down: fw of each point. edge: the layer's own inner lip; other: the rings of the other lip, which lie between
-    that edge and the point `far`: an even change from one to the other cannot fold.
+    down: fw of each point. edge: the layer's own inner lip; other: the rings of the other lip, which lie
+    between that edge and the point `far`: an even change from one to the other cannot fold.
     """
     values = values.copy()
     for ring in other:
@@ -181,6 +181,7 @@ class ExpressionBasis:
         ):
             values = _yielding(flat, frame.local[:, 1], own[-1], other, far)
             keep = ~(beside | covered)
+            keep[list(topology.LIPS)] = True
             points = np.concatenate([frame.points[:NODES, :2][keep], rest]) / frame.width
             values = values[keep].reshape(int(keep.sum()), -1)
             values = np.concatenate([values, np.zeros((len(rest), values.shape[1]))])

@@ -1,7 +1,7 @@
 """Turns a mouth that is open in the picture into the displacement that shuts it, as a jaw and two lips do.
 
-A jaw that hangs is raised, with the chin and the lower cheeks; only what remains is crossed by the lips, which
-keep their shape: the cheek and the chin, which are large, take up the stretch.
+A jaw that hangs is raised, with the chin and the lower cheeks; only what remains is crossed by the lips,
+which keep their shape: the cheek and the chin, which are large, take up the stretch.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ MIDDLE = 5  # place of the middle point on a ring of the lips
 class Closing:
     """How an open mouth shuts, fw: how far jaw and upper lip move in the middle, and every mesh point.
 
-    moved: (NODES, 2) right and down, all 0 for shut lips. local: (NODES, 3) the points of the shut face, in head
-    coordinates; those of the picture where its lips are shut already.
+    moved: (NODES, 2) right and down, all 0 for shut lips. local: (NODES, 3) the points of the shut face, in
+    head coordinates; those of the picture where its lips are shut already.
     """
 
     jaw: float
@@ -64,8 +64,8 @@ class Closing:
 def jaw_share(aside: np.ndarray, y: np.ndarray, nose: float, chin: float, lip: float = 0.0) -> np.ndarray:
     """Share of the jaw's motion that each point of the skin takes part in.
 
-    aside: fw beside the middle of the mouth. y: fw below its corners. nose, chin, lip: y of these, the last one
-    the lower lip's edge.
+    aside: fw beside the middle of the mouth. y: fw below its corners. nose, chin, lip: y of these, the last
+    one the lower lip's edge.
     """
     middle = smoothstep(y, -0.02, lip + 0.10) * (1 - 0.55 * smoothstep(aside, 0.22, 0.5))
     sides = SIDE_SHARE * smoothstep(y, nose - 0.12, chin)

@@ -80,7 +80,7 @@ def _in_use(track: MotionTrack) -> np.ndarray:
 
 
 def closes(own_gap: float, lip_gain: Mapping[str, float], limits: Mapping[str, float]) -> float:
-    """Share 0..1 of the picture's own gap that can be shut: less close to its border, or where skin would fold."""
+    """Share 0..1 of the picture's own gap that can be shut: less at its border, or where skin would fold."""
     if not own_gap:
         return 1.0
     return float(np.clip(-lip_gain["seal"] * limits["seal"] / own_gap, 0, 1))

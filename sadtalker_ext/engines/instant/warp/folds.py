@@ -1,4 +1,4 @@
-"""Turns movements of the face into the share of them that a picture can take without being folded anywhere."""
+"""Turns movements of the face into the share of them that a picture can take without a fold."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SMALLEST = 1e-9
 
 
 class Folds:
-    """How the fields of an `ExpressionBasis` press the cells of its grid together, each layer where it is seen.
+    """How the fields of an `ExpressionBasis` press its grid's cells together, each layer where it is seen.
 
     Displacements add up, so their slopes do: those of every movement are measured once.
     """
@@ -28,7 +28,7 @@ class Folds:
         self._slopes = np.ascontiguousarray(np.concatenate(seen, 2), np.float32)  # (moves, 4, nodes)
 
     def share(self, moves: np.ndarray, least: float = LEAST_AREA) -> np.ndarray:
-        """(T,) in 0..1: by how much each row of `moves` (T, moves) must be scaled to leave `least` of every cell."""
+        """(T,) in 0..1: what each row of `moves` (T, moves) is scaled by to leave `least` of every cell."""
         shares = np.ones(len(moves), np.float32)
         slopes = self._slopes[:, :, self._doubtful(np.abs(moves).max(0), least)]
         if not slopes.shape[2]:

@@ -107,8 +107,8 @@ RELAXED_LIFT = 0.008  # fw, corner height that is left to a relaxed mouth
 def measure_mouth(local: np.ndarray, open_wide: bool = False) -> MouthMeasures:
     """Centre, width and smile of a mouth.
 
-    local: (≥468, 3) the mesh in head coordinates, its lips shut. open_wide: whether the picture shows it so far
-    open that its corners are drawn in.
+    local: (≥468, 3) the mesh in head coordinates, its lips shut. open_wide: whether the picture shows it so
+    far open that its corners are drawn in.
     """
     left, right = local[78], local[308]
     half = float(right[0] - left[0]) / 2

@@ -18,8 +18,8 @@ JAW_AREA = 0.2  # of a cell that is left: other movements come on top
 
 def measure_limits(head: HeadMotion, folds: Folds) -> dict[str, float]:
     """Degrees for yaw, pitch, roll; `together`: how far within the ellipsoid of these angles the head may
-    turn about several axes at once; `jaw`: scale of the jaw's drop, 0..1; `seal`: largest amount of the movement
-    that shuts the picture's own mouth, 0..1.
+    turn about several axes at once; `jaw`: scale of the jaw's drop, 0..1; `seal`: largest amount of the
+    movement that shuts the picture's own mouth, 0..1.
     """
     alone = np.zeros((2, len(MOVES)), np.float32)
     alone[0, MOVE_INDEX["jaw"]] = alone[1, MOVE_INDEX["seal"]] = 1

@@ -43,8 +43,8 @@ def mouth_tone(
     """Colours for the mouth of one face.
 
     image: uint8 (H, W, 3). landmarks: (≥468, ≥2) px. face_width: px. skin_rgb: (3,) 0..255. marked: whether
-    somebody has marked the face, which may then be an animal's: where its lips are not redder than its skin, the
-    mouth is drawn.
+    somebody has marked the face, which may then be an animal's: where its lips are not redder than its skin,
+    the mouth is drawn.
     """
     points = np.asarray(landmarks, np.float64)[:, :2]
     skin = np.maximum(np.asarray(skin_rgb, np.float64), 4.0)

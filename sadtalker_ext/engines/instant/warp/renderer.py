@@ -293,8 +293,8 @@ class WarpRenderer:
         if box[2] - box[0] < 4 or box[3] - box[1] < 4:
             return
         skull = pixel_maps([] if head is None else [head], box)
-        sunk = pose.jaw * JAW_DROP - pose.seal * self._hanging
-        sunk = self.frame.axes[:2, 1] * np.float32(sunk * self.frame.width)
+        drop = pose.jaw * JAW_DROP - pose.seal * self._hanging
+        sunk = self.frame.axes[:2, 1] * np.float32(drop * self.frame.width)
         jaw = (skull[0] - sunk[0], skull[1] - sunk[1])
         upper = (grid.enlarge(face.upper[0], box), grid.enlarge(face.upper[1], box))
         lower = (grid.enlarge(face.lower[0], box), grid.enlarge(face.lower[1], box))
