@@ -23,7 +23,7 @@ OUT_OF_MEMORY = (
 NO_FOLDER = "No usable temporary directory"  # how Python begins to say so
 
 FOREIGN_CHARACTERS = 300  # of what another program says, in a sentence
-SENTENCE_CHARACTERS = 4000  # of a sentence that is shown
+SENTENCE_CHARACTERS = 2000  # of a sentence that is shown
 JOINERS = "\u200c\u200d"  # the only invisible characters that writing needs
 
 

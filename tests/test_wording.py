@@ -340,6 +340,16 @@ def is_tame(text: str) -> bool:
     return text.isprintable() and len(text) <= errors.SENTENCE_CHARACTERS
 
 
+def test_the_command_line_prints_in_one_place() -> None:
+    printing = [
+        path.name
+        for path in (PACKAGE / "cli").glob("*.py")
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print"
+    ]
+    assert set(printing) <= {"__init__.py", "console.py"}
+
+
 def test_what_others_say_is_cut() -> None:
     said = str(Sentence("It says {reason}, {error}.", Foreign("y" * 9999), ValueError("x" * 9999)))
     assert len(said) < 700

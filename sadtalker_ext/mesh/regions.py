@@ -12,6 +12,7 @@ from ..system.paths import is_file
 from .pickles import read_pickle
 
 TEXT_LIMIT = 50_000_000  # bytes
+NUMBER_CHARACTERS = 18
 LIPS = ("lips",)  # names in FLAME's collection of masks
 UPPER_FACE = ("forehead", "eye_region")
 
@@ -43,6 +44,8 @@ def _from_text(path: Path) -> np.ndarray:
         if path.stat().st_size > TEXT_LIMIT:
             raise MeshError("{path} is too large for a list of vertex numbers.", path)
         words = path.read_text(encoding="utf-8").replace(",", " ").split()
+        if max(map(len, words), default=0) > NUMBER_CHARACTERS:
+            raise ValueError("a number that no vertex has")
         return np.array([int(word) for word in words], dtype=np.int64)
     except OSError as error:
         raise MeshError("{path} cannot be read ({error}).", path, error) from error

@@ -78,7 +78,6 @@ def load_visemenet(path: str | Path | None = None) -> VisemeNet:
 
 @kept(2)
 def _load(path: str) -> VisemeNet:
-    from safetensors import SafetensorError
     from safetensors.torch import load
 
     from .visemenet import VisemeNet
@@ -94,7 +93,7 @@ def _load(path: str) -> VisemeNet:
     net = VisemeNet()
     try:
         net.load_state_dict({name: tensor.float() for name, tensor in load(raw).items()})
-    except (SafetensorError, RuntimeError, ValueError) as error:
+    except Exception as error:
         raise WeightsError(
             "The file {path} does not hold VisemeNet weights or is damaged; reinstall sadtalker_ext.",
             Place(path),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import EngineError, FaceNotFoundError, SadTalkerError
+from ..errors import EngineError, FaceNotFoundError, SadTalkerError, worded
 from ..system.caches import Kept
 from .words import PAGE
 
@@ -283,9 +283,9 @@ def _look(source: Image.Image, key: str) -> Found:
         faces = find_faces(picture.image, thorough=True)
     except EngineError as error:
         # The five points need no detector; its own advice is about others.
-        problem = f"Faces cannot be looked for ({error.worded(PAGE).split(';')[0].rstrip('.')})"
+        problem = f"Faces cannot be looked for ({worded(error.sentence, PAGE).split(';')[0].rstrip('.')})"
     except SadTalkerError as error:
-        problem = error.worded(PAGE)
+        problem = worded(error.sentence, PAGE)
     base = _base(picture.image, picture.alpha)
     zoom = base.shape[1] / picture.width
     moved = tuple(_moved(face, (0.0, 0.0), zoom) for face in faces)

@@ -17,7 +17,7 @@ from ..checkpoints.places import home
 from ..checkpoints.state import Status, faulty, status
 from ..checkpoints.transfer import CHECKING, OFF, megabytes
 from ..engines import ENGINES
-from ..errors import worded
+from ..errors import cleaned, worded
 from ..shell import Shell
 from . import compat
 from .words import PAGE
@@ -199,7 +199,7 @@ def _html(shell: Shell, found: Status, job: Job | None) -> str:
         style = "" if found.usable else ' class="fault"'
         lines.append(f"<span{style}>{escape(worded(found.note, PAGE))}</span>")
     if found.usable:
-        lines.append(f"<small>{escape(str(found.path))}</small>")
+        lines.append(f"<small>{escape(cleaned(str(found.path)))}</small>")
     lines.append(_details(shell, found))
     return '<div class="sadtalker-model">' + "<br>".join(lines) + "</div>"
 

@@ -34,7 +34,7 @@ INPUT_FORMATS: tuple[str, ...] = (
     "wav", "wsd", "wtv", "wv", "xwma", "yuv4mpegpipe",
 )  # fmt: skip
 PIPE_BYTES = 1 << 20  # bytes asked of the kernel for a pipe that carries frames
-OUTPUT_BYTES = 1 << 24  # of what ffmpeg answers, that are kept
+OUTPUT_BYTES = 1 << 23  # of what ffmpeg answers, that are kept
 MESSAGE_BYTES = 1 << 16  # bytes of ffmpeg's messages that are kept at each end
 F_SETPIPE_SZ = 1031  # Linux fcntl; Python names it only from 3.10 and only on Linux
 CHECK_SECONDS = 0.1  # between two looks at whether the caller still wants the result

@@ -43,6 +43,7 @@ HEADERS: dict[str, str] = {
     "a text": f'{{"a":{entry(chr(34) + "12" + chr(34))}}}',
     "true": f'{{"a":{entry("[true]")}}}',
     "another count": f'{{"a":{entry("[2]")}}}',
+    "numbers of an unknown kind": f'{{"a":{entry("[99]", dtype=chr(34) + "X" + chr(34))}}}',
     "infinite offsets": f'{{"a":{entry(offsets="[0,Infinity]")}}}',
     "offsets backwards": f'{{"a":{entry(offsets="[4,0]")}}}',
     "negative offsets": f'{{"a":{entry(offsets="[-4,0]")}}}',
@@ -146,9 +147,10 @@ def bad_folder(here: Path) -> Path:
     for number, name in enumerate(PICKLES):
         (here / f"bomb{number:02d}.pth").write_bytes(in_zip(PICKLES[name]))
     (here / "inf.safetensors").write_bytes(of_header(HEADERS["infinite"].encode(), b"\0" * 4))
-    (here / "red\x1b[31m.pth").write_bytes(in_zip(b"\x80\x02c\x1b[31mos\nsystem\n)R."))
+    (here / "code.pth").write_bytes(in_zip(b"\x80\x02c\x1b[31mos\nsystem\n)R."))
     (here / "folder.pth").mkdir()
     if hasattr(os, "mkfifo"):
+        (here / "red\x1b[31m.pth").write_bytes(b"nonsense")
         os.mkfifo(here / "pipe.pth")
         (here / "zero.ckpt").symlink_to("/dev/zero")
         (here / "loop.safetensors").symlink_to("loop.safetensors")
@@ -168,11 +170,39 @@ def test_every_list_works_and_names_the_bad_files(
     if "--json" in command:
         assert json.loads(told.out)
     notes = told.err.splitlines()
-    for name in ("inf.safetensors", "bomb00.pth", "folder.pth", "red[31m.pth"):
+    for name in ("inf.safetensors", "bomb00.pth", "folder.pth", "code.pth"):
         (line,) = [line for line in notes if name in line]
         assert line.endswith("so it is not used.")
     assert not any("good.safetensors" in line for line in notes)
     assert "\x1b" not in told.out + told.err
+
+
+def test_a_file_that_may_not_be_read(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    here.mkdir(parents=True)
+    (here / PLAIN.file).write_bytes(WHOLE)
+
+    def refuse(path: Path) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("sadtalker_ext.checkpoints.contents.open_file", refuse)
+    assert weights.status(PLAIN, here).note.endswith("thing.safetensors cannot be read (Permission denied).")
+    assert len(faulty(here)) == 1
+
+
+def test_a_file_that_shrinks_while_it_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.pth"
+    path.write_bytes(in_zip(pickle.dumps({"a": 1}, 2)))
+    monkeypatch.setattr(
+        "sadtalker_ext.checkpoints.contents._read", lambda file, size, named: _shrunk(file, path)
+    )
+    with pytest.raises(Fault, match="cut off or damaged"):
+        read_contents(path)
+
+
+def _shrunk(file: io.BufferedReader, path: Path) -> object:
+    os.truncate(path, 20)
+    with zipfile.ZipFile(file) as archive:
+        return archive.read("archive/data.pkl")
 
 
 def test_one_bad_file_is_one_sentence(here: Path) -> None:

@@ -78,3 +78,12 @@ def test_negative_numbers_and_other_files(tmp_path: Path):
 def test_bad_masks(tmp_path: Path, held: Any, word: str):
     (tmp_path / "masks.pkl").write_bytes(pickle.dumps(held))
     assert word in refusal(tmp_path / "masks.pkl")
+
+
+@pytest.mark.parametrize(
+    "text", ["9" * 400_000, "1, " + "9" * 25, "-" * 99, "\x1b[31m", "1e3", "NaN", "１２ x"]
+)
+def test_numbers_that_no_vertex_has(tmp_path: Path, text: str):
+    path = tmp_path / "lips.txt"
+    path.write_text(text, encoding="utf-8")
+    assert len(refusal(path)) < 500

@@ -10,6 +10,8 @@ import pytest
 torch = pytest.importorskip("torch")
 safetensors = pytest.importorskip("safetensors.torch")
 
+from bombs import of_header  # noqa: E402
+
 from sadtalker_ext import pipeline  # noqa: E402
 from sadtalker_ext.audio import Speech, load_speech, silence  # noqa: E402
 from sadtalker_ext.errors import Cancelled, OptionsError, WeightsError  # noqa: E402
@@ -168,12 +170,14 @@ def test_the_card_names_the_file():
 def test_bad_files_are_refused_in_a_sentence(tmp_path: Path, tiny: CodePrior):
     with pytest.raises(WeightsError, match="cannot be read"):
         load_code_prior(tmp_path / "none.safetensors")
-    for content in (b"", b"nothing", code_lips.WEIGHTS.read_bytes()[:5000]):
+    infinite = of_header(b'{"a":{"dtype":"F32","shape":[Infinity],"data_offsets":[0,0]}}')
+    for content in (b"", b"nothing", code_lips.WEIGHTS.read_bytes()[:5000], infinite):
         (tmp_path / f"{len(content)}.safetensors").write_bytes(content)
         with pytest.raises(WeightsError, match="holds no code prior or is damaged"):
             load_code_prior(tmp_path / f"{len(content)}.safetensors")
     usual = {"format": code_lips.FORMAT, "space": "arkit", "rows_a_second": "50", "manners": '["one"]'}
-    for number, metadata in enumerate(({}, usual, {**usual, "space": "elsewhere"})):
+    deep = {**usual, "manners": "[" * 100_000}
+    for number, metadata in enumerate(({}, usual, {**usual, "space": "elsewhere"}, deep)):
         path = tmp_path / f"other{number}.safetensors"
         tensors = {f"motion.{name}": value for name, value in tiny.motion.state_dict().items()}
         tensors |= {f"speech.{name}": value for name, value in tiny.speech.state_dict().items()}

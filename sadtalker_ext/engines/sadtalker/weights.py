@@ -93,8 +93,10 @@ def loaded(shaped_like: Callable[[Mapping[str, torch.Tensor]], N], state: dict[s
             network.load_state_dict(kept, assign=True)
         else:  # torch before 2.1 copies
             network.load_state_dict(kept)
-    except (KeyError, IndexError, RuntimeError, ValueError, AttributeError) as error:
-        reason = str(error).strip().splitlines()[-1].strip()
+    except WeightsError:
+        raise
+    except Exception as error:  # shapes of strangers make layers raise anything
+        reason = (str(error).strip() or type(error).__name__).splitlines()[-1].strip()
         raise WeightsError(
             "The weights do not fit the network they are named after ({reason}); fetch the file anew.",
             Foreign(reason),

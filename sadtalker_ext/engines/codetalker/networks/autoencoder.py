@@ -167,7 +167,9 @@ class VQAutoEncoder(nn.Module):
             with torch.device("meta" if can_assign() else "cpu"):
                 made = cls(_sizes(named, found), as_compat(found))
             return load_into(made, named)
-        except (KeyError, IndexError, RuntimeError, ValueError, TypeError, AssertionError) as error:
+        except WeightsError:
+            raise
+        except Exception as error:  # shapes of strangers make layers raise anything
             raise WeightsError(unfit("stage 1", error)) from error
 
     def checkpoint(self) -> dict[str, torch.Tensor]:
