@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 from collections import deque
 from collections.abc import Generator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 import cv2
@@ -16,7 +17,7 @@ import numpy as np
 from ....errors import TrackError
 from ....face import Portrait, topology
 from ....host import Check, nothing
-from ....tracks import ARKIT, MotionTrack
+from ....tracks import ARKIT, MotionTrack, lips
 from .basis import JAW_DROP, ExpressionBasis
 from .controls import Controls, read_controls, shown_gap
 from .device_warp import Piece, overlap, picture_warp, pixel_maps, seen_box
@@ -41,6 +42,7 @@ BACKGROUND_STILL = (0.06, 0.28)  # fw outside the person between which expressio
 LIP_MARGIN = 0.075  # fw around the lips that are painted in layers
 EYE_MARGIN = 0.02  # fw around the eyes that may be painted
 GLASSES_HOLD_BROWS = 0.7  # share of the brows' motion that rims would show as a bend
+STRETCH = 1000  # frames whose demands are known at a time
 WINDOW_PER_WORKER = 2  # frames in flight for each thread
 
 
@@ -168,16 +170,11 @@ class WarpRenderer:
         return self._stream(track, check)
 
     def _stream(self, track: MotionTrack, check: Check) -> Generator[np.ndarray, None, None]:
-        frame, limits, gain = self.frame, self._limits, self.head.gain
-        brows = 1 - GLASSES_HOLD_BROWS * self._glasses
-        controls = read_controls(
-            track, self._mouth, frame.own_gap, frame.rim, self.basis.gain, limits, gain, brows
-        )
         _OPENCV_THREADS.hold()
         pool = ThreadPoolExecutor(self._workers, thread_name_prefix="warp")
         waiting: deque[Future[np.ndarray]] = deque()
         try:
-            for index in range(len(controls)):
+            for controls, index in self._demands(track):
                 check()
                 waiting.append(pool.submit(self._frame_at, controls, index))
                 if len(waiting) > self._workers * WINDOW_PER_WORKER:
@@ -190,6 +187,22 @@ class WarpRenderer:
                 future.cancel()
             pool.shutdown(wait=True)
             _OPENCV_THREADS.release()
+
+    def _demands(self, track: MotionTrack) -> Generator[tuple[Controls, int], None, None]:
+        """The controls of a stretch of the track and the number in it, of every frame in turn."""
+        frame, limits, gain = self.frame, self._limits, self.head.gain
+        brows = 1 - GLASSES_HOLD_BROWS * self._glasses
+        around = (
+            math.ceil(max(lips.RELEASE_S, lips.ATTACK_S) * track.fps) + 1
+        )  # frames that matter to a frame
+        for start in range(0, len(track), STRETCH):
+            first, stop = max(0, start - around), min(start + STRETCH, len(track))
+            part = replace(track, data=track.data[first : stop + around])
+            controls = read_controls(
+                part, self._mouth, frame.own_gap, frame.rim, self.basis.gain, limits, gain, brows
+            )
+            for index in range(start, stop):
+                yield controls, index - first
 
     def _frame_at(self, controls: Controls, index: int) -> np.ndarray:
         moves, angles = controls.moves[index], controls.angles[index]
