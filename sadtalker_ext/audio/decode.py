@@ -12,6 +12,7 @@ import numpy as np
 
 from ..errors import AudioError, Foreign, Sentence
 from ..system.ffmpeg import Ffmpeg, complaint, input_arguments, refusal
+from ..system.mapped import forget
 from .damage import Decoded, Heading, damage
 from .ogg import layout
 
@@ -130,9 +131,14 @@ def write_au_blocks(path: Path, blocks: Iterable[np.ndarray], rate: int, channel
 
 
 def in_blocks(samples: np.ndarray, rate: int) -> Iterator[np.ndarray]:
-    """Consecutive stretches of an array (N, …), one second each and less at the end."""
+    """Consecutive stretches of an array (N, …), one second each and less at the end.
+
+    What has been read of a mapped array does not stay in memory.
+    """
     step = max(1, int(BLOCK_SECONDS * rate))
-    return (samples[start : start + step] for start in range(0, len(samples), step))
+    for start in range(0, len(samples), step):
+        yield samples[start : start + step]
+        forget(samples)
 
 
 def _unreadable(path: Path, messages: str) -> AudioError:

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from ..system.mapped import forget
+
 SAMPLE_RATE = 16000  # Hz
 HOP = 160  # samples between frames, 10 ms
 FEATURE_RATE = SAMPLE_RATE // HOP  # frames a second
@@ -15,6 +17,8 @@ N_BINS = N_FFT // 2 + 1
 PRE_EMPHASIS = 0.95
 POWER_FLOOR = 1e-12  # keeps log-mel finite in digital silence: ln(1e-12) = -28
 BLOCK = 1000  # frames computed at a time, 10 s: memory does not grow with the recording
+
+MEAN_BLOCK = 1 << 20  # samples summed at a time
 
 QUIETEST_ENERGY = 1e-10  # mean square below which a frame (-100 dBFS) counts as digital silence
 LOUDNESS_LOW, LOUDNESS_HIGH = 10.0, 95.0  # percentiles of the frames' energy that become 0 and 1
@@ -53,6 +57,7 @@ def log_mel_blocks(
     for start in range(0, total, block):
         first, last = max(0, start - context), min(total, start + block + context)
         yield first, np.log(_power(samples, offset, first, last) @ weights + np.float32(POWER_FLOOR))
+        forget(samples)
 
 
 def power_spectrum(samples: np.ndarray) -> np.ndarray:
@@ -73,12 +78,24 @@ def loudness(samples: np.ndarray) -> np.ndarray:
     for start in range(0, total, BLOCK):
         stop = min(total, start + BLOCK)
         energy[start:stop] = np.square(_windows(samples, offset, start, stop)).mean(axis=1)
+        forget(samples)
     if energy.max() <= QUIETEST_ENERGY:
         return np.zeros(total, np.float32)
     level = np.log(energy + np.float32(QUIETEST_ENERGY))
     high = np.percentile(level[energy > QUIETEST_ENERGY], LOUDNESS_HIGH)
     low = max(np.percentile(level, LOUDNESS_LOW), high - LOUDNESS_WIDEST_RANGE)
     return np.clip((level - low) / max(high - low, LOUDNESS_LEAST_RANGE), 0, 1).astype(np.float32)
+
+
+def mean(samples: np.ndarray) -> float:
+    """Mean of samples (N,), of which a long array is read piece by piece; 0 of none."""
+    if len(samples) <= MEAN_BLOCK:
+        return float(samples.mean(dtype=np.float64)) if len(samples) else 0.0
+    total = 0.0
+    for start in range(0, len(samples), MEAN_BLOCK):
+        total += float(samples[start : start + MEAN_BLOCK].sum(dtype=np.float64))
+        forget(samples)
+    return total / len(samples)
 
 
 def smooth(x: np.ndarray, sigma: float, axis: int = 0) -> np.ndarray:
@@ -111,7 +128,7 @@ def _mono(samples: np.ndarray) -> tuple[np.ndarray, np.float32]:
         raise ValueError(f"samples must be one channel, (N,), not {samples.shape}")
     if samples.dtype != np.float32:
         samples = samples.astype(np.float32)
-    return samples, np.float32(samples.mean(dtype=np.float64) if len(samples) else 0.0)
+    return samples, np.float32(mean(samples))
 
 
 def _power(samples: np.ndarray, offset: np.float32, first: int, last: int) -> np.ndarray:

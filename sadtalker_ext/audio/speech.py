@@ -14,9 +14,11 @@ import numpy as np
 
 from ..errors import AudioError, DependencyError, Place, Sentence
 from ..host import Check, nothing
+from ..system.mapped import Gatherer
 from ..system.paths import existing_file
 from ..system.requirements import advice
 from .decode import AudioFile, in_blocks
+from .features import mean
 from .track_choice import audio_tracks, choice, in_order, no_such_track
 
 SAMPLE_RATE = 16000  # Hz, of everything that motion is made from
@@ -41,7 +43,7 @@ SURROUND_WEIGHTS: dict[int, tuple[float, ...]] = {
 class Speech:
     """Speech to animate, and where its original sound is.
 
-    samples: float32 (N,) mono at `SAMPLE_RATE`, in [-1, 1], finite.
+    samples: float32 (N,) mono at `SAMPLE_RATE`, in [-1, 1], finite. Long ones are mapped from a file.
     duration: seconds, exact: the original's own samples over its own rate.
     source: media file holding the original sound; None for arrays and for silence.
     start: seconds into `source` where the samples begin.
@@ -80,18 +82,17 @@ class Speech:
     @property
     def peak(self) -> float:
         """The largest sample, of either sign."""
-        return max(float(self.samples.max(initial=0)), -float(self.samples.min(initial=0)))
+        return _peak(self.samples)
 
     @cached_property
     def is_silent(self) -> bool:
         """Whether nothing can be heard in it, a constant offset and a click apart: the mouth will rest."""
-        middle = np.float32(self.samples.mean(dtype=np.float64)) if len(self.samples) else 0.0
-        heard = 0
+        middle, heard = np.float32(mean(self.samples)), 0
         for block in in_blocks(self.samples, SAMPLE_RATE):
             heard += int(np.count_nonzero(np.abs(block - middle) >= SILENT_PEAK))
             if heard > CLICK_SAMPLES:
-                return False
-        return True
+                break
+        return heard <= CLICK_SAMPLES
 
     @property
     def is_idle(self) -> bool:
@@ -291,13 +292,13 @@ def _as_frames(values: Any) -> np.ndarray:
 
 
 class _Mix:
-    """Gathers blocks of many channels into one mono 16 kHz buffer, the only long array that is held."""
+    """Gathers blocks of many channels into one mono 16 kHz buffer, which is all that is held."""
 
     def __init__(self, rate: int, channels: int, channel: int | None) -> None:
         self.rate, self.channels = rate, channels
         self.frames = 0
         self.broken = 0  # numbers that were not finite
-        self._buffer = bytearray()  # grows in place: no second copy at the end
+        self._gathered = Gatherer()
         self._energy = np.zeros(channels)
         self._mono_energy = 0.0
         if channel is None:
@@ -323,7 +324,7 @@ class _Mix:
     def _append(self, mono: np.ndarray, *, last: bool) -> None:
         if self._resampler is not None:
             mono = self._resampler.resample_chunk(mono, last=last)
-        self._buffer += mono.tobytes()
+        self._gathered.add(mono)
 
     @property
     def loudest(self) -> int:
@@ -351,13 +352,21 @@ class _Mix:
         if self._resampler is not None:
             self._append(np.zeros(0, np.float32), last=True)
         wanted = max(1, round(duration * SAMPLE_RATE))
-        missing = wanted - len(self._buffer) // 4
-        self._buffer += bytes(4 * max(0, missing))
-        samples = np.frombuffer(self._buffer, np.float32, wanted)
-        peak = max(float(samples.max()), -float(samples.min()))
+        self._gathered.add(bytes(4 * max(0, wanted - len(self._gathered))))
+        samples = self._gathered.array(wanted)
+        peak = _peak(samples)
         if peak > 1.0:
-            samples /= peak
+            for block in in_blocks(samples, SAMPLE_RATE):
+                block /= peak
         return samples, duration
+
+
+def _peak(samples: np.ndarray) -> float:
+    """The largest sample, of either sign."""
+    highest = lowest = 0.0
+    for block in in_blocks(samples, SAMPLE_RATE):
+        highest, lowest = max(highest, float(block.max())), min(lowest, float(block.min()))
+    return max(highest, -lowest)
 
 
 def _resampler(rate: int) -> Any:

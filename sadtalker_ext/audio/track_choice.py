@@ -14,8 +14,17 @@ MOST_TRIED = 8  # tracks that are listened to in search of one that is not silen
 
 def audio_tracks(path: Path) -> tuple[AudioTrack, ...]:
     """The audio tracks of a file; one, which fails when it is read, where it has none or cannot be read."""
+    return _tracks(path) or (AudioTrack(True, ""),)
+
+
+def has_sound(path: Path) -> bool:
+    """Whether a file is one in which there are audio tracks."""
+    return bool(_tracks(path))
+
+
+def _tracks(path: Path) -> tuple[AudioTrack, ...]:
     _, _, messages = run(input_arguments(path))
-    return Heading.of(messages).tracks or (AudioTrack(True, ""),)
+    return Heading.of(messages).tracks
 
 
 def in_order(tracks: Sequence[AudioTrack]) -> list[int]:

@@ -11,17 +11,27 @@ from ..errors import OutputError, TrackError
 from ..options import Options
 from ..request import Request
 from ..tracks import ARKIT
+from .mixups import RECORDING, check_inputs, kind_of, without_speech
 
 
-def request_of(given: argparse.Namespace, options: Options) -> Request:
+def request_of(given: argparse.Namespace, options: Options, *, picture_needed: bool = True) -> Request:
     """The request that the arguments of `flags.add_inputs` and `flags.add_output` make.
 
     Where the picture may be left out, one name alone is the speech's.
     """
     named = (given.picture, given.audio, given.text, given.voice)
     request = Request(*named, options=options, output=given.output)
-    if is_silent(request) and needs_no_picture(options) and _is_no_subject(given.picture, options):
-        return replace(request, picture=None, speech=given.picture)
+    alone = replace(request, picture=None, speech=given.picture)
+    silent = is_silent(request) and given.picture is not None
+    if silent and needs_no_picture(options) and _is_no_subject(given.picture, options):
+        return alone
+    check_inputs(given.picture, given.audio)
+    if silent and getattr(given, "preview_face", None) is None:
+        problem = without_speech(given.picture)
+        if problem is not None and not picture_needed and kind_of(given.picture) == RECORDING:
+            return alone
+        if problem is not None:
+            raise problem
     return request
 
 

@@ -47,7 +47,7 @@ def _motion(given: argparse.Namespace, options: Options) -> tuple[MotionTrack, P
     from ..pipeline import motion_of
     from .console import ProgressBar, show_notices
 
-    request = request_of(given, options)
+    request = request_of(given, options, picture_needed=False)
     target = track_target(given.output, request)
     assert target is not None
     with ProgressBar(quiet=given.quiet) as report:

@@ -7,6 +7,7 @@ import argparse
 from ..options import names
 from ..request import Request
 from .flags import PICTURE_HELP, add_knobs, add_models_dir, add_output, add_track_fps, from_namespace
+from .mixups import check_rendered
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -25,6 +26,7 @@ def run(given: argparse.Namespace) -> int:
     from ..tracks.files import load_track
     from .console import make_video
 
+    check_rendered(given.picture, given.motion)
     track = load_track(given.motion, fps=given.track_fps)
     if not hasattr(given, "fps"):
         given.fps = playable_fps(track)

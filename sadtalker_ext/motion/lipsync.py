@@ -82,7 +82,10 @@ def sampled(articulation: Articulation, *, fps: float, frames: int) -> np.ndarra
     times = (np.arange(frames) + 0.5) / fps + LEAD_S
     blur_s, shortest_s = max(MOVEMENT_S, 0.3 / fps), min(HELD_FRAMES / fps, HELD_LONGEST_S)
     columns = columns_at(articulation, times, blur_s=blur_s, shortest_s=shortest_s)
-    return MotionTrack.rest(frames, fps).with_columns(columns).data
+    data = np.zeros((frames, ARKIT.dim), np.float32)
+    for name, values in columns.items():
+        data[:, ARKIT.index(name)] = values
+    return data
 
 
 def columns_at(

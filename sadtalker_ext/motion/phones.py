@@ -18,10 +18,12 @@ import numpy as np
 from ..audio.features import smooth
 from ..errors import DependencyError
 from ..host import Check, nothing
+from ..system.mapped import forget
 from ..system.requirements import advice
 
 SAMPLE_RATE = 16000
 PHONE_RATE = 100  # the recogniser's frames per second
+ENERGY_BLOCK = 1000  # frames measured at a time
 PIECE_S = 18.0  # seconds of audio given to the recogniser at once, about; bounds memory and cancel latency
 CUT_SEARCH = 0.3  # share of a piece in which the quietest moment to cut is looked for
 PAUSE_WINDOW_S = 0.2  # a cut wants this long a quiet moment
@@ -171,8 +173,12 @@ def pieces(samples: np.ndarray, check: Check = nothing) -> Iterable[tuple[float,
     hop = SAMPLE_RATE // PHONE_RATE
     count = max(1, int(np.ceil(len(samples) / (PIECE_S * SAMPLE_RATE))))
     frames = len(samples) // hop
-    blocks = samples[: frames * hop].reshape(frames, hop)
-    energy = np.sqrt(np.einsum("ij,ij->i", blocks, blocks) / hop)  # without a copy of the whole speech
+    energy = np.empty(frames, np.float32)
+    for start in range(0, frames, ENERGY_BLOCK):  # without a copy of the whole speech
+        stop = min(frames, start + ENERGY_BLOCK)
+        block = samples[start * hop : stop * hop].reshape(stop - start, hop)
+        energy[start:stop] = np.sqrt(np.einsum("ij,ij->i", block, block) / hop)
+        forget(samples)
     window = round(PAUSE_WINDOW_S * PHONE_RATE)
     cuts = [0]
     for number in range(1, count):

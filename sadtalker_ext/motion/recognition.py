@@ -24,6 +24,7 @@ import numpy as np
 
 from ..host import Check, Report, nothing
 from ..system.caches import Kept
+from ..system.mapped import forget
 from ..system.paths import ROOT
 from . import phones as recogniser
 from .phones import Phone, Transcript
@@ -32,9 +33,10 @@ LOGGER = logging.getLogger(__name__)
 ROADS = {"words": recogniser.words_of_piece, "phones": recogniser.phones_of_piece}
 HEADER = struct.Struct("<16sdq")  # road, start in seconds, number of samples
 CHILD = f"import sys; from {__name__} import answer; answer(sys.stdin.buffer, sys.stdout.buffer)"
-LONG_S = 4.0  # shorter speech is recognised here: starting a child takes longer
+LONG_S = 1.0  # shorter speech is recognised here: starting a child takes longer
 MOST_CHILDREN = 4
 POLL_S = 0.05  # between two looks at whether the run was cancelled
+KEY_BLOCK = 1 << 20  # samples
 KEPT = 4  # recordings whose recognition is remembered, for the next picture or the next try
 
 Job = tuple[str, float, "np.ndarray"]
@@ -50,8 +52,15 @@ def recognise(
     progress: called with the pieces done and their number. Raises `DependencyError` without pocketsphinx.
     """
     recogniser.require()
-    key = blake2b(samples.data, digest_size=16).digest()
-    return _remembered.get(key, lambda: _recognised(samples, check, progress))
+    return _remembered.get(_key(samples), lambda: _recognised(samples, check, progress))
+
+
+def _key(samples: np.ndarray) -> bytes:
+    digest = blake2b(digest_size=16)
+    for start in range(0, len(samples), KEY_BLOCK):
+        digest.update(samples[start : start + KEY_BLOCK].data)
+        forget(samples)
+    return digest.digest()
 
 
 def _recognised(samples: np.ndarray, check: Check, progress: Report) -> tuple[Transcript, Transcript]:
@@ -119,6 +128,7 @@ class _Children:
                 process.stdin.write(HEADER.pack(road.encode(), start, len(piece)))
                 process.stdin.write(piece.data)
                 process.stdin.flush()
+                forget(piece)
                 self._heard[number] = unpacked(process.stdout.readline())
 
 

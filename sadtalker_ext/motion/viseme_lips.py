@@ -32,25 +32,28 @@ def articulate_visemes(samples: np.ndarray, tracks: np.ndarray) -> Articulation:
 
     samples: (N,) mono 16 kHz. tracks: (T, 8) VisemeNet's of the same speech.
     """
-    net = dict(zip(VISEMES, tracks.T.astype(np.float64), strict=True))
-    signal = analyse(samples)
+    signal = dict(analyse(samples))
+
+    def net(name: str) -> np.ndarray:
+        return tracks[:, VISEMES.index(name)].astype(np.float64)
+
     speech = np.minimum(
-        np.clip(1.2 * smooth(np.maximum(net["speech"], 0), 4), 0, 1),
+        np.clip(1.2 * smooth(np.maximum(net("speech"), 0), 4), 0, 1),
         np.clip(1.6 * smooth(sounding(loudness(samples)).astype(np.float64), 8), 0, 1),
     )
-    jaw = smooth(NET_SHARE * net["jaw"] + (1 - NET_SHARE) * signal["jaw"], 2.5)
+    jaw = smooth(NET_SHARE * net("jaw") + (1 - NET_SHARE) * signal.pop("jaw"), 2.5)
     spoken = jaw[speech > 0.5]
     widest = max(float(np.percentile(spoken, 95)) if len(spoken) > 20 else 1.0, 0.25)
     opened = np.clip(jaw / widest, 0, 1.15)
     return Articulation(
         gap=WIDEST_GAP * (PARTED + (1 - PARTED) * opened) * speech,
         jaw=WIDEST_JAW * np.clip(opened - 0.05, 0, 1) * speech,
-        width=np.clip(0.75 * net["width"] + 0.25 * signal["width"], -1, 1) * speech,
-        rounding=np.clip(0.85 * net["round"] + 0.15 * signal["rounding"], 0, 1) * speech,
-        labiodental=np.clip(1.2 * net["labiodental"], 0, 1) * speech,
-        teeth=np.clip(0.6 * net["teeth"] + 0.4 * signal["teeth"], 0, 1) * speech,
-        tongue=np.clip(net["tongue"], 0, 1) * speech,
-        closures=closures_of(net["close"] * np.minimum(1, 1.5 * speech)),
+        width=np.clip(0.75 * net("width") + 0.25 * signal.pop("width"), -1, 1) * speech,
+        rounding=np.clip(0.85 * net("round") + 0.15 * signal.pop("rounding"), 0, 1) * speech,
+        labiodental=np.clip(1.2 * net("labiodental"), 0, 1) * speech,
+        teeth=np.clip(0.6 * net("teeth") + 0.4 * signal.pop("teeth"), 0, 1) * speech,
+        tongue=np.clip(net("tongue"), 0, 1) * speech,
+        closures=closures_of(net("close") * np.minimum(1, 1.5 * speech)),
     )
 
 

@@ -54,7 +54,8 @@ def test_letters_in_fancy_dress_are_put_into_plain_clothes() -> None:
         ("zh", "zh-CN"), ("cmn", "zh-TW"), ("jp", "ja-JP"), ("kr", "ko"), ("ua", "uk"), ("iw", "he-IL"),
         ("nb", "no"), ("no", "nb-NO"), ("pt-BR", "pt-br"), ("pt_BR", "pt-BR"), ("en-US", "en-us"),
         ("en", "en-GB"),
-        ("de-DE", "de"), ("ger", "de-AT"), ("es-MX", "es-419"), ("cz", "cs"), ("gr", "el"), ("fr-CA", "fr-fr"),
+        ("de-DE", "de"), ("ger", "de-AT"), ("es-MX", "es-419"), ("cz", "cs"), ("gr", "el"),
+        ("fr-CA", "fr-fr"),
     ],
 )  # fmt: skip
 def test_a_language_by_any_of_its_names(wanted: str, language: str) -> None:

@@ -416,19 +416,13 @@ class TestScripts:
     @pytest.mark.parametrize(
         ("asked", "voice"),
         [
-            ("zh", "cmn"),
-            ("zh-CN", "cmn"),
-            ("cn", "cmn"),
-            ("jp", "ja"),
-            ("kr", "ko"),
-            ("ua", "uk"),
-            ("iw", "he"),
-        ]
-        + [("no", "nb"), ("pt-BR", "pt-br"), ("en-GB", "en-us"), ("de-AT", "de"), ("ger", "de")],
+            *(("zh", "cmn"), ("zh-CN", "cmn"), ("cn", "cmn"), ("jp", "ja"), ("kr", "ko"), ("ua", "uk")),
+            *(("iw", "he"), ("no", "nb"), ("pt-BR", "pt-br"), ("en-GB", ""), ("de-AT", "de"), ("ger", "de")),
+        ],
     )
     def test_languages_by_their_other_names(self, machine, tmp_path, asked, voice):
         machine.install("espeak-ng", FOREIGN_VOICES)
-        assert say.check_voice("123", asked).id in (f"espeak-ng:{voice}", "espeak-ng")
+        assert say.check_voice("123", asked).id == f"espeak-ng:{voice}".rstrip(":")
 
     @pytest.mark.parametrize(
         ("text", "voice", "told"),

@@ -41,18 +41,7 @@ class InstantActor(PortraitActor):
         fps, frames = options.fps, self.frames(speech)
         # Reference videos first: when one cannot be used, that is known before the long listening.
         blinks = None if options.ref_blink is None else self._followed(options.ref_blink, "blink", frames)
-        if options.ref_pose is None:
-            pose = generators.generate_head(
-                speech,
-                fps=fps,
-                frames=frames,
-                seed=options.seed,
-                head_motion=options.head_motion,
-                still=options.still,
-                check=run.check,
-            )
-        else:
-            pose = self._followed(options.ref_pose, "pose", frames)
+        pose = None if options.ref_pose is None else self._followed(options.ref_pose, "pose", frames)
         if options.idle is None:
             track = generators.generate_lips(
                 speech,
@@ -69,11 +58,26 @@ class InstantActor(PortraitActor):
                 run.notice(UNSPOKEN)
         else:
             track = MotionTrack.rest(frames, fps)
+        if pose is None:
+            pose = generators.generate_head(
+                speech,
+                fps=fps,
+                frames=frames,
+                seed=options.seed,
+                head_motion=options.head_motion,
+                still=options.still,
+                check=run.check,
+            )
         made_by = {"lips": track.provenance, "pose": pose.provenance}
         ramps = {"headYaw": options.yaw, "headPitch": options.pitch, "headRoll": options.roll}
         pose = pose.with_columns(
             {name: generators.ramp(values, frames) for name, values in ramps.items() if values is not None}
         )
+        if not track.data.flags.writeable:
+            track = track.with_columns({})
+        # Into the lips' own rows: tracks of long speech are large.
+        _take(track, pose, ["pose"])
+        del pose
         eyes = generators.generate_eyes(
             speech,
             fps=fps,
@@ -82,15 +86,15 @@ class InstantActor(PortraitActor):
             blink_rate=options.blink_rate,
             gaze=options.gaze,
             still=options.still,
-            head=pose,
+            head=track,
             check=run.check,
         )
         made_by["eyes"] = eyes.provenance
-        track = track.with_channels(pose, ["pose"])
-        track = track.with_channels(eyes, ["blink", "gaze", "eyes", "brows", "cheeks"])
+        _take(track, eyes, ["blink", "gaze", "eyes", "brows", "cheeks"])
+        del eyes
         if blinks is not None:
             made_by["blinks"] = blinks.provenance
-            track = track.with_channels(blinks, ["blink"])
+            _take(track, blinks, ["blink"])
         if options.expression_scale != 1.0:
             track = _scaled(track, options.expression_scale)
         return MotionTrack(ARKIT, fps, track.data, {part: dict(value) for part, value in made_by.items()})
@@ -104,6 +108,12 @@ class InstantActor(PortraitActor):
             text = "In {share:.0%} of {video} no face was found; its {channel} was filled in there."
             self.run.notice(Sentence(text, share=1 - seen, video=Path(video), channel=channel))
         return track
+
+
+def _take(track: MotionTrack, other: MotionTrack, channels: list[str]) -> None:
+    """Write channels of another track of the same length and rate into a track."""
+    for column in ARKIT.indices(channels):
+        track.data[:, column] = other.data[:, column]
 
 
 def _scaled(track: MotionTrack, scale: float) -> MotionTrack:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ...system.caches import kept
+from ...system.mapped import forget
 
 SAMPLE_RATE = 16000  # Hz
 N_FFT = 800  # samples, 50 ms
@@ -58,22 +59,29 @@ def mel_spectrogram(samples: np.ndarray, length: int | None = None) -> np.ndarra
     """
     length = len(samples) if length is None else length
     heard = min(length, len(samples))
-    first = N_FFT // 2
-    padded = np.zeros(length + N_FFT, np.float32)
-    emphasised = padded[first : first + heard]
-    emphasised[:] = samples[:heard]
-    for stop in range(heard, 1, -BLOCK * HOP):  # from the end, for each sample needs the one before
-        start = max(1, stop - BLOCK * HOP)
-        emphasised[start:stop] -= np.float32(PRE_EMPHASIS) * emphasised[start - 1 : stop - 1]
-    windows = np.lib.stride_tricks.sliding_window_view(padded, N_FFT)[::HOP]
     hann = (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(N_FFT) / N_FFT)).astype(np.float32)
-    rows = np.empty((len(windows), BANDS), np.float32)
-    for start in range(0, len(windows), BLOCK):  # the spectra of a long recording would not fit
-        spectrum = np.abs(np.fft.rfft(windows[start : start + BLOCK] * hann)).astype(np.float32)
+    rows = np.empty((1 + length // HOP, BANDS), np.float32)
+    for start in range(0, len(rows), BLOCK):  # the spectra of a long recording would not fit
+        stop = min(len(rows), start + BLOCK)
+        piece = _emphasised(samples[:heard], start * HOP - N_FFT // 2, (stop - 1) * HOP + N_FFT // 2)
+        windows = np.lib.stride_tricks.sliding_window_view(piece, N_FFT)[::HOP]
+        spectrum = np.abs(np.fft.rfft(windows * hann)).astype(np.float32)
+        forget(samples)
         level = 20 * np.log10(np.maximum(FLOOR, spectrum @ mel_basis().T)) - REFERENCE_DB
         scaled = 2 * LARGEST * (level - LEAST_DB) / -LEAST_DB - LARGEST
-        rows[start : start + BLOCK] = np.clip(scaled, -LARGEST, LARGEST)
+        rows[start:stop] = np.clip(scaled, -LARGEST, LARGEST)
     return rows
+
+
+def _emphasised(samples: np.ndarray, begin: int, end: int) -> np.ndarray:
+    """Samples begin..end-1 after pre-emphasis, (end - begin,) float32; zeros outside."""
+    piece = np.zeros(end - begin, np.float32)
+    left, right = max(begin, 0), min(end, len(samples))
+    piece[left - begin : max(left, right) - begin] = samples[left:right]
+    left = max(left, 1)  # nothing comes before the first
+    if left < right:
+        piece[left - begin : right - begin] -= np.float32(PRE_EMPHASIS) * samples[left - 1 : right - 1]
+    return piece
 
 
 def window_starts(frames: int) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 from collections import deque
@@ -16,7 +17,7 @@ import numpy as np
 from ....errors import Sentence, TrackError
 from ....face import Portrait, topology
 from ....host import Check, nothing
-from ....tracks import ARKIT, MotionTrack
+from ....tracks import ARKIT, MotionTrack, lips
 from .basis import JAW_DROP, ExpressionBasis
 from .closing import Closing
 from .controls import Controls, closes, read_controls, shown_gap
@@ -49,6 +50,7 @@ STEEP_GAP = 0.05  # fw; closing a mouth that is further open moves some skin fur
 LIP_MARGIN = 0.075  # fw around the lips that are painted in layers
 EYE_MARGIN = 0.02  # fw around the eyes that may be painted
 GLASSES_HOLD_BROWS = 0.7  # share of the brows' motion that rims would show as a bend
+STRETCH = 1000  # frames whose demands are known at a time
 WINDOW_PER_WORKER = 2  # frames in flight for each thread
 
 
@@ -182,17 +184,11 @@ class WarpRenderer:
         return self._stream(track, check)
 
     def _stream(self, track: MotionTrack, check: Check) -> Generator[np.ndarray, None, None]:
-        frame, limits, gain = self.frame, self._limits, self.head.gain
-        brows = 1 - GLASSES_HOLD_BROWS * self._glasses
-        controls = read_controls(
-            track, self._mouth, frame.own_gap, frame.rim, self.basis.gain, limits, gain, brows
-        )
-        controls = replace(controls, moves=controls.moves * self._folds.share(controls.moves)[:, None])
         _OPENCV_THREADS.hold()
         pool = ThreadPoolExecutor(self._workers, thread_name_prefix="warp")
         waiting: deque[Future[np.ndarray]] = deque()
         try:
-            for index in range(len(controls)):
+            for controls, index in self._demands(track):
                 check()
                 waiting.append(pool.submit(self._frame_at, controls, index))
                 if len(waiting) > self._workers * WINDOW_PER_WORKER:
@@ -205,6 +201,23 @@ class WarpRenderer:
                 future.cancel()
             pool.shutdown(wait=True)
             _OPENCV_THREADS.release()
+
+    def _demands(self, track: MotionTrack) -> Generator[tuple[Controls, int], None, None]:
+        """The controls of a stretch of the track and the number in it, of every frame in turn."""
+        frame, limits, gain = self.frame, self._limits, self.head.gain
+        brows = 1 - GLASSES_HOLD_BROWS * self._glasses
+        # Frames on either side that matter to a frame.
+        around = math.ceil(max(lips.RELEASE_S, lips.ATTACK_S) * track.fps) + 1
+        for start in range(0, len(track), STRETCH):
+            first, stop = max(0, start - around), min(start + STRETCH, len(track))
+            part = replace(track, data=track.data[first : stop + around])
+            controls = read_controls(
+                part, self._mouth, frame.own_gap, frame.rim, self.basis.gain, limits, gain, brows
+            )
+            held = controls.moves * self._folds.share(controls.moves)[:, None]
+            controls = replace(controls, moves=held)
+            for index in range(start, stop):
+                yield controls, index - first
 
     def _frame_at(self, controls: Controls, index: int) -> np.ndarray:
         moves, angles = controls.moves[index], controls.angles[index]
