@@ -32,10 +32,9 @@ COVERED_FROM = 6.0
 # thing, whatever is printed on it where the lips would be.
 NO_SKIN = 15.0
 # Where the lips are as even as this and no other than what is around them, there are none: a hand, or cloth
-# of the skin's colour. Every mouth that is seen, a drawn one of a single line too, is more uneven, unless the
-# whole face is faded to less than so many steps between its dark and its light.
-BARE, BARE_GRAIN, BARE_LINE = 2.5, 2.5, 8.0
-FADED = 15.0
+# of the skin's colour. Every mouth that is seen, a drawn one of a single line too, is more uneven. Of a face
+# whose dark and light are FULL apart; less where they are nearer.
+BARE, BARE_GRAIN, BARE_LINE, FULL = 2.5, 2.5, 8.0, 50.0
 SENTENCES: Mapping[str, str] = MappingProxyType(
     {
         COVERED: "The mouth seems covered and is left as it is; set {mouth} to talk to move it all the same.",
@@ -86,8 +85,9 @@ def cover(image: np.ndarray, landmarks: np.ndarray) -> float:
             plain.append(skinless - LIP_SHARE * unlike[-1])
     grain, line = np.percentile(_apart(part["lips"], lips, TONE), (50, 95))
     contrast = float(np.ptp(np.percentile(colours[valid, 0], (5, 95))))
-    even = max(unlike) < BARE and grain < BARE_GRAIN and line < BARE_LINE
-    if even and contrast > FADED and not small:
+    share = min(1.0, contrast / FULL)
+    even = max(unlike) < BARE * share and grain < BARE_GRAIN * share and line < BARE_LINE * share
+    if even and not small:
         return 2 * COVERED_FROM
     return max(*plain, min(strange) - NO_SKIN + COVERED_FROM)
 
