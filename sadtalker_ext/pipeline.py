@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -15,6 +14,7 @@ from .errors import AudioError, Named, OptionsError, TrackError
 from .host import CancelToken, Host, Progress, ProgressCallback, Run, StandaloneHost
 from .options import Options, knob_named, names
 from .request import Request, Result, text_file
+from .system import leftovers
 from .system.caches import release as release
 from .system.outputs import free_name
 from .system.paths import would_replace
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from .request import PictureSource, SpeechSource
 
 SOFTWARE = "sadtalker-ext"
+HELD_S = 0.2  # by which a sound may be longer than its motion, whose last row then stands
 
 
 def animate(
@@ -59,7 +60,9 @@ def render_track(
     cancel: CancelToken | None = None,
     host: Host | None = None,
 ) -> Result:
-    """Render a motion track on a portrait; with `speech` as soundtrack, cut or held to its length.
+    """Render a motion track on a portrait; with `speech` as soundtrack.
+
+    Where the sound is shorter the track is cut, where it is longer the face goes on in quiet presence.
 
     The track is resampled to `options.fps`; without options it keeps its own rate where that can be shown.
     """
@@ -160,8 +163,8 @@ def speech_file(request: Request, run: Run) -> Iterator[Request]:
         raise OptionsError("Give either speech or {idle}, not both.", "idle")
     from .audio.say import speak
 
-    with tempfile.TemporaryDirectory(prefix="sadtalker-", ignore_cleanup_errors=True) as folder:
-        target, models_dir = Path(folder) / text_file(request.text), run.host.models_dir()
+    with leftovers.folder() as folder:
+        target, models_dir = folder / text_file(request.text), run.host.models_dir()
         spoken = speak(request.text, target, voice=request.voice, models_dir=models_dir, check=run.check)
         yield replace(request, speech=spoken, text=None, voice=None)
 
@@ -225,7 +228,9 @@ def _listen(request: Request, run: Run) -> Speech:
         told = "No speech was given; give an audio or video file, or {idle}."
         raise AudioError(told, Named("idle", "SECONDS"))
     else:
-        speech = load_speech(request.speech, start=options.start, end=options.end, check=run.check)
+        speech = load_speech(
+            request.speech, start=options.start, end=options.end, track=options.track, check=run.check
+        )
         run.notice(*speech.notices)
     run.report(Progress("speech", 1, 1))
     return speech
@@ -249,15 +254,21 @@ def _move(actor: Actor, speech: Speech, run: Run) -> MotionTrack:
 
 
 def _fitted(track: MotionTrack, speech: Speech | None, actor: Actor, run: Run) -> MotionTrack:
-    """The track at the video's rate, as long as its soundtrack."""
+    """The track at the video's rate, as long as its soundtrack: cut, or going on in quiet presence."""
     track = track.resampled(actor.options.fps)
     if speech is None:
         return track
     frames = actor.frames(speech)
-    if abs(frames - len(track)) > 1:
-        kind = "ends with" if frames < len(track) else "is held until the end of"
-        run.notice(f"The motion lasts {track.duration:.1f} s; it {kind} the sound, {speech.duration:.1f} s.")
-    return track.fitted(frames)
+    left = frames - len(track)
+    moves, sounds = track.duration, speech.duration
+    if left < -1:
+        run.notice(f"The motion lasts {moves:.1f} s; it ends with the sound, {sounds:.1f} s.")
+    elif left > 1:
+        ends = f"The motion ends after {round(moves, 1):g} s, the sound after {round(sounds, 1):g} s"
+        run.notice(f"{ends}; from there on the face is quietly present.")
+    if left < HELD_S * track.fps:
+        return track.fitted(frames)
+    return track.continued(actor.idle(left, track.space))
 
 
 def _render(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from PIL import Image
 from sadtalker_ext import Cancelled, CancelToken, Options, Progress, animate, make_motion, render_track
 from sadtalker_ext.errors import AudioError, FaceNotFoundError, OptionsError, OutputError, TrackError
 from sadtalker_ext.host import STAGES
-from sadtalker_ext.tracks import MotionSpace, MotionTrack
+from sadtalker_ext.tracks import ARKIT, MotionSpace, MotionTrack
 from sadtalker_ext.video import probe, read_frames, read_metadata
 
 FIVE = ((40, 52), (88, 52), (64, 76), (48, 96), (80, 96))  # eyes, nose, mouth corners of a 128-px face
@@ -217,6 +218,63 @@ def test_faces_are_searched_once_a_picture(demo_portrait, voice, tmp_path, monke
     pipeline.release()
     animate(demo_portrait, voice, tmp_path / "c.mp4", Options(end=0.2))
     assert searched == [1, 1]
+
+
+def motion_of_speech(speech, options):
+    from sadtalker_ext.host import Run
+    from sadtalker_ext.pipeline import motion_of
+    from sadtalker_ext.request import Request
+
+    run = Run()
+    return motion_of(Request(None, speech, options=options), run), run.notices
+
+
+def test_a_sound_without_speech_is_told_of(demo_speech):
+    hum = (0.01 * np.sin(np.arange(32000) * 2 * np.pi * 50 / 16000)).astype(np.float32)
+    track, notices = motion_of_speech((hum, 16000), Options(engine="instant", lips="visemes"))
+    assert track.column("jawOpen").max() < 0.01
+    assert ["No speech was found" in told for told in notices] == [True]
+    _, notices = motion_of_speech(demo_speech, Options(engine="instant", lips="visemes", end=1.5))
+    assert notices == []
+    _, notices = motion_of_speech((hum * 0, 16000), Options(engine="instant"))
+    assert ["Nothing can be heard" in told for told in notices] == [True]
+
+
+@pytest.mark.parametrize("given", ["npz", "csv", "in memory"])
+def test_a_face_lives_on_when_the_sound_lasts_longer_than_its_motion(face, voice, tmp_path, given):
+    from sadtalker_ext.tracks.files import save_track
+
+    track = make_motion(voice, Options(end=0.8, lips="visemes"))
+    if given != "in memory":
+        save_track(track, tmp_path / f"m.{given}")
+        track = tmp_path / f"m.{given}"
+    sound = np.tile(voice[0], (2, 1)), voice[1]
+    made = render_track(face, track, f"{tmp_path}/out/", Options(points=FIVE), speech=sound)
+    assert made.frames == 100
+    assert [told for told in made.notices if "motion ends" in told] == [
+        "The motion ends after 0.8 s, the sound after 4 s; from there on the face is quietly present."
+    ]
+    late = made.track.data[45:]
+    assert np.abs(np.diff(made.track.column("headYaw")[30:95])).min() > 0
+    assert late[:, ARKIT.indices(["blink"])].max() > 0.9
+    assert late[:, ARKIT.indices(["lips"])].max() == 0  # silent, whatever was said last
+    pictures = [np.asarray(Image.open(name)) for name in sorted((tmp_path / "out").glob("*.png"))[30:95]]
+    assert sum(np.array_equal(one, two) for one, two in pairwise(pictures)) < 5
+
+
+def test_a_motion_that_outlasts_the_sound_is_cut_with_a_word(face, voice, tmp_path):
+    track = MotionTrack.rest(100, 25.0)
+    made = render_track(face, track, tmp_path / "o.mp4", Options(points=FIVE), speech=voice)
+    assert made.frames == 50
+    assert "The motion lasts 4.0 s; it ends with the sound, 2.0 s." in made.notices
+
+
+@pytest.mark.parametrize("more", [0, 1, 4])
+def test_a_motion_as_long_as_the_sound_stays_as_it_is(face, voice, tmp_path, more):
+    track = make_motion(voice, Options(lips="visemes"))
+    made = render_track(face, track.fitted(50 - more), tmp_path / "o.mp4", Options(points=FIVE), speech=voice)
+    assert len(made.notices) == (more > 1)
+    assert np.array_equal(made.track.data, track.fitted(50 - more).fitted(50).data)
 
 
 def test_lips_rest_where_a_mouth_stays_shut(face, voice, tmp_path):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import zipfile
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +18,7 @@ from ..options.presets import by_present_names, former_names_in, preset_named
 from ..pipeline import perform
 from ..request import Request, Result
 from ..shell import Shell
+from ..system.archives import open_zip
 from ..tracks import MotionTrack
 from .body import Body
 from .limits import Limits
@@ -211,8 +211,8 @@ def read_track(path: Path, limits: Limits) -> MotionTrack:
 
     try:
         if path.suffix == ".npz":
-            with zipfile.ZipFile(path) as archive:
-                if sum(member.file_size for member in archive.infolist()) > limits.track_bytes:
+            with path.open("rb") as file, open_zip(file) as (_, members):
+                if sum(member.file_size for member in members.values()) > limits.track_bytes:
                     raise TrackError("The track is too large to be a motion track.")
         track = load_track(path)
     except SadTalkerError:
@@ -234,6 +234,8 @@ def _with_suffix(path: Path) -> Path:
 
 def check_voice(text: str, voice: str | None, shell: Shell, limits: Limits) -> None:
     """Refuse a text that cannot be spoken here, before it is queued."""
+    from ..audio import say
+    from ..audio.languages import foreign_script
     from ..audio.say import advice, check_text
 
     if len(check_text(text)) > limits.text_characters:
@@ -244,8 +246,11 @@ def check_voice(text: str, voice: str | None, shell: Shell, limits: Limits) -> N
     if not known:
         told = "No speech program was found on the server; send a recording. {advice}."
         raise AudioError(told, advice=advice())
-    if voice is not None and voice not in known:
+    models_dir = shell.host.models_dir()
+    if voice is not None and voice not in known and not say.finds(voice, models_dir):
         raise AudioError(f"Unknown voice {voice[:40]!r}; GET voices lists those that can be used.")
+    if foreign_script(text) is not None:
+        say.check_voice(text, voice, models_dir)
 
 
 def voice_rows(shell: Shell) -> list[dict[str, Any]]:
@@ -258,11 +263,23 @@ def voice_rows(shell: Shell) -> list[dict[str, Any]]:
 
 def _check_length(speech: Path, options: Options | None, limits: Limits, cancel: CancelToken) -> None:
     """Counts the sound before it is listened to, so that a small file with days of silence costs little."""
+    from ..audio import audio_tracks, in_order
+
+    options = options or Options()
+    stop = limits.seconds if options.end is None else min(limits.seconds, options.end)
+    tracks = audio_tracks(speech)
+    for track in in_order(tracks) if options.track is None else [options.track]:
+        _check_track(speech, track, stop, limits, cancel)
+
+
+def _check_track(speech: Path, track: int, stop: float, limits: Limits, cancel: CancelToken) -> None:
     from ..audio.decode import AudioFile
 
-    end = None if options is None else options.end
-    stop = limits.seconds if end is None else min(limits.seconds, end)
-    with AudioFile(speech) as file:
+    try:
+        opened = AudioFile(speech, track - 1)
+    except AudioError:
+        return  # whether it matters is known when it is listened to
+    with opened as file:
         frames = 0
         for block in file.blocks():
             cancel.check()

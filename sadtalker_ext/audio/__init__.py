@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from .soundtrack import Soundtrack, soundtrack
-from .speech import MAX_SECONDS, MIN_SECONDS, SAMPLE_RATE, Speech, load_speech, silence
+from .speech import MAX_SECONDS, MIN_SECONDS, SAMPLE_RATE, UNSPOKEN, Speech, load_speech, silence
+from .track_choice import audio_tracks, in_order
 
 __all__ = [
-    "MAX_SECONDS", "MIN_SECONDS", "SAMPLE_RATE", "Soundtrack", "Speech", "load_speech", "silence",
-    "soundtrack",
+    "MAX_SECONDS", "MIN_SECONDS", "SAMPLE_RATE", "UNSPOKEN", "Soundtrack", "Speech", "audio_tracks",
+    "in_order", "load_speech", "silence", "soundtrack",
 ]  # fmt: skip

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
 
 import numpy as np
 
-from ..errors import AudioError, Foreign
+from ..errors import AudioError, Foreign, Sentence
 from ..system.ffmpeg import Ffmpeg, complaint, input_arguments, refusal
+from .damage import Decoded, Heading, damage
+from .ogg import layout
 
 BLOCK_SECONDS = 1.0
 AU_MAGIC = b".snd"
@@ -22,19 +24,29 @@ SAMPLE = np.dtype(">f4")
 # Restarts the clock at the first sample: a late start or a gap in a container's clock would otherwise
 # shift the soundtrack against the samples that lips are made from.
 FROM_FIRST_SAMPLE = "asetpts=N/SR/TB"
+RECONFIGURED = "Reconfiguring filter graph"  # ffmpeg's words where the rate or the channels change on the way
 
 
 class AudioFile:
-    """A decoded first audio stream; a context manager. Attributes: `rate` (Hz), `channels`."""
+    """A decoded audio track; a context manager. Attributes: `rate` (Hz), `channels`, `heading`.
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        select = ["-map", "0:a:0", "-vn", "-sn", "-dn", "-map_metadata", "-1", "-af", FROM_FIRST_SAMPLE]
-        self._process = Ffmpeg(
-            [*input_arguments(path), *select, "-c:a", "pcm_f32be", "-f", "au", "pipe:1"], stdout=True
-        )
+    track: from 0. Sound whose rate or channels change on the way is brought to those of its beginning.
+    """
+
+    def __init__(self, path: Path, track: int = 0) -> None:
+        self.path, self._track = path, track
+        found = layout(path)
+        self._cut = found is not None and found.cut
+        # ffmpeg stops at a link of other channels or another rate, so each gets a process of its own.
+        self._links: list[tuple[int, int] | None] = list(found.links) if found else []
+        if len(self._links) < 2:
+            self._links = [None]
+        self._chained = len(self._links) > 1
+        self.rate, self.channels = 0, 0
+        self._process = self._started(self._links[0])
         try:
             self.rate, self.channels = self._read_header()
+            self.heading = Heading.of(self._process.messages())
         except BaseException:
             self._process.stop()
             raise
@@ -50,28 +62,55 @@ class AudioFile:
     @property
     def stated_seconds(self) -> float:
         """The container's own idea of its duration; 0 when it has none. Not exact."""
-        found = re.search(r"Duration: (\d+):(\d+):([\d.]+)", self._process.messages())
-        if found is None:
-            return 0.0
-        hours, minutes, seconds = found.groups()
-        return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
+        return self.heading.seconds
+
+    @property
+    def uneven(self) -> bool:
+        """Whether its rate or its channels have changed on the way, as far as it has been read."""
+        return self._chained or RECONFIGURED in self._process.messages()
+
+    def damage(self, frames: int) -> Sentence | None:
+        """What is wrong with the file in a sentence, once it has been read to its end; else None.
+
+        frames: how many samples of a channel came out.
+        """
+        self._process.finish()
+        decoded = Decoded(frames / self.rate, self._process.messages(), self._cut, self._chained)
+        return damage(self.path, self.heading, decoded)
 
     def blocks(self) -> Iterator[np.ndarray]:
         """Yields float32 (n, channels) in native byte order, one second each and less at the end."""
         frame_bytes = SAMPLE.itemsize * self.channels
-        while True:
-            data = self._process.read(max(1, int(BLOCK_SECONDS * self.rate)) * frame_bytes)
-            count = len(data) // frame_bytes
-            if count == 0:
-                return
-            samples = np.frombuffer(data, SAMPLE, count * self.channels)
-            yield samples.reshape(count, self.channels).astype(np.float32)
+        for link in self._links:
+            if link is not self._links[0]:
+                self._process.stop()
+                self._process = self._started(link)
+                if self._header() is None:
+                    continue
+            while data := self._process.read(max(1, int(BLOCK_SECONDS * self.rate)) * frame_bytes):
+                count = len(data) // frame_bytes
+                samples = np.frombuffer(data, SAMPLE, count * self.channels)
+                yield samples.reshape(count, self.channels).astype(np.float32)
+
+    def _started(self, link: tuple[int, int] | None) -> Ffmpeg:
+        select = ["-map", f"0:a:{self._track}", "-vn", "-sn", "-dn", "-map_metadata", "-1"]
+        if self.rate:
+            select += ["-ar", str(self.rate), "-ac", str(self.channels)]
+        target = ["-c:a", "pcm_f32be", "-f", "au", "pipe:1"]
+        return Ffmpeg([*input_arguments(self.path, link), *select, *target], stdout=True)
 
     def _read_header(self) -> tuple[int, int]:
-        header = self._process.read(AU_HEADER.size)
-        if len(header) < AU_HEADER.size:
+        found = self._header()
+        if found is None:
             self._process.finish()
             raise _unreadable(self.path, self._process.messages())
+        return found
+
+    def _header(self) -> tuple[int, int] | None:
+        """Rate and channels of what begins now; None where nothing comes."""
+        header = self._process.read(AU_HEADER.size)
+        if len(header) < AU_HEADER.size:
+            return None
         _, offset, _, _, rate, channels = AU_HEADER.unpack(header)
         self._process.read(offset - AU_HEADER.size)
         return rate, channels
@@ -79,12 +118,21 @@ class AudioFile:
 
 def write_au(path: Path, samples: np.ndarray, rate: int) -> None:
     """Writes float32 (N, C) samples as an AU file, a block at a time (no second copy of a long array)."""
-    block = max(1, int(BLOCK_SECONDS * rate))
+    write_au_blocks(path, in_blocks(samples, rate), rate, samples.shape[1])
+
+
+def write_au_blocks(path: Path, blocks: Iterable[np.ndarray], rate: int, channels: int) -> None:
+    """Writes blocks of float32 (n, channels) samples as an AU file."""
     with path.open("wb") as file:
-        size = min(samples.size * SAMPLE.itemsize, AU_SIZE_UNKNOWN)
-        file.write(AU_HEADER.pack(AU_MAGIC, AU_HEADER.size, size, AU_FLOAT32, rate, samples.shape[1]))
-        for start in range(0, len(samples), block):
-            file.write(samples[start : start + block].astype(SAMPLE).tobytes())
+        file.write(AU_HEADER.pack(AU_MAGIC, AU_HEADER.size, AU_SIZE_UNKNOWN, AU_FLOAT32, rate, channels))
+        for block in blocks:
+            file.write(block.astype(SAMPLE).tobytes())
+
+
+def in_blocks(samples: np.ndarray, rate: int) -> Iterator[np.ndarray]:
+    """Consecutive stretches of an array (N, …), one second each and less at the end."""
+    step = max(1, int(BLOCK_SECONDS * rate))
+    return (samples[start : start + step] for start in range(0, len(samples), step))
 
 
 def _unreadable(path: Path, messages: str) -> AudioError:

@@ -3,23 +3,35 @@
 from __future__ import annotations
 
 import difflib
-import tempfile
 import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 
-from ..errors import AudioError, DependencyError, Place, Sentence
+from ..errors import AudioError, DependencyError, Named, Place, Sentence
 from ..host import Check, nothing
-from ..system.outputs import check_new_file, move_file, temporary_name
+from ..system import leftovers
+from ..system.outputs import check_new_file, move_file
 from ..system.paths import user_path
 from . import speech_programs
-from .speech import load_speech
+from .languages import (
+    HAN,
+    closeness,
+    foreign_script,
+    languages_of,
+    mostly_latin,
+    plain_letters,
+    reads,
+    script_in_words,
+    scripts,
+)
+from .speech import SILENT_PEAK, load_speech
 from .speech_programs import VOICES_VARIABLE, Program, Speaker, Voice, programs, run
 
 __all__ = ["MAX_CHARACTERS", "Voice", "advice", "check_text", "has_program", "no_program", "speak", "voices"]
 
 MAX_CHARACTERS = 20_000  # about 25 minutes of speech
 START_SECONDS = 60.0  # in which a program has begun to speak, its voice read from a slow disk
+VOICE = Named("voice", "VOICE")
 CHARACTER_SECONDS = 0.1  # for each character; they take about that long to be heard
 
 
@@ -82,18 +94,19 @@ def speak(
     """Speaks a text into a wav file and returns its path; half a file is never left.
 
     text: up to `MAX_CHARACTERS`. target: the file, written as wav whatever its ending. voice: a `Voice.id`,
-    or its name or language (“en-us”); None is the default of the preferred program. models_dir: as for
+    or its name or language (“en-us”, “zh”); None is the default of the preferred program, or where that does
+    not read the text's script, a voice that does. models_dir: as for
     `voices`. overwrite: whether an existing file may be replaced. check: called several times a second;
     what it raises ends the program. Raises `AudioError` (no text, unknown voice, the program failed),
     `DependencyError` (no speech program) or `OutputError`.
     """
     words = check_text(text)
-    speaker = _speaker(voice, models_dir)
+    speaker = _speaker(words, voice, models_dir)
     path = user_path(target)
     check_new_file(path, overwrite)
-    made = temporary_name(path.resolve())
-    with tempfile.TemporaryDirectory(prefix="sadtalker-", ignore_cleanup_errors=True) as folder:
-        written = Path(folder) / "text.txt"
+    made = leftovers.beside(path.resolve())
+    with leftovers.folder() as folder:
+        written = folder / "text.txt"
         written.write_bytes(_for_program(words))
         try:
             seconds = START_SECONDS + CHARACTER_SECONDS * len(words)
@@ -101,7 +114,7 @@ def speak(
             _check_sound(made, speaker.voice, check)
             move_file(made, path, overwrite)
         finally:
-            made.unlink(missing_ok=True)
+            leftovers.remove(made)
     return path
 
 
@@ -111,18 +124,26 @@ def _is_control(character: str) -> bool:
 
 
 def _for_program(words: str) -> bytes:
+    words = plain_letters(words)
     # Two opening brackets begin a command (say) or phonemes (espeak-ng, piper) instead of words.
     while "[[" in words:
         words = words.replace("[[", "[ [")
     return f"{words}\n".encode()
 
 
-def _speaker(wanted: str | None, models_dir: Path | None) -> Speaker:
+def check_voice(text: str, voice: str | None, models_dir: Path | None = None) -> Voice:
+    """The voice that `speak` would take; raises what it would for a text that cannot be spoken by it."""
+    return _speaker(check_text(text), voice, models_dir).voice
+
+
+def _speaker(words: str, wanted: str | None, models_dir: Path | None) -> Speaker:
     here = list(programs(models_dir))
     if not here:
         raise no_program(models_dir)
+    words = plain_letters(words)
+    script = foreign_script(words)
     if wanted is None:
-        return here[0].default
+        return here[0].default if script is None else _reader(words, script, here)
     found = _named(wanted, here)
     if found is None:
         names = [speaker.voice.id for program in here for speaker in program.speakers]
@@ -131,7 +152,53 @@ def _speaker(wanted: str | None, models_dir: Path | None) -> Speaker:
         raise AudioError(
             f"There is no voice {wanted[:60]!r} here; choose one that “sadtalker voices” lists{hint}."
         )
+    if script is not None and not mostly_latin(words) and not _can_read(found.voice, words, script):
+        told = "The voice {name} cannot read the {script} of this text; choose another with {voice}."
+        raise AudioError(told, VOICE, name=found.voice.name, script=script_in_words(script))
     return found
+
+
+def _reader(words: str, script: str, here: list[Program]) -> Speaker:
+    """A voice for a text that is not in Latin letters: of its likeliest language, of the best program."""
+    default = here[0].default
+    for language in languages_of(script, words):
+        for program in here:
+            near = [
+                (closeness(language, speaker.voice.language), speaker)
+                for speaker in (program.default, *program.speakers)
+                if closeness(language, speaker.voice.language)
+                and _can_read(speaker.voice, words, script)
+                and not (script == HAN and mostly_latin(words) and _is_espeak(speaker.voice))
+            ]
+            if near:
+                return max(near, key=lambda pair: (pair[0], -len(pair[1].voice.language)))[1]
+    if not default.voice.language and not here[0].speakers:
+        return default  # it did not tell which languages it speaks
+    if HAN in scripts(words):
+        script = HAN
+    told = "No voice here can read the {script} of this text; install one and choose it with {voice}, or "
+    told += "write them in another script."
+    raise AudioError(told, VOICE, script=script_in_words(script))
+
+
+def _can_read(voice: Voice, words: str, script: str) -> bool:
+    if not reads(voice.language, script, words) or (script != HAN and "latn" in voice.language):
+        return False
+    return HAN not in scripts(words) or not _spells(voice)
+
+
+def _spells(voice: Voice) -> bool:
+    """Whether a voice says "Chinese letter" for each Chinese character, as most of espeak-ng's do."""
+    return _is_espeak(voice) and not any(closeness(tag, voice.language) for tag in ("cmn", "yue", "hak"))
+
+
+def _is_espeak(voice: Voice) -> bool:
+    return voice.program.startswith("espeak")
+
+
+def finds(voice: str, models_dir: Path | None = None) -> bool:
+    """Whether `speak` knows a voice by that id, name or language."""
+    return _named(voice, list(programs(models_dir))) is not None
 
 
 def _named(wanted: str, here: list[Program]) -> Speaker | None:
@@ -148,12 +215,24 @@ def _named(wanted: str, here: list[Program]) -> Speaker | None:
         for speaker in everyone:
             if key(speaker).casefold() == asked:
                 return speaker
-    return next((program.default for program in here if program.name == asked), None)
+    program = next((program.default for program in here if program.name == asked), None)
+    return program or _of_language(asked, here)
+
+
+def _of_language(asked: str, here: list[Program]) -> Speaker | None:
+    """The voice whose language is the nearest to a tag or a name of a language, of the best program."""
+    best: tuple[int, Speaker] | None = None
+    for program in here:
+        for speaker in (program.default, *program.speakers):
+            near = closeness(asked, speaker.voice.language)
+            if near > (best[0] if best else 0):
+                best = near, speaker
+    return best[1] if best else None
 
 
 def _check_sound(path: Path, voice: Voice, check: Check) -> None:
     try:
-        silent = load_speech(path, check=check).is_silent
+        silent = load_speech(path, check=check).peak < SILENT_PEAK
     except AudioError as error:
         raise AudioError(f"{voice.program} wrote no sound that can be used; choose another voice.") from error
     if silent:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..system.ffmpeg import file_url, input_arguments
-from .decode import FROM_FIRST_SAMPLE, write_au
+from .decode import FROM_FIRST_SAMPLE, AudioFile, write_au, write_au_blocks
 from .speech import Speech
 
 # Zeroes every number that is not finite: encoders refuse them.
@@ -15,18 +15,22 @@ REPAIR = "aeval=exprs=if(isnan(val(ch))+isinf(val(ch))\\,0\\,val(ch)):c=same"
 
 @dataclass(frozen=True)
 class Soundtrack:
-    """One ffmpeg input. input: its arguments; filters: what cuts out the speech; rate in Hz; channels."""
+    """One ffmpeg input. input: its arguments; filters: what cuts out the speech; rate in Hz; channels.
+
+    track: which audio stream of the input, from 0.
+    """
 
     input: tuple[str, ...]
     filters: str
     rate: int
     channels: int
+    track: int = 0
 
 
 def soundtrack(speech: Speech, folder: Path) -> Soundtrack | None:
     """The original sound of `speech` as an ffmpeg input; None when it has none.
 
-    folder: an existing temporary folder; sound given as an array is written there as a file.
+    folder: an existing temporary folder; sound that is no file as it should be heard is written there as one.
     """
     rate, channels = speech.original_rate, speech.channels
     if speech.original is not None:
@@ -37,7 +41,13 @@ def soundtrack(speech: Speech, folder: Path) -> Soundtrack | None:
         return None
     first = round(speech.start * rate)
     last = first + round(speech.duration * rate)
+    given, track = tuple(input_arguments(speech.source)), speech.track - 1
+    if speech.uneven:  # ffmpeg would begin to count samples anew at each change
+        path = folder / "soundtrack.au"
+        with AudioFile(speech.source, track) as file:
+            write_au_blocks(path, file.blocks(), rate, channels)
+        given, track = ("-f", "au", "-i", file_url(path)), 0
     filters = [FROM_FIRST_SAMPLE, f"atrim=start_sample={first}:end_sample={last}", FROM_FIRST_SAMPLE]
     if speech.repaired:
         filters.append(REPAIR)
-    return Soundtrack(tuple(input_arguments(speech.source)), ",".join(filters), rate, channels)
+    return Soundtrack(given, ",".join(filters), rate, channels, track)

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import operator
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ..errors import AudioError, DependencyError, Place
+from ..errors import AudioError, DependencyError, Place, Sentence
 from ..host import Check, nothing
 from ..system.paths import existing_file
 from ..system.requirements import advice
-from .decode import BLOCK_SECONDS, AudioFile
+from .decode import AudioFile, in_blocks
+from .track_choice import audio_tracks, choice, in_order, no_such_track
 
 SAMPLE_RATE = 16000  # Hz, of everything that motion is made from
 MIN_SECONDS = 0.1  # shorter sound cannot be spoken
@@ -23,7 +25,9 @@ MAX_SECONDS = 6 * 3600.0
 MIN_RATE, MAX_RATE = 1000, 768_000  # Hz, of arrays
 MAX_CHANNELS = 8
 SILENT_PEAK = 5e-4  # of full scale, about -66 dB: below the noise of any microphone
+CLICK_SAMPLES = 320  # 20 ms; what is shorter is no speech
 INAUDIBLE = "Nothing can be heard in the recording, so the mouth rests; check that it is the right one."
+UNSPOKEN = "No speech was found in the sound, so the mouth rests; check that it is the right recording."
 CANCELLING = 0.1  # mono / channel level below which the channels of a file cancel each other
 # Share of each channel in the mono mix where dialogue sits in the centre: left, right, centre, low
 # frequency effects, back left, back right (, side left, side right).
@@ -44,6 +48,8 @@ class Speech:
     original: float32 (N, C) original sound when it was given as an array; original_rate: its rate in Hz,
     or the rate of `source`; channels: of the original (0 for silence without a soundtrack).
     repaired: numbers that are not finite were found in the original and replaced by silence.
+    track: which audio track of `source`, from 1. uneven: its rate or its channels change on the way.
+    remarks: what is worth knowing of how it was read, in sentences.
     """
 
     samples: np.ndarray
@@ -54,6 +60,9 @@ class Speech:
     original_rate: int = 0
     channels: int = 0
     repaired: bool = False
+    track: int = 1
+    uneven: bool = False
+    remarks: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         if self.source is not None:
@@ -69,9 +78,25 @@ class Speech:
         return self.source
 
     @property
+    def peak(self) -> float:
+        """The largest sample, of either sign."""
+        return max(float(self.samples.max(initial=0)), -float(self.samples.min(initial=0)))
+
+    @cached_property
     def is_silent(self) -> bool:
-        """Whether nothing can be heard in it: the mouth will rest."""
-        return max(float(self.samples.max(initial=0)), -float(self.samples.min(initial=0))) < SILENT_PEAK
+        """Whether nothing can be heard in it, a constant offset and a click apart: the mouth will rest."""
+        middle = np.float32(self.samples.mean(dtype=np.float64)) if len(self.samples) else 0.0
+        heard = 0
+        for block in in_blocks(self.samples, SAMPLE_RATE):
+            heard += int(np.count_nonzero(np.abs(block - middle) >= SILENT_PEAK))
+            if heard > CLICK_SAMPLES:
+                return False
+        return True
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether it is quiet presence instead of speech: neither heard nor put into a video."""
+        return not self.has_soundtrack and self.is_silent
 
     @property
     def has_soundtrack(self) -> bool:
@@ -81,7 +106,7 @@ class Speech:
     @property
     def notices(self) -> tuple[str, ...]:
         """What its owner may want to know of it."""
-        return (INAUDIBLE,) if self.is_silent else ()
+        return (*self.remarks, INAUDIBLE) if self.is_silent else self.remarks
 
     def as_soundtrack(self) -> Speech:
         """Itself without the samples that motion is made from: all that a writer needs, in less memory."""
@@ -93,15 +118,17 @@ def load_speech(
     *,
     start: float = 0.0,
     end: float | None = None,
+    track: int | None = None,
     check: Check = nothing,
 ) -> Speech:
     """Reads speech from any audio or video file, or from an (array, rate in Hz) pair in either order.
 
     source: a file's path or a pair. Arrays are (N,) or (N, channels), integers of any width or floats; a
     `Speech` is returned as it is. Channels are mixed to mono; the result is scaled down if it exceeds full
-    scale. start, end: seconds of the source; None, or an `end` past its end, means the end. check: called
-    about once a second of sound; what it raises stops the decoding. Raises `AudioError` for anything that
-    cannot be used.
+    scale. start, end: seconds of the source; None, or an `end` past its end, means the end. track: which
+    audio track of a file, from 1; None is its default one, or the first in which something can be heard.
+    check: called about once a second of sound; what it raises stops the decoding. Raises `AudioError` for
+    anything that cannot be used.
     """
     if start < 0 or not np.isfinite(start):
         raise AudioError(f"The start of the speech must be 0 seconds or later, not {start:g}.")
@@ -120,7 +147,7 @@ def load_speech(
     path, problem = existing_file(source)
     if problem:
         raise AudioError("The audio file {path!r} {problem}.", Place(source), problem=problem)
-    return _from_file(path, start, end, check)
+    return _from_file(path, start, end, track, check)
 
 
 def silence(seconds: float) -> Speech:
@@ -132,27 +159,76 @@ def silence(seconds: float) -> Speech:
     return Speech(np.zeros(max(1, round(seconds * SAMPLE_RATE)), np.float32), float(seconds))
 
 
-def _from_file(path: Path, start: float, end: float | None, check: Check) -> Speech:
-    mix = _decode(path, None, start, end, check)
-    if mix.cancels:
-        mix = _decode(path, mix.loudest, start, end, check)
+def _from_file(path: Path, start: float, end: float | None, track: int | None, check: Check) -> Speech:
+    tracks = audio_tracks(path)
+    if track is not None:
+        if not 1 <= track <= len(tracks):
+            raise no_such_track(path.name, len(tracks), track)
+        return _from_track(path, track, start, end, check)
+    if len(tracks) == 1:
+        return _from_track(path, 1, start, end, check)
+    order = in_order(tracks)
+    heard: list[Speech] = []
+    problem: AudioError | None = None
+    for number in order:
+        try:
+            heard.append(_from_track(path, number, start, end, check))
+        except AudioError as error:
+            problem = problem or error
+            continue
+        if not heard[-1].is_silent:
+            break
+    if not heard:
+        assert problem is not None
+        raise problem
+    chosen = heard[-1] if not heard[-1].is_silent else heard[0]
+    passed = order[: order.index(chosen.track)]
+    return replace(chosen, remarks=(choice(path.name, tracks, chosen.track, passed), *chosen.remarks))
+
+
+def _from_track(path: Path, track: int, start: float, end: float | None, check: Check) -> Speech:
+    read = _decode(path, track, None, start, end, check)
+    if read.mix.cancels:
+        read = _decode(path, track, read.mix.loudest, start, end, check)
+    mix = read.mix
     samples, duration = mix.finish(path.name, start)
-    return Speech(samples, duration, path, start, None, mix.rate, mix.channels, mix.broken > 0)
+    remarks = () if read.damage is None else (read.damage,)
+    repaired = mix.broken > 0
+    return Speech(
+        samples, duration, path, start, None, mix.rate, mix.channels, repaired, track, read.uneven, remarks
+    )
 
 
-def _decode(path: Path, channel: int | None, start: float, end: float | None, check: Check) -> _Mix:
-    with AudioFile(path) as file:
+@dataclass(frozen=True)
+class _Read:
+    """A file's sound as it was read, and what was found on the way."""
+
+    mix: _Mix
+    uneven: bool
+    damage: Sentence | None
+
+
+def _decode(
+    path: Path, track: int, channel: int | None, start: float, end: float | None, check: Check
+) -> _Read:
+    with AudioFile(path, track - 1) as file:
         if file.stated_seconds > MAX_SECONDS and end is None:
             raise _too_long(path.name)
         mix = _Mix(file.rate, file.channels, channel)
         first = round(start * file.rate)
         last = None if end is None else round(end * file.rate)
-        for block in _window(file.blocks(), first, last):
+        count = 0
+        for block in file.blocks():
             check()
-            mix.add(block)
+            part = block[max(0, first - count) : None if last is None else max(0, last - count)]
+            count += len(block)
+            if len(part):
+                mix.add(part)
             if mix.frames > MAX_SECONDS * file.rate:
                 raise _too_long(path.name)
-    return mix
+            if last is not None and count >= last:
+                return _Read(mix, file.uneven, None)
+        return _Read(mix, file.uneven, file.damage(count))
 
 
 def _from_array(source: Sequence[Any], start: float, end: float | None, check: Check) -> Speech:
@@ -165,15 +241,14 @@ def _from_array(source: Sequence[Any], start: float, end: float | None, check: C
     if len(original) > MAX_SECONDS * rate:
         raise _too_long(name)
     original = original[round(start * rate) : None if end is None else round(end * rate)]
-    block = max(1, int(BLOCK_SECONDS * rate))
     mix = _Mix(rate, original.shape[1], None)
-    for begin in range(0, len(original), block):
+    for block in in_blocks(original, rate):
         check()
-        mix.add(original[begin : begin + block].copy())
+        mix.add(block.copy())
     if mix.cancels:
         again = _Mix(rate, original.shape[1], mix.loudest)
-        for begin in range(0, len(original), block):
-            again.add(original[begin : begin + block].copy())
+        for block in in_blocks(original, rate):
+            again.add(block.copy())
         mix = again
     samples, duration = mix.finish(name, start)
     if mix.broken:
@@ -213,19 +288,6 @@ def _as_frames(values: Any) -> np.ndarray:
     limits = np.iinfo(array.dtype)
     middle = 0 if array.dtype.kind == "i" else (limits.max + 1) // 2
     return (array.astype(np.float64) - middle).astype(np.float32) / np.float32(limits.max - middle)
-
-
-def _window(blocks: Iterator[np.ndarray], first: int, last: int | None) -> Iterator[np.ndarray]:
-    """The part of a stream of blocks from sample `first` up to `last`; reads no further than that."""
-    position = 0
-    for block in blocks:
-        begin = max(0, first - position)
-        stop = len(block) if last is None else min(len(block), last - position)
-        position += len(block)
-        if begin < stop:
-            yield block[begin:stop]
-        if last is not None and position >= last:
-            return
 
 
 class _Mix:

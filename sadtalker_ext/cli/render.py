@@ -12,7 +12,7 @@ from .flags import PICTURE_HELP, add_knobs, add_models_dir, add_output, add_trac
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("picture", metavar="PICTURE", nargs="?", help=PICTURE_HELP)
-    add("track", metavar="TRACK", help="motion track: .npz or Live Link Face .csv")
+    add("motion", metavar="TRACK", help="motion track: .npz or Live Link Face .csv")
     add("--audio", metavar="AUDIO", help="soundtrack: any audio or video file")
     add_track_fps(parser)
     add_output(parser)
@@ -25,7 +25,7 @@ def run(given: argparse.Namespace) -> int:
     from ..tracks.files import load_track
     from .console import make_video
 
-    track = load_track(given.track, fps=given.track_fps)
+    track = load_track(given.motion, fps=given.track_fps)
     if not hasattr(given, "fps"):
         given.fps = playable_fps(track)
     options = from_namespace(given)

@@ -8,6 +8,7 @@ from dataclasses import asdict
 
 from ..errors import AudioError
 from ..host import StandaloneHost
+from .console import show
 from .flags import add_json
 
 
@@ -18,17 +19,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(given: argparse.Namespace) -> int:
     from ..audio import say
+    from ..audio.languages import closeness
 
     models_dir = StandaloneHost().models_dir()
     if not say.has_program(models_dir):
         raise say.no_program(models_dir)
     wanted = (given.language or "").casefold().replace("_", "-")
-    rows = [voice for voice in say.voices(models_dir) if voice.language.casefold().startswith(wanted)]
+    every = say.voices(models_dir)
+    rows = [voice for voice in every if voice.language.casefold().startswith(wanted)]
+    rows = rows or [voice for voice in every if closeness(wanted, voice.language)]
     if wanted and not rows:
         raise AudioError(f"No voice speaks {given.language!r}; “sadtalker voices” lists all languages.")
     if given.json:
-        print(json.dumps([asdict(voice) for voice in rows], indent=2, ensure_ascii=False))
+        show(json.dumps([asdict(voice) for voice in rows], indent=2, ensure_ascii=False))
     else:
         width = max((len(voice.id) for voice in rows), default=0)
-        print("\n".join(f"{voice.id:<{width}}  {voice.name}" for voice in rows))
+        show("\n".join(f"{voice.id:<{width}}  {voice.name}" for voice in rows))
     return 0

@@ -168,6 +168,15 @@ class Actor(ABC):
     def motion(self, speech: Speech) -> MotionTrack:
         """The motion of a whole speech at `options.fps`, `self.frames(speech)` rows."""
 
+    def idle(self, frames: int, space: MotionSpace) -> MotionTrack:
+        """Quiet presence, `frames` rows at `options.fps`: what goes on when a motion has ended.
+
+        space: of that motion, which the engine plays.
+        """
+        from ..audio import MIN_SECONDS, silence
+
+        return self.motion(silence(max(MIN_SECONDS, frames / self.options.fps))).fitted(frames)
+
     def listen(self) -> Listener:
         """For speech that comes in pieces; raises `EngineError` where the engine cannot."""
         raise EngineError(f"The engine {self.engine} needs the whole speech before it begins.")

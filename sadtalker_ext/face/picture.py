@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import struct
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -29,11 +28,6 @@ LITTLE = 0.03  # share of a picture that may be missing without a word
 MAX_ASPECT = 20  # longer side over shorter side
 OPAQUE_ALPHA = 250  # of 255; with no less anywhere it is no transparency but text hidden in the low bits
 SOLID_ALPHA = 8  # of 255; below it a pixel's own colour is unreliable and is replaced by its surroundings'
-
-# What Pillow's decoders raise on damaged files, beyond OSError.
-_DAMAGE = (
-    OSError, SyntaxError, ValueError, EOFError, struct.error, IndexError, KeyError, TypeError, OverflowError,
-)  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -181,7 +175,9 @@ def _open(path: Path) -> Image.Image:
         ) from error
     except Image.DecompressionBombError as error:
         raise _too_large(path.name) from error
-    except _DAMAGE as error:
+    except PictureError:
+        raise
+    except Exception as error:  # decoders raise dozens of classes
         raise PictureError(
             "{name} cannot be opened as a picture ({error}); save it anew as PNG or JPEG.",
             error,
@@ -197,7 +193,9 @@ def _damage_as_sentence(name: str) -> Iterator[None]:
         raise
     except MemoryError as error:
         raise PictureError(f"{name} does not fit into memory; scale it down first.") from error
-    except _DAMAGE as error:
+    except Image.DecompressionBombError as error:
+        raise _too_large(name) from error
+    except Exception as error:  # decoders raise dozens of classes
         raise PictureError(
             "{name} is damaged or cut short ({error}); get a complete copy of it.", error, name=name
         ) from error
@@ -227,7 +225,7 @@ def _check_shape(size: tuple[int, int], name: str) -> None:
 def _decode(image: Image.Image, name: str) -> Image.Image:
     """Upright, in sRGB: mode RGB, or RGBA where it has transparency."""
     _check_shape(image.size, name)
-    with contextlib.suppress(*_DAMAGE):  # a damaged EXIF block must not cost the picture
+    with contextlib.suppress(Exception):  # a damaged EXIF block must not cost the picture
         image = ImageOps.exif_transpose(image) or image
     if image.mode.startswith("I") or image.mode == "F":
         return _deep_grey(image, name)
@@ -252,7 +250,7 @@ def _to_srgb(image: Image.Image, profile: Any) -> Image.Image:
                 converted = ImageCms.profileToProfile(image, own, srgb, outputMode="RGB")
                 if isinstance(converted, Image.Image):
                     return converted
-        except (ImageCms.PyCMSError, ImportError, *_DAMAGE):
+        except Exception:  # noqa: S110
             pass  # the plain conversion below is what a viewer without colour management shows
     return image if image.mode == "RGB" else image.convert("RGB")
 

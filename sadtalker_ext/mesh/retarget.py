@@ -129,6 +129,19 @@ def figure_for(space: MotionSpace) -> NeutralHead | RetargetedHead:
     return neutral_head() if space == ARKIT else RetargetedHead(space)
 
 
+def landmark_ways(space: MotionSpace, blendshape: str) -> np.ndarray:
+    """Offsets float32 (space.dim,) of a head's landmarks, at rest elsewhere, for a blendshape at 1.
+
+    Raises `MeshError` for a head whose landmarks are not known.
+    """
+    fit, head = _fit(space.name), neutral_head()
+    ways = np.zeros((space.dim // 3, 3), np.float32)
+    ways[fit.vertices] = (
+        head.blendshapes[blendshape][[landmark[0] for landmark in LANDMARKS]] * fit.face_width
+    )
+    return ways.reshape(-1)
+
+
 @kept(len(COLUMN))
 def _fit(space: str) -> _Fit:
     if space == BFM.name:

@@ -42,6 +42,9 @@ class Options:
         shapes=("speech",), low=0.0, high=86400.0)
     end: float | None = _knob(None, "float", "basic", "second of the recording to stop at (default: its end)",
         title="Stop at second", shapes=("speech",), low=0.0, high=86400.0, nullable=True)
+    track: int | None = _knob(None, "int", "basic", "which audio track of a recording, by its number "
+        "(default: its default one, or the first in which something can be heard)", title="Audio track",
+        shapes=("speech",), low=1, high=999, nullable=True)
     idle: float | None = _knob(None, "float", "basic",
         "make this many seconds of quiet presence instead of speech", title="Idle seconds", low=0.2,
         high=3600.0, nullable=True, metavar="SECONDS")

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 PROVENANCE_SHOWN = 200  # characters of it in a track's repr
+TURN_S = 0.6  # in which one motion turns into the next
 _shortener = reprlib.Repr()
 _shortener.maxlevel, _shortener.maxdict, _shortener.maxstring, _shortener.maxother = 2, 8, 40, 40
 
@@ -150,6 +151,32 @@ class MotionTrack:
         rows = np.minimum(np.arange(max(1, frames)), len(self.data) - 1)
         parts = (self.data[rows[part]] for part in slices(len(rows), self.space.dim))
         return replace(self, data=gathered(parts, self.space.dim))
+
+    def continued(self, after: MotionTrack) -> MotionTrack:
+        """The same track, and then `after`, of the same space and rate, into which it turns without a jump.
+
+        The head goes on from where it is: of pose and view, only how `after` changes them is added.
+        """
+        import numpy as np
+
+        if (after.space, after.fps) != (self.space, self.fps):
+            raise TrackError(
+                f"A {after.space.name} track cannot go on a {self.space.name} one of another rate."
+            )
+        last, first = self.data[-1], after.data[0]
+        lasting = np.zeros(self.space.dim, bool)
+        lasting[self.space.indices({"pose", "view"} & set(self.space.channels))] = True
+
+        def turned() -> Iterator[np.ndarray]:
+            yield from (self.data[part] for part in slices(*self.data.shape))
+            for part in slices(*after.data.shape):
+                rows = after.data[part]
+                passed = np.clip(np.arange(part.start + 1, part.stop + 1) / (TURN_S * self.fps), 0, 1)
+                weight = (1 - passed * passed * (3 - 2 * passed)).astype(np.float32)[:, None]
+                yield np.where(lasting, rows + (last - first), weight * last + (1 - weight) * rows)
+
+        mixed = {**self.provenance, "then": dict(after.provenance)}
+        return replace(self, data=gathered(turned(), self.space.dim), provenance=mixed)
 
     def smoothed(self, seconds: float, channels: Iterable[str] | None = None) -> MotionTrack:
         """A copy smoothed over time by a Gaussian whose standard deviation is `seconds`."""

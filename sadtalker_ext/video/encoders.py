@@ -58,7 +58,7 @@ def encode_arguments(
     arguments += ["-f", "ffmetadata", "-i", file_url(metadata)]
     arguments += ["-map", "0:v:0"]
     if soundtrack is not None:
-        arguments += ["-map", "1:a:0", *_audio(kind, soundtrack)]
+        arguments += ["-map", f"1:a:{soundtrack.track}", *_audio(kind, soundtrack)]
     # Nothing of the source's own titles and chapters, only our document.
     arguments += ["-map_metadata", "2" if soundtrack is not None else "1", "-map_metadata:s", "-1"]
     arguments += ["-map_chapters", "-1", "-fflags", "+bitexact"]  # same bytes: no dates, no random ids

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from sadtalker_ext.api.words import REQUEST
 from sadtalker_ext.audio import load_speech, say, speech_programs
 from sadtalker_ext.audio.say import MAX_CHARACTERS, check_text, speak, voices
 from sadtalker_ext.errors import AudioError, Cancelled, DependencyError, OutputError
@@ -361,3 +362,124 @@ def test_espeak_ngs_voices_differ(tmp_path):
 def test_markup_and_flags_are_words(tmp_path):
     for number, text in enumerate(("-h", "--version", "<b>bold</b> & more", "@/etc/passwd")):
         assert load_speech(speak(text, tmp_path / f"{number}.wav")).duration > 0.2
+
+
+FOREIGN_VOICES = (
+    ESPEAK_VOICES
+    + """ 5  cmn             --/M      Chinese_(Mandarin)  sit/cmn              (zh-cmn 5)(zh 5)
+ 5  ja              --/M      Japanese           jpx/ja
+ 5  ko              --/M      Korean             ko
+ 5  ru              --/M      Russian            zle/ru
+ 5  uk              --/M      Ukrainian          zle/uk
+ 5  ar              --/M      Arabic             sem/ar
+ 5  he              --/M      Hebrew             sem/he
+ 5  el              --/M      Greek              grk/el
+ 5  hi              --/M      Hindi              inc/hi
+ 5  nb              --/M      Norwegian_Bokmål  gmq/nb
+ 5  pt-br           --/M      Portuguese_(Brazil) roa/pt-BR
+"""
+)
+
+
+@posix
+class TestScripts:
+    @pytest.mark.parametrize(
+        ("text", "voice"),
+        [
+            ("你好，很高兴见到你", "cmn"),
+            ("こんにちは", "ja"),
+            ("안녕하세요", "ko"),
+            ("Привет", "ru"),
+            ("Привіт, їжаче", "uk"),
+            ("مرحبا", "ar"),
+            ("שלום", "he"),
+            ("Γειά σου", "el"),
+            ("नमस्ते", "hi"),
+            ("Hello", None),
+            ("12345", None),
+            ("😀", None),
+        ],
+    )
+    def test_a_text_gets_a_voice_of_its_script(self, machine, tmp_path, text, voice):
+        machine.install("espeak-ng", FOREIGN_VOICES)
+        speak(text, tmp_path / "said.wav")
+        argv = machine.called["argv"]
+        assert (argv[argv.index("-v") + 1] if "-v" in argv else None) == voice
+
+    def test_the_voice_that_reads_chinese_is_taken_for_it(self, machine, tmp_path):
+        more = " 5  cmn-latn-pinyin --/M      Chinese_(Pinyin)   sit/cmn-Latn-pinyin  (zh 5)\n"
+        machine.install("espeak-ng", FOREIGN_VOICES + more)
+        for number, voice in enumerate((None, "zh", "espeak-ng:cmn")):
+            speak("你好", tmp_path / f"{number}.wav", voice=voice)
+            assert machine.called["argv"][machine.called["argv"].index("-v") + 1] == "cmn-latn-pinyin"
+
+    @pytest.mark.parametrize(
+        ("asked", "voice"),
+        [
+            ("zh", "cmn"),
+            ("zh-CN", "cmn"),
+            ("cn", "cmn"),
+            ("jp", "ja"),
+            ("kr", "ko"),
+            ("ua", "uk"),
+            ("iw", "he"),
+        ]
+        + [("no", "nb"), ("pt-BR", "pt-br"), ("en-GB", "en-us"), ("de-AT", "de"), ("ger", "de")],
+    )
+    def test_languages_by_their_other_names(self, machine, tmp_path, asked, voice):
+        machine.install("espeak-ng", FOREIGN_VOICES)
+        assert say.check_voice("123", asked).id in (f"espeak-ng:{voice}", "espeak-ng")
+
+    @pytest.mark.parametrize(
+        ("text", "voice", "told"),
+        [
+            ("ສະບາຍດີ", None, r"No voice here can read the Lao letters.*--voice"),
+            ("東京へ行きます", None, r"Chinese characters.*--voice"),
+            ("東京", "ja", r"Japanese cannot read the Chinese characters.*--voice"),
+            ("你好", "de", r"German cannot read the Chinese characters.*--voice"),
+            ("Привет", "en-us", r"cannot read the Cyrillic letters.*--voice"),
+            ("A long sentence in English about 北京", None, r"--voice"),
+        ],
+    )
+    def test_what_would_be_spelt_is_refused(self, machine, tmp_path, text, voice, told):
+        machine.install("espeak-ng", FOREIGN_VOICES)
+        with pytest.raises(AudioError, match=told) as caught:
+            speak(text, tmp_path / "said.wav", voice=voice)
+        assert "--" not in caught.value.worded(REQUEST)
+        assert not machine.log.exists()
+
+    def test_say_and_piper_find_one_too(self, machine, tmp_path, monkeypatch):
+        monkeypatch.setattr(speech_programs, "SYSTEM", "Darwin")
+        machine.install("say", SAY_VOICES)
+        assert say.check_voice("你好，我叫婷婷。", None).id == "say:Tingting"
+        assert say.check_voice("Hello", None).id == "say"
+        with pytest.raises(AudioError, match="Cyrillic"):
+            say.check_voice("Привет", None)
+        machine.install("espeak-ng", FOREIGN_VOICES)
+        assert say.check_voice("Привет", None).id == "espeak-ng:ru"
+        machine.install("piper")
+        piper_voice(tmp_path / "models" / "voices", "en_US-amy", "en_US")
+        piper_voice(tmp_path / "models" / "voices", "zh_CN-huayan", "zh_CN")
+        assert say.check_voice("你好", None, tmp_path / "models").id == "piper:zh_CN-huayan"
+        assert say.check_voice("Hello", None, tmp_path / "models").id == "piper:en_US-amy"
+
+    def test_a_program_that_does_not_tell_its_voices_speaks_all_the_same(self, machine, monkeypatch):
+        monkeypatch.setattr(speech_programs, "SYSTEM", "Windows")
+        machine.install("powershell", "")
+        assert say.check_voice("你好", None).id == "sapi"
+
+    def test_sapi_finds_one_too(self, machine, monkeypatch):
+        monkeypatch.setattr(speech_programs, "SYSTEM", "Windows")
+        machine.install("powershell", SAPI_VOICES + "Microsoft Huihui Desktop\tzh-CN\r\n")
+        for voice in (None, "zh", "cmn", "zh-TW"):
+            assert say.check_voice("你好", voice).id == "sapi:Microsoft Huihui Desktop"
+        with pytest.raises(AudioError, match="--voice"):
+            say.check_voice("안녕하세요", None)
+
+
+@needs_espeak
+@pytest.mark.parametrize("voice", [None, "zh", "zh-CN"])
+def test_espeak_ng_really_reads_chinese(tmp_path, voice):
+    few = load_speech(speak("你好", tmp_path / "few.wav", voice=voice)).duration
+    spelt = load_speech(speak("Chinese letter, Chinese letter", tmp_path / "spelt.wav")).duration
+    assert few < 0.8 * spelt

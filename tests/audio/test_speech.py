@@ -243,3 +243,28 @@ def test_loaded_speech_stays_what_it_is(tone: Tone) -> None:
     for part in ({"start": 0.5}, {"end": 0.5}):
         with pytest.raises(AudioError, match="loaded already"):
             load_speech(speech, **part)
+
+
+TIME = np.arange(64000) / 16000
+NOISE = np.random.default_rng(0).normal(0, 1, 64000)
+
+
+@pytest.mark.parametrize(
+    ("wave", "silent"),
+    [
+        (np.zeros(64000), True),
+        (np.full(64000, 0.3), True),
+        (0.2 + NOISE * 5e-5, True),
+        (np.sign(NOISE) / 32768, True),
+        (np.where(np.arange(64000) == 9000, 0.5, 0), True),
+        (np.where(TIME > 3.9, NOISE * 0.05, 0), False),
+        (0.2 + NOISE * 0.05, False),
+        (NOISE * 2e-3, False),
+    ],
+    ids=["zeros", "offset", "offset and hiss", "dither", "click", "one word", "offset and sound", "quiet"],
+)
+def test_what_counts_as_silence(make_sound: MakeSound, wave: np.ndarray, silent: bool) -> None:
+    path = make_sound(wave.astype(np.float32), 16000, "a.wav", "-c:a", "pcm_s16le")
+    for speech in (load_speech((wave.astype(np.float32), 16000)), load_speech(path)):
+        assert speech.is_silent == silent
+        assert any("Nothing can be heard" in told for told in speech.notices) == silent

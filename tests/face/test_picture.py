@@ -481,3 +481,23 @@ def test_damaged_bytes_never_escape_as_another_error(colours: np.ndarray, tmp_pa
             except PictureError:
                 refused += 1
     assert refused > 10
+
+
+@pytest.mark.parametrize(
+    "error",
+    [RecursionError(), AttributeError("no"), RuntimeError(), ZeroDivisionError(), AssertionError()],
+    ids=repr,
+)
+@pytest.mark.parametrize("where", ["open", "load"])
+def test_whatever_a_decoder_raises_is_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, where: str
+) -> None:
+    path = tmp_path / "me.png"
+    Image.new("RGB", (80, 80)).save(path)
+
+    def fail(*arguments: Any, **named: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(*((Image, "open") if where == "open" else (Image.Image, "load")), fail)
+    with pytest.raises(PictureError, match=r"^me\.png (cannot be opened|is damaged)"):
+        load_picture(path)

@@ -281,7 +281,18 @@ def test_no_motion_to_render(
 
 
 LEFT_OPEN = {
-    *("start", "end", "detector", "fps", "crf", "preset", "enhancer", "enhancer_strength", "upscale"),
+    *(
+        "start",
+        "track",
+        "end",
+        "detector",
+        "fps",
+        "crf",
+        "preset",
+        "enhancer",
+        "enhancer_strength",
+        "upscale",
+    ),
     *("crop", "size", "batch_size", "precision", "turbo", "compile"),
     *("template", "person", "face_model", "canvas"),
 }

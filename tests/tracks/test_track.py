@@ -143,3 +143,20 @@ def test_a_track_says_in_a_few_lines_what_it_is(space: MotionSpace) -> None:
     assert "\n" not in shown
     for part in (space.name, "50 frames", f"{space.dim} coefficients", "25 frames/s", "2.00 s", "words"):
         assert part in shown
+
+
+def test_a_motion_turns_into_the_next_without_a_jump() -> None:
+    first = MotionTrack.rest(10, 25.0).with_columns({"headYaw": 8.0, "jawOpen": 0.6})
+    sway = np.linspace(0, 3, 50)
+    after = MotionTrack.rest(50, 25.0).with_columns({"headYaw": 1 + sway, "eyeBlinkLeft": 0.4})
+    both = first.continued(after)
+    assert len(both) == 60
+    np.testing.assert_array_equal(both.data[:10], first.data)
+    np.testing.assert_allclose(both.column("headYaw")[10:], 8 + sway, atol=1e-5)  # from where it is
+    assert both.column("jawOpen")[30:].max() == 0
+    np.testing.assert_allclose(both.column("eyeBlinkLeft")[30:], 0.4)
+    assert np.abs(np.diff(both.column("jawOpen"))).max() < 0.1
+    assert ((both.data[:, :52] >= 0) & (both.data[:, :52] <= 1)).all()
+    for other in (MotionTrack.rest(5, 25.0, BFM), MotionTrack.rest(5, 30.0)):
+        with pytest.raises(TrackError):
+            first.continued(other)

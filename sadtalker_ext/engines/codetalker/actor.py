@@ -191,7 +191,7 @@ class CodeTalkerActor(Actor):
 
         options, run, frames = self.options, self.run, self.frames(speech)
         head = self.renderer
-        if options.idle is not None:
+        if speech.is_idle:
             rest = MotionTrack.rest(1, options.fps, head.space)
             return replace(rest.fitted(frames), provenance={"vertices": "rest", "why": "nothing is said"})
         networks = head.networks
@@ -216,3 +216,16 @@ class CodeTalkerActor(Actor):
             made_by |= {"manner_mix": options.manner_mix, "manner_share": options.manner_share}
         track = MotionTrack(head.space, float(networks.stage2.fps), data, made_by)
         return track.resampled(options.fps).fitted(frames)
+
+    def idle(self, frames: int, space: MotionSpace) -> MotionTrack:
+        """The head sways, or where its mesh is not known, its brows move."""
+        from ...audio import MIN_SECONDS, silence
+        from ...mesh.presence import browing, swaying
+        from ...motion import generate_head
+
+        fps, seed = self.options.fps, self.options.seed
+        quiet = silence(max(MIN_SECONDS, frames / fps))
+        pose = generate_head(quiet, fps=fps, frames=frames, seed=seed, check=self.run.check)
+        template = self.subject.template
+        blocks = browing(space, pose) if template is None else swaying(template, pose)
+        return MotionTrack(space, fps, gathered(blocks, space.dim), {"vertices": "quiet presence"})

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ...audio import Speech
+from ...audio import UNSPOKEN, Speech
 from ...errors import Sentence
 from ...motion import track_reference
-from ...tracks import ARKIT, MotionTrack
+from ...tracks import ARKIT, MotionTrack, lips
 from ..portraits import PortraitActor
 from .warp.renderer import WarpRenderer
 
@@ -65,6 +65,8 @@ class InstantActor(PortraitActor):
                 check=run.check,
                 progress=run.stage("motion"),
             )
+            if not speech.is_silent and lips.opening(track).max() < lips.ACTIVE * lips.GAP_PER_JAW:
+                run.notice(UNSPOKEN)
         else:
             track = MotionTrack.rest(frames, fps)
         made_by = {"lips": track.provenance, "pose": pose.provenance}

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ...audio import UNSPOKEN
 from ...host import Check
 from ...tracks import BFM, MotionTrack
 from ..portraits import PortraitActor
@@ -23,6 +24,7 @@ FPS = 25.0  # of the networks; other rates are interpolated from it
 EXPRESSION, POSE = slice(0, 64), slice(64, 70)
 QUIET = 0.12  # loudness (see `audio.features.loudness`) below which nobody is taken to speak
 HOLD_S = 0.16  # the mouth stays in use that long before and after sound
+AT_REST = 0.02  # of the gate; where it never opens further nobody speaks
 SETTLE_S = 0.06  # smoothing of the gate
 
 
@@ -72,7 +74,7 @@ class SadTalkerActor(PortraitActor):
             shut = blink_schedule(count, rng, options.blink_rate)
         shut = np.asarray(shut, np.float32)
         heard = count * SAMPLES_PER_FRAME
-        mel = None if options.idle is not None else mel_spectrogram(speech.samples, heard)
+        mel = None if speech.is_idle else mel_spectrogram(speech.samples, heard)
         rows = face_coefficients(
             mel,
             count,
@@ -104,7 +106,10 @@ class SadTalkerActor(PortraitActor):
         if options.ref_face is None:
             gate = np.full((count, 1), np.float32(options.lip_gain))
             if mel is not None and options.silence_gate:
-                gate *= speaking(speech.samples, count)[:, None]
+                spoken = speaking(speech.samples, count)
+                if not speech.is_silent and spoken.max() < AT_REST:
+                    run.notice(UNSPOKEN)
+                gate *= spoken[:, None]
             lids = face.networks.expnet.lids(torch.from_numpy(shut[:, None]).to(face.networks.device))
             closing = lids.cpu().numpy()  # blinks neither rest nor grow with the lips
             said = rows[:, EXPRESSION] - closing - rest[EXPRESSION]

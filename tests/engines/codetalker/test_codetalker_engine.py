@@ -271,3 +271,19 @@ def test_the_neutral_head_shows_what_other_networks_made(models: Path, tmp_path:
     result = render_track(None, track, tmp_path / "o.mp4", Options("codetalker", canvas=64))
     assert result.frames == 2
     assert "neutral head" in result.notices[0]
+
+
+def test_a_head_lives_on_after_its_motion(models: Path, head: Path, voice, tmp_path: Path) -> None:
+    sound = np.tile(voice[0], 4)[: 4 * voice[1]], voice[1]
+    track = make_motion(voice, Options(end=0.6, template=str(head), **OPTIONS))
+    options = Options(template=str(head), **OPTIONS)
+    made = render_track(None, track, tmp_path / "o.mp4", options, speech=sound)
+    assert "The motion ends after 0.6 s" in " ".join(made.notices)
+    late = made.track.data[int(1.5 * made.fps) : -1]
+    assert (np.abs(np.diff(late, axis=0)).max(axis=1) > 0).all()
+    write_pair(models, "vocaset", 5023)
+    flame = MotionTrack.rest(2, made.fps, vertex_space(5023))
+    made = render_track(
+        None, flame, tmp_path / "n.mp4", Options("codetalker", canvas=64, fps=10), speech=sound
+    )
+    assert (np.abs(np.diff(made.track.data[5:-5], axis=0)).max(axis=1) > 0).all()

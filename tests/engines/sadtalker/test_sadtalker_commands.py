@@ -86,3 +86,22 @@ def test_an_enhancer_that_is_not_there_is_refused_before_any_work(
     assert main(["animate", *unheard, "--enhancer", name, "-o", str(video)]) == 2
     assert f"--enhancer {name}" in capsys.readouterr().err
     assert not video.exists()
+
+
+def test_a_face_lives_on_after_its_motion(
+    given: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from sadtalker_ext.video import probe, read_frames
+
+    track, video, at = tmp_path / "track.npz", tmp_path / "o.mp4", given.index("--points")
+    assert main(["motion", *given, "--engine", "sadtalker", "-o", str(track)]) == 0
+    longer = tmp_path / "longer.wav"
+    with wave.open(str(longer), "wb") as file:
+        file.setparams((1, 2, 16000, 0, "NONE", ""))
+        file.writeframes((np.sin(np.arange(32000) / 7) * 9000).astype("<i2").tobytes())
+    flags = [*given[at:-1], "--size", "256", "--audio", str(longer), "-o", str(video)]
+    assert main(["render", given[0], str(track), *flags]) == 0
+    assert "The motion ends after 0.3 s, the sound after 2 s" in capsys.readouterr().err
+    assert probe(video).frames == 50
+    frames = [frame.astype(int) for frame in read_frames(video)]
+    assert len({frame.tobytes() for frame in frames[10:]}) > 20

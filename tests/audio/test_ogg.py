@@ -1,0 +1,97 @@
+"""Ogg streams one behind the other are all heard, whatever their rates and channels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sadtalker_ext.audio import load_speech
+from sadtalker_ext.audio.ogg import layout
+from sadtalker_ext.video import VideoWriter
+
+MakeSound = Callable[..., Path]
+Tone = Callable[..., np.ndarray]
+OPUS, VORBIS = ("a.opus", ()), ("a.ogg", ("-c:a", "libvorbis"))
+PARTS = {
+    "mono, then stereo": (OPUS, ((48000, 1), (48000, 2))),
+    "stereo, then mono": (OPUS, ((48000, 2), (48000, 1))),
+    "the same again": (OPUS, ((48000, 1), (48000, 1))),
+    "vorbis": (VORBIS, ((44100, 1), (44100, 2))),
+    "another rate": (VORBIS, ((44100, 1), (22050, 1))),
+    "three": (VORBIS, ((22050, 2), (48000, 1), (44100, 1))),
+    "mp3": (("a.mp3", ()), ((44100, 1), (22050, 2))),
+    "aac": (("a.aac", ()), ((44100, 1), (22050, 2))),
+}
+
+
+def chain(make_sound: MakeSound, tone: Tone, kind: str) -> tuple[Path, int]:
+    """A file of pieces of 2 s, the first deep and each other one higher; and how many there are."""
+    (name, options), parts = PARTS[kind]
+    pieces = []
+    for number, (rate, channels) in enumerate(parts):
+        sound = np.repeat(tone(2, rate, 300 * (number + 1))[:, None], channels, axis=1)
+        pieces.append(make_sound(sound, rate, f"{number}{Path(name).suffix}", *options).read_bytes())
+    path = make_sound(tone(0.1, 8000), 8000, "chain.wav").with_suffix(Path(name).suffix)
+    path.write_bytes(b"".join(pieces))
+    return path, len(pieces)
+
+
+def pitches(samples: np.ndarray, count: int) -> list[float]:
+    """The loudest frequency in the middle of each piece, in Hz."""
+    pieces = (samples[round((number + 0.25) * 32000) :][:24000] for number in range(count))
+    return [float(np.abs(np.fft.rfft(piece, 48000)).argmax() / 3) for piece in pieces]
+
+
+@pytest.mark.parametrize("kind", PARTS)
+def test_every_piece_is_heard_in_speech_and_soundtrack(
+    make_sound: MakeSound, tone: Tone, tmp_path: Path, kind: str
+) -> None:
+    path, count = chain(make_sound, tone, kind)
+    speech = load_speech(path)
+    wanted = [300.0 * (number + 1) for number in range(count)]
+    assert speech.duration == pytest.approx(2 * count, abs=0.2)
+    assert speech.notices == ()
+    assert pitches(speech.samples, count) == pytest.approx(wanted, abs=8)
+    with VideoWriter(tmp_path / "out.mp4", width=32, height=32, fps=5, soundtrack=speech) as writer:
+        for _ in range(10 * count):
+            writer.write(np.zeros((32, 32, 3), np.uint8))
+    heard = load_speech(tmp_path / "out.mp4")
+    assert heard.duration == pytest.approx(speech.duration, abs=0.1)
+    assert pitches(heard.samples, count) == pytest.approx(wanted, abs=8)
+
+
+def test_a_part_of_a_chain(make_sound: MakeSound, tone: Tone) -> None:
+    path, _ = chain(make_sound, tone, "mono, then stereo")
+    speech = load_speech(path, start=2.5, end=3.5)
+    assert speech.duration == pytest.approx(1.0)
+    assert pitches(np.tile(speech.samples, 2), 1) == pytest.approx([600], abs=8)
+
+
+def test_links_and_whether_the_last_page_is_whole(make_sound: MakeSound, tone: Tone) -> None:
+    path, _ = chain(make_sound, tone, "three")
+    whole = path.read_bytes()
+    found = layout(path)
+    assert found is not None
+    assert len(found.links) == 3
+    assert (found.links[0][0], found.links[-1][1], found.cut) == (0, len(whole), False)
+    assert all(whole[first : first + 4] == b"OggS" for first, _ in found.links)
+    for cut in (1, 300):
+        path.write_bytes(whole[:-cut])
+        found = layout(path)
+        assert found is not None
+        assert found.cut
+    assert "damaged" in load_speech(path).notices[0]
+    assert layout(make_sound(tone(0.1, 8000), 8000, "a.wav")) is None
+
+
+def test_no_bytes_can_keep_it_from_ending(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for length in (4, 5, 27, 28, 1000, 100_000):
+        path = tmp_path / "a.ogg"
+        path.write_bytes(b"OggS" + rng.bytes(length))
+        layout(path)
+    path.write_bytes(b"OggS\0" * 5000)
+    layout(path)
