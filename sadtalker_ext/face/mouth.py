@@ -31,6 +31,10 @@ COVERED_FROM = 6.0
 # What is of another colour than skin and hair by more than this on all sides of the mouth is cloth or a
 # thing, whatever is printed on it where the lips would be.
 NO_SKIN = 15.0
+# Where the lips are as even as this and no other than what is around them, there are none: a hand, or cloth
+# of the skin's colour. Every mouth that is seen, a drawn one of a single line too, is more uneven. Of a face
+# whose dark and light are FULL apart; less where they are nearer.
+BARE, BARE_GRAIN, BARE_LINE, FULL = 2.5, 2.5, 8.0, 50.0
 SENTENCES: Mapping[str, str] = MappingProxyType(
     {
         COVERED: "The mouth seems covered and is left as it is; set {mouth} to talk to move it all the same.",
@@ -71,13 +75,20 @@ def cover(image: np.ndarray, landmarks: np.ndarray) -> float:
         return 0.0
     lips = np.median(part["lips"], axis=0)
     small = face_width(landmarks) < SMALLEST
-    plain, strange = [0.0], []
+    plain, strange, unlike = [0.0], [], []
     for name in ("lower face", "around", "below"):
         here = np.median(part[name], axis=0)
         skinless = float(np.percentile(_apart(part["skin"], here, SHADE), LIKEST))
         strange.append(_strange(here, np.median(part["skin"], axis=0)))
+        unlike.append(float(_apart(lips, here, TONE)))
         if name == "lower face" or not small:
-            plain.append(skinless - LIP_SHARE * float(_apart(lips, here, TONE)))
+            plain.append(skinless - LIP_SHARE * unlike[-1])
+    grain, line = np.percentile(_apart(part["lips"], lips, TONE), (50, 95))
+    contrast = float(np.ptp(np.percentile(colours[valid, 0], (5, 95))))
+    share = min(1.0, contrast / FULL)
+    even = max(unlike) < BARE * share and grain < BARE_GRAIN * share and line < BARE_LINE * share
+    if even and not small:
+        return 2 * COVERED_FROM
     return max(*plain, min(strange) - NO_SKIN + COVERED_FROM)
 
 

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from sadtalker_ext.face import Face, Portrait, load_portrait, topology
+from sadtalker_ext.face import Face, Portrait, load_picture, load_portrait, topology
 from sadtalker_ext.face.mouth import COVERED, COVERED_FROM, OUTSIDE, SEEN, SHUT, cover, mouth_of
 
 pytest.importorskip("mediapipe")
@@ -80,6 +80,19 @@ def test_what_lies_before_the_lips_is_seen(large: Portrait, kind: str) -> None:
     assert mouth_of(large.image, large.face) == SEEN
 
 
+def test_a_hand_before_the_mouth(large: Portrait) -> None:
+    places = large.face.landmarks[[50, 280, 205, 425]].astype(int)
+    skin = np.median(large.image[places[:, 1], places[:, 0]], axis=0)
+    image = large.image
+    for finger in range(4):
+        y = -0.2 + 0.12 * finger
+        outline = [(-0.5, y), (0.4, y), (0.4, y + 0.13), (-0.5, y + 0.13)]
+        image = covered(
+            Portrait(load_picture(image), large.face), outline, tuple(skin * (0.97 - 0.02 * finger)), grain=3
+        )
+    assert mouth_of(image, large.face) == COVERED
+
+
 @pytest.mark.parametrize("kind", ["blue mask", "black mask", "scarf"])
 def test_a_covered_mouth_is_told_and_can_be_overruled(large: Portrait, kind: str) -> None:
     found = load_portrait(covered(large, *COVERS[kind]))
@@ -101,24 +114,36 @@ def test_points_given_by_hand_count_as_a_mouth(large: Portrait) -> None:
 
 
 @pytest.mark.parametrize(
-    "change", ["grey", "dark", "faded", "small", "soft", "lips", "moustache", "beard", "sketch"]
+    "change",
+    ["grey", "dark", "faded", "bleached", "small", "soft", "lips", "moustache", "beard", "sketch", "line"],
 )
 def test_faces_that_are_seen_badly_still_talk(large: Portrait, change: str) -> None:
     image, marks = large.image, large.face.landmarks
     lips = np.zeros(image.shape[:2], np.uint8)
     cv2.fillPoly(lips, [marks[list(topology.LIPS_OUTER), :2].astype(np.int32)], 1)
     grown = cv2.dilate(lips, np.ones((41, 41), np.uint8))
+    skin = np.median(
+        image[marks[[50, 280, 205, 425], 1].astype(int), marks[[50, 280, 205, 425], 0].astype(int)], 0
+    )
     below = np.arange(image.shape[0])[:, None] > marks[topology.MOUTH_LEFT, 1]
     hair = np.random.default_rng(1).normal(0, 9, image.shape) + np.array((52, 38, 30))
     faces = {
         "grey": np.repeat(image.mean(2, keepdims=True), 3, 2),
         "dark": image * 0.25,
         "faded": image * 0.3 + 150,
+        "bleached": image * 0.1 + 200,
         "small": cv2.resize(
             cv2.resize(image, None, fx=0.15, fy=0.15, interpolation=cv2.INTER_AREA), image.shape[1::-1]
         ),
         "soft": cv2.GaussianBlur(image, (0, 0), 8),
         "lips": np.where(lips[:, :, None] > 0, image * 0.4, image),
+        "line": cv2.polylines(
+            np.where(grown[:, :, None] > 0, skin, image).astype(np.uint8).copy(),
+            [marks[[topology.MOUTH_RIGHT, 13, topology.MOUTH_LEFT], :2].astype(np.int32)],
+            False,
+            (90, 50, 40),
+            3,
+        ),
         "moustache": np.where(((grown > lips) & ~below)[:, :, None], hair, image),
         "beard": np.where((grown > lips)[:, :, None], hair, image),
         "sketch": np.repeat(255 - cv2.Canny(image, 60, 120)[:, :, None] // 2, 3, 2),
