@@ -4,8 +4,12 @@ Portraits, speech and motion tracks can be loaded, looked at and handed on one b
 the table of engines. Importing this package is cheap; torch, OpenCV and the rest load when they are used.
 """
 
-# ruff: noqa: F401 - what type checkers see of the names that load when they are used
+# ruff: noqa: F401, E402 - what type checkers see of the names that load when they are used
 from __future__ import annotations
+
+from .system import interrupts
+
+interrupts.begin()  # before anything that takes long, where this is the command
 
 from typing import TYPE_CHECKING
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePath
@@ -12,7 +13,39 @@ from typing import TypeAlias
 # Kinds of failures, for whoever shows them.
 MISTAKE, CANCELLED, GONE, FAULT = "mistake", "cancelled", "gone", "fault"
 MEMORY, DEVICE_MEMORY, DISK_FULL, SYSTEM = "memory", "device_memory", "disk_full", "system"
-NO_SPACE = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
+OPEN_FILES, NO_SCRATCH = "open_files", "no_scratch"
+NO_SPACE = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC), errno.EFBIG)
+# What libraries say, in lower case, where they raise no `MemoryError`.
+OUT_OF_MEMORY = (
+    "can't allocate memory", "cannot allocate memory", "not enough memory", "insufficient memory",
+    "bad_alloc", "bad allocation", "failed to map segment", "can't start new thread", "unable to allocate",
+)  # fmt: skip
+NO_FOLDER = "No usable temporary directory"  # how Python begins to say so
+
+FOREIGN_CHARACTERS = 300  # of what another program says, in a sentence
+SENTENCE_CHARACTERS = 4000  # of a sentence that is shown
+JOINERS = "\u200c\u200d"  # the only invisible characters that writing needs
+
+
+def cleaned(text: str, length: int = SENTENCE_CHARACTERS, *, lines: bool = False) -> str:
+    """Text of anybody as it can be shown on a terminal or a page, in one line unless `lines`.
+
+    Without control characters, marks that turn the direction of writing, and halves of characters; cut to
+    `length` characters.
+    """
+    if not text.isprintable():
+        text = "".join(_shown(character, lines) for character in text[: 4 * length])
+    return text if len(text) <= length else text[: length - 1] + "…"
+
+
+def _shown(character: str, lines: bool) -> str:
+    if character in JOINERS or character.isprintable():
+        return character
+    if character in "\n\t" and lines:
+        return character
+    if character.isspace():  # line ends of every kind among them
+        return " "
+    return "\ufffd" if unicodedata.category(character) == "Cs" else ""
 
 
 @dataclass(frozen=True)
@@ -35,7 +68,7 @@ class Place:
 
 
 class Foreign(str):
-    """What another program or library says, which may hold names of folders."""
+    """What a file, another program or a library says: it may hold names of folders, and anything else."""
 
 
 Fact: TypeAlias = "str | Named | PurePath | Place | BaseException"
@@ -67,6 +100,9 @@ class Words:
         "device_memory": "The graphics card is out of memory; use a smaller picture or close other programs.",
         "disk_full": "The system refused ({error}); free some space or use another place.",
         "system": "The system refused ({error}); free some space or use another place.",
+        "open_files": "Too many files are open; allow more of them (ulimit -n) or close other programs.",
+        "no_scratch": "No folder for temporary files can be written; free some space, or name another folder "
+        "in the variable TMPDIR.",
         "gone": "",
         "fault": "Something went wrong that should not ({type}: {error}).",
     }
@@ -89,7 +125,8 @@ class Words:
         """Why something failed, in a phrase without a full stop; the system's reasons without the file."""
         if isinstance(error, SadTalkerError):
             return error.worded(self).rstrip(".")
-        return getattr(error, "strerror", None) or self.foreign(str(error) or type(error).__name__)
+        said = getattr(error, "strerror", None) or self.foreign(str(error) or type(error).__name__)
+        return cleaned(said, FOREIGN_CHARACTERS)
 
     def fact(self, value: object) -> object:
         """What stands in a sentence for something it is about; numbers and texts as they are."""
@@ -99,7 +136,7 @@ class Words:
         if isinstance(value, Sentence):
             return value.worded(self).rstrip(".")
         if isinstance(value, Foreign):
-            return self.foreign(value)
+            return cleaned(self.foreign(value), FOREIGN_CHARACTERS)
         if isinstance(value, PurePath):
             return self.place(Place(value))
         if isinstance(value, Place):
@@ -169,8 +206,8 @@ def joined(parts: Iterable[object], by: str) -> Sentence:
 
 
 def worded(text: str, words: Words) -> str:
-    """A sentence, or a text that is the same everywhere, in a medium's words."""
-    return text.worded(words) if isinstance(text, Sentence) else text
+    """A sentence, or a text that is the same everywhere, in a medium's words, fit to be shown."""
+    return cleaned(text.worded(words) if isinstance(text, Sentence) else text)
 
 
 class SadTalkerError(Exception):
@@ -265,11 +302,11 @@ def tell(error: BaseException, words: Words = COMMAND_LINE) -> Failure:
     kind = _kind(error)
     template = words.failures.get(kind)
     if template is None and isinstance(error, SadTalkerError):
-        return Failure(kind, error.worded(words))
+        return Failure(kind, cleaned(error.worded(words)))
     name = getattr(error, "filename", None)
     file = f" ({Path(name).name})" if isinstance(name, (str, Path)) else ""
     facts = {"type": type(error).__name__, "reason": words.reason(error), "error": error, "file": file}
-    return Failure(kind, (template or "").format_map(facts))
+    return Failure(kind, cleaned((template or "").format_map(facts)))
 
 
 def _kind(error: BaseException) -> str:
@@ -277,10 +314,22 @@ def _kind(error: BaseException) -> str:
         return CANCELLED if isinstance(error, Cancelled) else MISTAKE
     if isinstance(error, BrokenPipeError):  # whoever read what was written has gone: not worth a word
         return GONE
-    if isinstance(error, MemoryError):
-        return MEMORY
     if type(error).__name__ == "OutOfMemoryError":  # torch's, for the device
         return DEVICE_MEMORY
+    if isinstance(error, MemoryError) or _lacks_memory(error):
+        return MEMORY
     if isinstance(error, OSError):
+        if error.errno in (errno.EMFILE, errno.ENFILE):
+            return OPEN_FILES
+        if str(error.strerror).startswith(NO_FOLDER):
+            return NO_SCRATCH
         return DISK_FULL if error.errno in NO_SPACE else SYSTEM
     return FAULT
+
+
+def _lacks_memory(error: BaseException) -> bool:
+    """Whether a library says so in words; OpenCV's own class is called `error`."""
+    if isinstance(error, OSError) and error.errno == errno.ENOMEM:
+        return True
+    kind = isinstance(error, (RuntimeError, ImportError, OSError)) or type(error).__name__ == "error"
+    return kind and any(phrase in str(error).lower() for phrase in OUT_OF_MEMORY)

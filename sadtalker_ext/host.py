@@ -121,8 +121,12 @@ class StandaloneHost:
         named = os.environ.get(MODELS_VARIABLE)
         if named:
             return Path(named)
-        cache = os.environ.get("XDG_CACHE_HOME") or os.environ.get("LOCALAPPDATA") or Path.home() / ".cache"
-        return Path(cache) / "sadtalker" / "models" / "SadTalker"
+        cache = os.environ.get("XDG_CACHE_HOME") or os.environ.get("LOCALAPPDATA")
+        try:
+            folder = Path(cache) if cache else Path.home() / ".cache"
+        except RuntimeError:  # nobody knows the user's
+            folder = Path(os.path.abspath(".cache"))
+        return folder / "sadtalker" / "models" / "SadTalker"
 
     def output_dir(self) -> Path:
         return Path.cwd()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -15,6 +14,7 @@ from .errors import AudioError, Named, OptionsError, TrackError
 from .host import CancelToken, Host, Progress, ProgressCallback, Run, StandaloneHost
 from .options import Options, knob_named, names
 from .request import Request, Result, text_file
+from .system import leftovers
 from .system.caches import release as release
 from .system.outputs import free_name
 from .system.paths import would_replace
@@ -163,8 +163,8 @@ def speech_file(request: Request, run: Run) -> Iterator[Request]:
         raise OptionsError("Give either speech or {idle}, not both.", "idle")
     from .audio.say import speak
 
-    with tempfile.TemporaryDirectory(prefix="sadtalker-", ignore_cleanup_errors=True) as folder:
-        target, models_dir = Path(folder) / text_file(request.text), run.host.models_dir()
+    with leftovers.folder() as folder:
+        target, models_dir = folder / text_file(request.text), run.host.models_dir()
         spoken = speak(request.text, target, voice=request.voice, models_dir=models_dir, check=run.check)
         yield replace(request, speech=spoken, text=None, voice=None)
 
@@ -283,6 +283,7 @@ def _render(
     from .enhance import enhanced
     from .video import VideoWriter
 
+    track = actor.shown(track)
     run.report(Progress("render", 0, len(track)))
     options, host = actor.options, run.host
     drawing = enhanced(actor, options, host.models_dir(), host.device(), _restoration(host), run.check)

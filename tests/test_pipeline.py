@@ -275,3 +275,16 @@ def test_a_motion_as_long_as_the_sound_stays_as_it_is(face, voice, tmp_path, mor
     made = render_track(face, track.fitted(50 - more), tmp_path / "o.mp4", Options(points=FIVE), speech=voice)
     assert len(made.notices) == (more > 1)
     assert np.array_equal(made.track.data, track.fitted(50 - more).fitted(50).data)
+
+
+def test_lips_rest_where_a_mouth_stays_shut(face, voice, tmp_path):
+    talking = animate(face, voice, tmp_path / "talk.mp4", SHORT)
+    shut = animate(face, voice, tmp_path / "shut.mp4", Options(end=0.6, points=FIVE, seed=3, mouth="shut"))
+    lips = talking.track.space.indices(["lips"])
+    assert np.abs(talking.track.data[:, lips]).max() > 0
+    assert (shut.track.data[:, lips] == 0).all()
+    assert (np.delete(shut.track.data, lips, 1) == np.delete(talking.track.data, lips, 1)).all()
+    again = render_track(
+        face, talking.track, tmp_path / "again.mp4", Options(end=0.6, points=FIVE, mouth="shut")
+    )
+    assert (again.track.data[:, lips] == 0).all()

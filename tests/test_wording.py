@@ -306,6 +306,55 @@ def test_one_ladder(error: BaseException, kind: str, command_line: str, page: st
     assert "/srv" not in tell(error, REQUEST).sentence
 
 
+HOSTILE = "a\x1b[31mb\x9b\x07\u202ec\u2066\n\r\td\ud800\x00\ufeff" + "x" * 10_000
+
+
+@pytest.mark.parametrize("words", [COMMAND_LINE, PAGE, REQUEST])
+def test_what_is_shown_cannot_steer_a_terminal(words: errors.Words) -> None:
+    made = (
+        SadTalkerError(
+            "{path}: {reason} {error} {name}.",
+            Place(HOSTILE),
+            Foreign(HOSTILE),
+            ValueError(HOSTILE),
+            name=HOSTILE,
+        ),
+        SadTalkerError(f"{HOSTILE} is damaged."),
+        OSError(errno.EACCES, HOSTILE, HOSTILE),
+        KeyError(HOSTILE),
+    )
+    for error in made:
+        assert is_tame(tell(error, words).sentence)
+    assert is_tame(worded(HOSTILE, words))
+    assert is_tame(worded(Sentence("{name}.", name=HOSTILE), words))
+
+
+def is_tame(text: str) -> bool:
+    return text.isprintable() and len(text) <= errors.SENTENCE_CHARACTERS
+
+
+def test_what_others_say_is_cut() -> None:
+    said = str(Sentence("It says {reason}, {error}.", Foreign("y" * 9999), ValueError("x" * 9999)))
+    assert len(said) < 700
+
+
+@pytest.mark.parametrize(
+    ("text", "lines", "shown"),
+    [
+        ("plain größe 声音 🎤", False, "plain größe 声音 🎤"),
+        ("a\nb\tc", False, "a b c"),
+        ("a\nb\tc", True, "a\nb\tc"),
+        ("\x1b[31mred\x1b]0;t\x07", True, "[31mred]0;t"),
+        ("\u202egnp.exe\u2069", False, "gnp.exe"),
+        ("👩\u200d👩 می\u200cخواهم", False, "👩\u200d👩 می\u200cخواهم"),
+        ("\ud800", False, "\ufffd"),
+        ("a\r\nb\u2028c\x85d", True, "a \nb c d"),
+    ],
+)
+def test_cleaning(text: str, lines: bool, shown: str) -> None:
+    assert errors.cleaned(text, lines=lines) == shown
+
+
 def test_what_others_say_may_name_folders() -> None:
     assert Sentence("{reason}", Foreign("C:\\me\\x: bad")).worded(REQUEST) == "details are not told here"
     assert Sentence("{error}", ValueError("12 of 13 bytes")).worded(REQUEST) == "12 of 13 bytes"

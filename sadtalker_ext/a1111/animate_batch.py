@@ -20,6 +20,7 @@ from ..page import compat
 from ..pipeline import perform, speech_file
 from ..request import Request, Result
 from ..shell import placed
+from ..system import leftovers
 from .arguments import COMMENT, HOOK, options_of
 from .webui_shell import HostProgress, HostToken, WebUIShell, host_module, interrupted, option, the_shell
 
@@ -69,13 +70,13 @@ def animate_batch(
     token = HostToken()
     try:
         with (
-            tempfile.TemporaryDirectory(prefix="sadtalker-", ignore_cleanup_errors=True) as folder,
+            leftovers.folder() as folder,
             shell.prepared(token),
             ExitStack() as spoken,
         ):
             HostProgress(0, len(pictures), COMMENT)
             run = Run(shell.host, token.check)
-            order = spoken.enter_context(speech_file(_request(arguments, Path(folder)), run))
+            order = spoken.enter_context(speech_file(_request(arguments, folder), run))
             for number, picture in enumerate(pictures, start=1):
                 request = replace(order, picture=picture)
                 progress = HostProgress(number - 1, len(pictures), f"SadTalker {number}/{len(pictures)}: ")

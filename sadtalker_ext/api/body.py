@@ -6,8 +6,7 @@ import base64
 import binascii
 import json
 import re
-import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,9 +14,10 @@ from typing import Any, NoReturn
 
 import anyio
 from anyio import to_thread
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 
 from .access import check_same_site
+from .arrival import Arrival
 from .form import FormReader
 from .limits import MEGABYTE, Limits
 from .replies import Refusal
@@ -60,7 +60,12 @@ class Body:
 
 
 async def read_body(
-    request: Request, limits: Limits, folder: Path, files: tuple[str, ...], values: tuple[str, ...]
+    request: Request,
+    arrival: Arrival,
+    limits: Limits,
+    folder: Path,
+    files: tuple[str, ...],
+    values: tuple[str, ...],
 ) -> Body:
     """The fields of a request; `files` are stored in `folder` under their own names, base64 or not.
 
@@ -73,53 +78,36 @@ async def read_body(
         check_same_site(request)
         reader = FormReader(kind, folder, files, values)
         try:
-            async for piece in _pieces(request, limits.form_bytes, limits):
+            async for piece in arrival.pieces(request.receive, request.headers, limits.form_bytes):
                 # In a thread: old releases of the parser take seconds over what looks like delimiters.
                 await to_thread.run_sync(reader.feed, piece)
             reader.finish()
         finally:
             reader.close()
-        given = {name: _form_value(name, text) for name, text in reader.texts.items()}
+        given = {name: _form_value(name, text, limits) for name, text in reader.texts.items()}
         return Body({name: value for name, value in given.items() if value is not None}, reader.files)
     if plain == "application/json" or (plain.startswith("application/") and plain.endswith("+json")):
         gathered = bytearray()
-        async for piece in _pieces(request, limits.json_bytes, limits):
+        async for piece in arrival.pieces(request.receive, request.headers, limits.json_bytes):
             gathered += piece
-        return await to_thread.run_sync(_read_json, gathered, folder, files, values)
+        return await to_thread.run_sync(_read_json, gathered, limits, folder, files, values)
+    stated = request.headers.get("content-length", "0")
+    if not plain and stated == "0" and "transfer-encoding" not in request.headers:
+        raise Refusal(400, "Nothing was sent; send JSON or a form.")
     raise Refusal(415, "Send JSON (Content-Type: application/json) or a form (multipart/form-data).")
 
 
-async def _pieces(request: Request, limit: int, limits: Limits) -> AsyncIterator[bytes]:
-    stated = request.headers.get("content-length", "")
-    most = f"{limit / MEGABYTE:.4g} MB"
-    too_large = Refusal(413, f"The request is larger than {most}; send a smaller picture or recording.")
-    if stated.isdecimal() and (len(stated) > 18 or int(stated) > limit):
-        raise too_large
-    total, more, end = 0, True, time.monotonic() + limits.upload_seconds
-    while more:
-        try:
-            with anyio.fail_after(min(limits.body_seconds, max(0.0, end - time.monotonic()))):
-                message = await request.receive()
-        except TimeoutError:
-            raise Refusal(408, "The rest of the request did not come in time; send it again.") from None
-        if message["type"] == "http.disconnect":
-            raise ClientDisconnect
-        piece, more = message.get("body", b""), message.get("more_body", False)
-        total += len(piece)
-        if total > limit:
-            raise too_large
-        yield piece
-
-
-def _form_value(name: str, text: str) -> Any:
+def _form_value(name: str, text: str, limits: Limits) -> Any:
     """A form's text as the value that JSON would have held; None for an empty field."""
     if name in TEXT_FIELDS or not text.strip():
         return text or None
-    return parse_json(text, f"The field {name}")
+    return parse_json(text, f"The field {name}", limits.values)
 
 
-def _read_json(data: bytearray, folder: Path, files: tuple[str, ...], values: tuple[str, ...]) -> Body:
-    document = parse_json(data, "The request")
+def _read_json(
+    data: bytearray, limits: Limits, folder: Path, files: tuple[str, ...], values: tuple[str, ...]
+) -> Body:
+    document = parse_json(data, "The request", limits.values)
     data.clear()  # what follows needs the memory
     if not isinstance(document, dict):
         raise Refusal(422, 'The request must be a JSON object, like {"picture": …, "idle": 3}.')
@@ -136,14 +124,24 @@ def _read_json(data: bytearray, folder: Path, files: tuple[str, ...], values: tu
     return Body(given, stored)
 
 
-def parse_json(text: str | bytearray, what: str) -> Any:
-    """Plain JSON; `Refusal` (400) for what is none, is nested too deep or holds NaN."""
+def parse_json(text: str | bytearray, what: str, most_values: int) -> Any:
+    """Plain JSON; `Refusal` (400) of what is none, is nested too deep, holds NaN or more values than that."""
+    # A value of two bytes takes eighty when it is read.
+    if _marks(text) > most_values:
+        raise Refusal(400, f"{what} holds too many values; send files as a form, not as lists of numbers.")
     try:
         return json.loads(text, parse_constant=_refuse_constant)
     except RecursionError:
         raise Refusal(400, f"{what} is nested too deep.") from None
     except ValueError as error:
         raise Refusal(400, f"{what} is not valid JSON ({str(error)[:100]}).") from None
+
+
+def _marks(text: str | bytearray) -> int:
+    """How often a value may begin in a JSON text."""
+    if isinstance(text, str):
+        return sum(text.count(mark) for mark in "[{,")
+    return sum(text.count(mark) for mark in b"[{,")
 
 
 def _refuse_constant(name: str) -> NoReturn:

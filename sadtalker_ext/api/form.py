@@ -103,6 +103,9 @@ class FormReader:
 
     def close(self) -> None:
         """Let go of the file that is being written, if any."""
+        self._close_file()
+
+    def _close_file(self) -> None:
         if self._file is not None:
             self._file.close()
             self._file = None
@@ -129,17 +132,25 @@ class FormReader:
         known = (*self._file_fields, *self._text_fields)
         if self._name not in known:
             raise Refusal(422, f"Unknown field {self._name[:40]!r}; known fields: {', '.join(known)}.")
-        if self._name in self.texts or self._name in self.files:
-            raise Refusal(422, f"The field {self._name} is given twice.")
+        self._name = self._key(self._name)
         if self._name in self._text_fields:
             self._text = bytearray()
             return
         self._is_file = file_name is not None
-        given = (file_name[1] or file_name[2] or "") if file_name else ""
-        suffix = SUFFIX.fullmatch(Path(given).suffix.lower())
-        path = self._folder / f"{self._name}{suffix[0] if suffix else ''}"
+        path = self._folder / self._file_name((file_name[1] or file_name[2] or "") if file_name else "")
         self._file = path.open("xb")
         self.files[self._name] = path
+
+    def _key(self, field: str) -> str:
+        """The name of the part that begins, of which there is but one."""
+        if field in self.texts or field in self.files:
+            raise Refusal(422, f"The field {field} is given twice.")
+        return field
+
+    def _file_name(self, given: str) -> str:
+        """What the file of this part is called in our folder, whatever it was called before."""
+        suffix = SUFFIX.fullmatch(Path(given).suffix.lower())
+        return f"{self._name}{suffix[0] if suffix else ''}"
 
     def _take_data(self, data: bytes, start: int, end: int) -> None:
         if self._file is not None:
@@ -151,7 +162,7 @@ class FormReader:
 
     def _end_part(self) -> None:
         if self._file is not None:
-            self.close()
+            self._close_file()
             path = self.files[self._name]
             if path.stat().st_size == 0:  # a page's file chooser in which nothing was chosen
                 path.unlink()

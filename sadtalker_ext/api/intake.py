@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import zipfile
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +18,7 @@ from ..options.presets import by_present_names, former_names_in, preset_named
 from ..pipeline import perform
 from ..request import Request, Result
 from ..shell import Shell
+from ..system.archives import open_zip
 from ..tracks import MotionTrack
 from .body import Body
 from .limits import Limits
@@ -211,8 +211,8 @@ def read_track(path: Path, limits: Limits) -> MotionTrack:
 
     try:
         if path.suffix == ".npz":
-            with zipfile.ZipFile(path) as archive:
-                if sum(member.file_size for member in archive.infolist()) > limits.track_bytes:
+            with path.open("rb") as file, open_zip(file) as (_, members):
+                if sum(member.file_size for member in members.values()) > limits.track_bytes:
                     raise TrackError("The track is too large to be a motion track.")
         track = load_track(path)
     except SadTalkerError:

@@ -12,12 +12,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
+from ..system import leftovers
+
 try:
     import fcntl
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
-PREFIX = "sadtalker-api-"
+PREFIX = f"{leftovers.PREFIX}api-"
 ALIVE = "alive"  # a file that a server keeps locked in its folder
 STALE_SECONDS = 3 * 86400.0  # since a folder without that file was last used
 
@@ -34,7 +36,7 @@ class Folders:
         """An empty folder that nobody else can read. Raises `OSError`."""
         with self._lock:
             if self._root is None or not self._root.is_dir():
-                self._root = Path(tempfile.mkdtemp(prefix=PREFIX))
+                self._root = leftovers.new_folder("api")
                 self._alive = _locked(self._root / ALIVE)
                 _remove_stale(self._root)
             return Path(tempfile.mkdtemp(dir=self._root))
@@ -49,7 +51,7 @@ class Folders:
             if self._alive is not None:
                 self._alive.close()
             if self._root is not None:
-                shutil.rmtree(self._root, ignore_errors=True)
+                leftovers.remove(self._root)
             self._root = self._alive = None
 
 

@@ -1,19 +1,19 @@
 """Handlers into the routes of a FastAPI app, with what its /docs page says about them."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from fastapi import Depends, FastAPI
 from fastapi.security import HTTPBasic
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from .jobs import Jobs
 from .openapi import DESCRIPTIONS
 from .routes import PREFIX, Handler, Routes
-
-ALL_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 
 class _Password(HTTPBasic):
@@ -64,15 +64,29 @@ def add_routes(app: FastAPI, jobs: Jobs, credentials: Mapping[str, str] | None) 
         allowed = (*handlers, "HEAD") if "GET" in handlers else (*handlers,)
         if "GET" in handlers:
             _add_hidden(app, path, _endpoint(routes, handlers["GET"]), ["HEAD"])
-        refused = [method for method in ALL_METHODS if method not in allowed]
-        _add_hidden(app, path, _endpoint(routes, routes.wrong_method(allowed)), refused)
-    _add_hidden(app, "{rest:path}", _endpoint(routes, routes.unknown), [*ALL_METHODS])
+        app.router.routes.append(_any_method(path, routes.guarded(routes.wrong_method(allowed))))
+    app.router.routes.append(_any_method("{rest:path}", routes.guarded(routes.unknown)))
     app.openapi_schema = None  # made anew when somebody asks, with ours in it
 
 
 def _add_hidden(app: FastAPI, path: str, endpoint: Any, methods: list[str]) -> None:
     settings: dict[str, Any] = {"include_in_schema": False, "response_model": None}
     app.add_api_route(f"{PREFIX}/{path}", endpoint, methods=methods, **settings)
+
+
+class _AnyMethod:
+    """An endpoint that is no function: those are asked for GET alone."""
+
+    def __init__(self, respond: Callable[[Request], Awaitable[Response]]) -> None:
+        self._respond = respond
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        response = await self._respond(Request(scope, receive))
+        await response(scope, receive, send)
+
+
+def _any_method(path: str, respond: Callable[[Request], Awaitable[Response]]) -> Route:
+    return Route(f"{PREFIX}/{path}", _AnyMethod(respond))
 
 
 def _endpoint(routes: Routes, handler: Handler) -> Any:

@@ -11,20 +11,23 @@ from ..options import knobs
 from ..options.knob import Knob
 from .intake import FORMATS, file_fields
 
+PER_PAGE, MOST_PER_PAGE, MOST_PAGES = 20, 100, 10**9
 ERROR = {
     "type": "object",
     "required": ["error"],
     "properties": {"error": {"type": "string", "description": "what is wrong and what to do"}},
 }
 BASE64 = "in JSON the content of the file in base64, or a data: URI; in a form a file"
-JOB_ID = {"name": "job_id", "in": "path", "required": True, "schema": {"type": "string"}}
+_ID = {"type": "string", "pattern": "^[0-9a-f]{32}$"}
+JOB_ID = {"name": "job_id", "in": "path", "required": True, "schema": _ID}
 _NPZ_OR_CSV = {"type": "string", "enum": ["npz", "csv"], "default": "npz"}
 TRACK_FORMAT = {"name": "format", "in": "query", "required": False, "schema": _NPZ_OR_CSV}
 
 
 @dataclass(frozen=True)
 class Description:
-    """One route. body: JSON schema by field; required: those that are always needed; files: that are files.
+    """One route. body: JSON schema by field; required: those that are always needed, any_of: one of these is,
+    at least; files: that are files.
 
     kinds: media types of its answer. errors: meaning by status, beside 401.
     """
@@ -35,6 +38,7 @@ class Description:
     parameters: tuple[Mapping[str, Any], ...] = ()
     body: Mapping[str, Mapping[str, Any]] | None = None
     required: tuple[str, ...] = ()
+    any_of: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
     kinds: tuple[str, ...] = ("application/json",)
     errors: Mapping[int, str] = field(default_factory=lambda: MappingProxyType({}))
@@ -57,7 +61,11 @@ class Description:
             as_json = {name: dict(schema) for name, schema in self.body.items()}
             as_form = {name: self._in_form(name, schema) for name, schema in self.body.items()}
             bodies = {"application/json": as_json, "multipart/form-data": as_form}
-            whole = {"type": "object", "required": list(self.required)}
+            whole: dict[str, Any] = {"type": "object", "additionalProperties": False}
+            if self.required:
+                whole["required"] = [*self.required]
+            if self.any_of:
+                whole["anyOf"] = [{"required": [name]} for name in self.any_of]
             content = {kind: {"schema": {**whole, "properties": body}} for kind, body in bodies.items()}
             extra["requestBody"] = {"required": True, "content": content}
         return extra
@@ -65,11 +73,11 @@ class Description:
     def _in_form(self, name: str, schema: Mapping[str, Any]) -> dict[str, Any]:
         if name in self.files:
             return {**schema, "format": "binary"}
-        return {"type": "string", "description": schema.get("description", "")}
+        return dict(schema)
 
 
 def _file(meaning: str) -> dict[str, Any]:
-    return {"type": "string", "description": f"{meaning}; {BASE64}"}
+    return {"type": "string", "minLength": 1, "description": f"{meaning}; {BASE64}"}
 
 
 def _file_of(knob: Knob) -> dict[str, Any]:
@@ -79,8 +87,8 @@ def _file_of(knob: Knob) -> dict[str, Any]:
     return _file(f"{knob.help} ({only})" if only else knob.help)
 
 
-def _number(name: str, default: int, meaning: str) -> dict[str, Any]:
-    schema = {"type": "integer", "minimum": 1, "default": default}
+def _number(name: str, default: int, meaning: str, most: int) -> dict[str, Any]:
+    schema = {"type": "integer", "minimum": 1, "maximum": most, "default": default}
     return {"name": name, "in": "query", "required": False, "description": meaning, "schema": schema}
 
 
@@ -131,8 +139,11 @@ DESCRIPTIONS: Mapping[tuple[str, str], Description] = MappingProxyType(
         ("GET", "jobs"): Description(
             "Jobs",
             "The caller's jobs, newest first.",
-            parameters=(_number("page", 1, "from 1"), _number("per_page", 20, "at most 100")),
-            errors={422: "no such page number"},
+            parameters=(
+                _number("page", 1, "from 1", MOST_PAGES),
+                _number("per_page", PER_PAGE, f"at most {MOST_PER_PAGE}", MOST_PER_PAGE),
+            ),
+            errors={422: "no such number of a page, or an unknown parameter"},
         ),
         ("POST", "jobs"): Description(
             "Make a video",
@@ -140,6 +151,7 @@ DESCRIPTIONS: Mapping[tuple[str, str], Description] = MappingProxyType(
             "idle or track. Answers 202 with its id.",
             status=202,
             body=_JOB_BODY,
+            any_of=("speech", "text", "idle", "track", "options"),
             files=file_fields(),
             errors={**_BODY_ERRORS, 429: "too many jobs are waiting"},
         ),
@@ -168,7 +180,7 @@ DESCRIPTIONS: Mapping[tuple[str, str], Description] = MappingProxyType(
             "As .npz, or as Live Link Face .csv.",
             parameters=(JOB_ID, TRACK_FORMAT),
             kinds=("application/octet-stream", "text/csv"),
-            errors=_NOT_DONE,
+            errors={**_NOT_DONE, 422: "no such format, or an unknown parameter"},
         ),
         ("GET", "jobs/{job_id}/metadata"): Description(
             "What made the video",

@@ -15,9 +15,11 @@ from starlette.requests import ClientDisconnect
 from ..errors import CANCELLED, FAULT, MEMORY, MISTAKE, tell
 from . import catalogue
 from .access import caller
+from .arrival import LOOK_SECONDS, Arrivals, client_of
 from .body import Body, Incoming, read_body
 from .intake import FORMATS, VALUE_FIELDS, file_fields, notices_of, read_request, voice_rows
 from .jobs import DONE, ENDED, RETRY, Job, Jobs
+from .openapi import MOST_PAGES, MOST_PER_PAGE, PER_PAGE
 from .replies import FileReply, Refusal, answer, refuse
 from .words import REQUEST
 
@@ -28,9 +30,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 Handler = Callable[["Request", str], Awaitable["Response"]]
 PREFIX = "/sadtalker/v1"
-PER_PAGE, MOST_PER_PAGE = 20, 100
 STATUS = {MISTAKE: 422, CANCELLED: 422, MEMORY: 413, FAULT: 500}  # of what failed; the others: 503, later
-LOOK_SECONDS = 0.05  # between looks for room
 logger = logging.getLogger(__name__)
 
 
@@ -41,7 +41,8 @@ class Routes:
         self.jobs = jobs
         self.limits = jobs.limits
         self._credentials = credentials
-        self._bodies = self._looks = 0
+        self._arrivals = Arrivals(jobs.limits)
+        self._looks = 0
 
     def guarded(self, handler: Handler) -> Callable[[Request], Awaitable[Response]]:
         """The handler behind the password, whose every failure is an answer with a sentence."""
@@ -51,7 +52,8 @@ class Routes:
             try:
                 return await handler(incoming.request, caller(request, self._credentials))
             except Refusal as refusal:
-                await incoming.drain()
+                if "Connection" not in refusal.headers:  # else nobody waits for the rest
+                    await incoming.drain()
                 return refuse(refusal)
             except ClientDisconnect:
                 return refuse(Refusal(400, "The request ended before it was whole."))
@@ -84,7 +86,7 @@ class Routes:
     async def detect(self, request: Request, user: str) -> Response:
         folder = await to_thread.run_sync(self.jobs.folders.new)
         try:
-            body = await self._read(request, folder, ("picture",), ("detector",))
+            body = await self._read(request, user, folder, ("picture",), ("detector",))
             if "picture" not in body.files:
                 raise Refusal(422, "No picture was sent; give it as a file of a form, or in base64.")
             detector = body.values.get("detector")
@@ -99,7 +101,7 @@ class Routes:
         self.jobs.check_room()
         folder = await to_thread.run_sync(self.jobs.folders.new)
         try:
-            body = await self._read(request, folder, file_fields(), VALUE_FIELDS)
+            body = await self._read(request, user, folder, file_fields(), VALUE_FIELDS)
             asked = await self._look(read_request, body, folder, self.jobs.shell, self.limits)
             job = self.jobs.submit(asked, user, notices_of(body))
         except BaseException:
@@ -109,7 +111,8 @@ class Routes:
         return answer(document, 202, {"Location": document["links"]["self"]})
 
     async def list_jobs(self, request: Request, user: str) -> Response:
-        page = _whole(request, "page", 1, 1, 10**9)
+        _check_query(request, "page", "per_page")
+        page = _whole(request, "page", 1, 1, MOST_PAGES)
         per_page = _whole(request, "per_page", PER_PAGE, 1, MOST_PER_PAGE)
         jobs, total = self.jobs.page(page, per_page, user)
         rows = [self._document(request, job) for job in jobs]
@@ -135,6 +138,7 @@ class Routes:
     async def track(self, request: Request, user: str) -> Response:
         job = self._finished(request, user)
         assert job.product is not None
+        _check_query(request, "format")
         kind = request.query_params.get("format", "npz")
         if kind not in ("npz", "csv"):
             raise Refusal(422, "format must be npz or csv.")
@@ -165,31 +169,26 @@ class Routes:
         return refuse_method
 
     async def _read(
-        self, request: Request, folder: Path, files: tuple[str, ...], values: tuple[str, ...]
+        self, request: Request, user: str, folder: Path, files: tuple[str, ...], values: tuple[str, ...]
     ) -> Body:
-        await self._wait_while(lambda: self._bodies >= self.limits.bodies)
-        self._bodies += 1
-        try:
-            return await read_body(request, self.limits, folder, files, values)
-        finally:
-            self._bodies -= 1
+        client = client_of(request.scope, request.headers, user)
+        async with self._arrivals.place(client) as arrival:
+            return await read_body(request, arrival, self.limits, folder, files, values)
+        raise AssertionError("what has no place ends with a refusal")
 
     async def _look(self, work: Callable[..., T], *arguments: Any) -> T:
         """Heavy work in a thread of ours."""
-        await self._wait_while(lambda: self._looks >= self.limits.looks)
+        patience = self.limits.wait_seconds
+        while self._looks >= self.limits.looks:
+            if patience <= 0:
+                raise Refusal(503, "Too many requests came at one time; try again soon.", RETRY)
+            patience -= LOOK_SECONDS
+            await anyio.sleep(LOOK_SECONDS)
         self._looks += 1
         try:
             return await asyncio.get_running_loop().run_in_executor(self.jobs.lookers, work, *arguments)
         finally:
             self._looks -= 1
-
-    async def _wait_while(self, busy: Callable[[], bool]) -> None:
-        patience = self.limits.wait_seconds
-        while busy():
-            if patience <= 0:
-                raise Refusal(503, "Too many requests came at one time; try again soon.", RETRY)
-            patience -= LOOK_SECONDS
-            await anyio.sleep(LOOK_SECONDS)
 
     def _find(self, request: Request, user: str) -> Job:
         return self.jobs.find(request.path_params["job_id"], user)
@@ -228,9 +227,18 @@ def _as_csv(track: Path) -> Path:
     return path if path.exists() else save_track(load_track(track), path, overwrite=True)
 
 
+def _check_query(request: Request, *known: str) -> None:
+    """Refuse what would have no effect: a parameter of another name, or one that comes twice."""
+    for name in request.query_params:
+        if name not in known:
+            raise Refusal(422, f"Unknown parameter {name[:40]!r}; known parameters: {', '.join(known)}.")
+        if len(request.query_params.getlist(name)) > 1:
+            raise Refusal(422, f"The parameter {name} is given twice.")
+
+
 def _whole(request: Request, name: str, default: int, low: int, high: int) -> int:
-    text = request.query_params.get(name, "")
-    if not text:
+    text = request.query_params.get(name)
+    if text is None:
         return default
     if not (text.isascii() and text.isdecimal() and len(text) < 12 and low <= int(text) <= high):
         raise Refusal(422, f"{name} must be a whole number from {low} to {high}.")

@@ -29,6 +29,8 @@ class RequestWords(Words):
         "device_memory": "The server's graphics card is out of memory; send a smaller picture, or try later.",
         "disk_full": "The server cannot store files now ({reason}); try later.",
         "system": "The server cannot store files now ({reason}); try later.",
+        "open_files": "The server has too many files open; try later.",
+        "no_scratch": "The server cannot store files now; try later.",
         "gone": "The server cannot store files now ({reason}); try later.",
         "fault": "The server failed at this ({type}); its log tells more.",
     }

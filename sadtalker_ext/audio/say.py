@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import difflib
-import tempfile
 import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 
 from ..errors import AudioError, DependencyError, Named, Place, Sentence
 from ..host import Check, nothing
-from ..system.outputs import check_new_file, move_file, temporary_name
+from ..system import leftovers
+from ..system.outputs import check_new_file, move_file
 from ..system.paths import user_path
 from . import speech_programs
 from .languages import (
@@ -104,9 +104,9 @@ def speak(
     speaker = _speaker(words, voice, models_dir)
     path = user_path(target)
     check_new_file(path, overwrite)
-    made = temporary_name(path.resolve())
-    with tempfile.TemporaryDirectory(prefix="sadtalker-", ignore_cleanup_errors=True) as folder:
-        written = Path(folder) / "text.txt"
+    made = leftovers.beside(path.resolve())
+    with leftovers.folder() as folder:
+        written = folder / "text.txt"
         written.write_bytes(_for_program(words))
         try:
             seconds = START_SECONDS + CHARACTER_SECONDS * len(words)
@@ -114,7 +114,7 @@ def speak(
             _check_sound(made, speaker.voice, check)
             move_file(made, path, overwrite)
         finally:
-            made.unlink(missing_ok=True)
+            leftovers.remove(made)
     return path
 
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import re
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -20,7 +18,10 @@ from pathlib import Path
 
 from ..errors import AudioError, Foreign
 from ..host import Check, nothing
+from ..system import processes
 from ..system.caches import kept
+from ..system.foreign import JSON_BYTES, parse_json, read_file
+from ..system.paths import is_file, user_path
 
 SYSTEM = platform.system()
 VOICES_VARIABLE = "SADTALKER_PIPER_VOICES"  # voice files of piper, and folders of them
@@ -207,21 +208,21 @@ def _piper_command(start: tuple[str, ...], model: Path) -> Callable[[Path, Path]
 def _piper_models(models_dir: Path | None) -> list[Path]:
     """The .onnx voices, each with its .onnx.json beside it, in named places first."""
     places = os.environ.get(VOICES_VARIABLE, "").split(os.pathsep)
-    named = [Path(place).expanduser() for place in places if place]
+    named = [user_path(place) for place in places if place]
     if models_dir is not None:
         named.append(models_dir / "voices")
     models: dict[Path, None] = {}  # an ordered set
     for place in named:
         voices = sorted([*place.glob("*.onnx"), *place.glob("*/*.onnx")])
         inside = [place] if place.suffix == ".onnx" else voices
-        whole = [model for model in inside if model.with_name(f"{model.name}.json").is_file()]
+        whole = [model for model in inside if is_file(model.with_name(f"{model.name}.json"))]
         models |= dict.fromkeys(model.resolve() for model in whole)
     return list(models)
 
 
 def _piper_language(model: Path) -> str:
     try:
-        told = json.loads(model.with_name(f"{model.name}.json").read_text(encoding="utf-8"))
+        told = parse_json(read_file(model.with_name(f"{model.name}.json"), JSON_BYTES))
         language = told["language"]["code"]
     except (OSError, ValueError, KeyError, TypeError):
         found = re.match(r"[a-z]{2,3}_[A-Z]{2}(?=-)", model.name)
@@ -256,16 +257,16 @@ def run(command: Command, text: Path | None, seconds: float, check: Check = noth
     with tempfile.TemporaryFile() as printed, tempfile.TemporaryFile() as complaints:
         given = text.open("rb") if text is not None and command.reads_stdin else None
         try:
-            process = subprocess.Popen(
+            process = processes.start(
                 list(command.arguments),
                 stdin=given or subprocess.DEVNULL,
                 stdout=printed,
                 stderr=complaints,
                 env={**os.environ, **command.environment},
-                start_new_session=os.name == "posix",
-                creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
             )
         except OSError as error:
+            if error.errno in processes.SHORTAGES:
+                raise
             raise AudioError(
                 "The speech program {name} cannot be started ({error}); install it anew.", error, name=name
             ) from error
@@ -275,7 +276,7 @@ def run(command: Command, text: Path | None, seconds: float, check: Check = noth
         try:
             status = _waited(process, time.monotonic() + seconds, check)
         finally:
-            _end(process)
+            processes.end(process)
         if status is None:
             raise AudioError(
                 f"The speech program {name} did not finish within {seconds:.0f} s; "
@@ -302,16 +303,6 @@ def _waited(process: subprocess.Popen[bytes], deadline: float, check: Check) -> 
         except subprocess.TimeoutExpired:
             continue
     return None
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """Ends the program, and what it has started itself, if it still runs."""
-    if process.poll() is None:
-        if os.name == "posix":
-            os.killpg(process.pid, signal.SIGKILL)
-        else:
-            process.kill()
-        process.wait()
 
 
 def _last_line(text: str) -> str:

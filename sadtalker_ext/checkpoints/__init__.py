@@ -9,7 +9,7 @@ from ..system.lazy import lazily
 from .catalog import CATALOG, Checkpoint, by_engine, by_name, hand_in, pairs
 from .contents import DAMAGED, MISSING, PRESENT, UNSAFE, WRONG, Contents, Fault, read_contents
 from .places import folders, home
-from .state import Status, find, require, status, verify
+from .state import Status, faulty, find, require, status, verify
 
 if TYPE_CHECKING:
     from .downloads import DOWNLOADS, Downloads, Job

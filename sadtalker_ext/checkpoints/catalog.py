@@ -9,6 +9,7 @@ from types import MappingProxyType
 from ..errors import WeightsError
 
 MODELS, TORCH_HUB = "models", "torch hub"  # kinds of folder a file belongs in
+MOST_BYTES = 1 << 30  # of a file whose size nobody states
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,11 @@ class Checkpoint:
     def bytes_to_expect(self) -> int | None:
         """Its size for people: exact where that is known, else rough; None when nobody knows."""
         return self.size or self.about
+
+    @property
+    def most_bytes(self) -> int:
+        """Above this it is not the file, whatever a server says."""
+        return self.size or (2 * self.about if self.about else MOST_BYTES)
 
 
 def _alignment(name: str, file: str, use: str, sha256: str, size: int | None = None) -> Checkpoint:

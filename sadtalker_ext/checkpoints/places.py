@@ -6,7 +6,7 @@ import os
 import sys
 from pathlib import Path
 
-from ..system.paths import ROOT
+from ..system.paths import ROOT, user_path
 from .catalog import TORCH_HUB, Checkpoint
 
 VARIABLE = "SADTALKER_CHECKPOINTS"
@@ -66,4 +66,4 @@ def torch_hub() -> Path:
     if torch is not None and hasattr(torch, "hub"):
         return Path(torch.hub.get_dir()) / "checkpoints"
     cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(os.environ.get("TORCH_HOME") or f"{cache}/torch").expanduser() / "hub" / "checkpoints"
+    return user_path(os.environ.get("TORCH_HOME") or f"{cache}/torch") / "hub" / "checkpoints"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,11 +11,12 @@ from pathlib import Path
 from ..errors import Named, Place, Sentence, WeightsError
 from ..system.caches import kept
 from .catalog import CATALOG, TORCH_HUB, Checkpoint
-from .contents import DAMAGED, MISSING, PRESENT, WRONG, Contents, Fault, read_contents
-from .places import folders, home
+from .contents import DAMAGED, MISSING, PRESENT, UNSAFE, WRONG, Contents, Fault, read_contents
+from .places import bases, folders, home
 
 HASH_CHUNK = 1 << 20  # bytes
 SUFFIXES = (".safetensors", ".pth", ".tar", ".pt", ".ckpt", ".bin", ".zip")
+TELLING = (".safetensors", ".pth", ".pt", ".ckpt")  # names that nothing but weights have
 LOOKED_AT = 200  # files of a folder whose contents are looked at for renamed checkpoints
 WRAPPERS = ("", "state_dict.")  # what a training program may put around its tensors
 PART = ".part"  # what the name of an unfinished download ends in
@@ -55,7 +57,7 @@ def status(checkpoint: Checkpoint, models_dir: Path) -> Status:
     faulty: Status | None = None
     for folder in folders(checkpoint, models_dir):
         path = folder / checkpoint.file
-        if not path.is_file():
+        if not os.path.lexists(path):
             continue
         found = _judge(checkpoint, path, part, elsewhere=path != own)
         if found.usable:
@@ -89,12 +91,9 @@ def require(checkpoint: Checkpoint, models_dir: Path) -> Path:
 
 def fault(checkpoint: Checkpoint, path: Path) -> Fault | None:
     """Why this file is not that checkpoint; None when it is, as far as its headers tell."""
-    try:
-        contents = contents_of(path)
-    except OSError as error:
-        return Fault(DAMAGED, f"cannot be read ({error.strerror or error})")
-    except Fault as found:
-        return found
+    contents = _contents_or_fault(path)
+    if isinstance(contents, Fault):
+        return contents
     if _matches(checkpoint, contents):
         return None
     other = next((c for c in CATALOG if c.signature and _matches(c, contents)), None)
@@ -104,6 +103,22 @@ def fault(checkpoint: Checkpoint, path: Path) -> Fault | None:
     missing = next(name for name, shape in checkpoint.signature.items() if there.get(name) != shape)
     why = f"has {missing} of shape {there[missing]}" if missing in there else f"has no {missing}"
     return Fault(WRONG, f"holds other weights: it {why}")
+
+
+def faulty(models_dir: Path) -> tuple[Sentence, ...]:
+    """A sentence about each file with a weight file's name that is damaged, or would run code.
+
+    Of the folders for models alone; nothing else is the worse for such a file.
+    """
+    told = []
+    for folder in bases(models_dir):
+        for path in _weight_files(folder):
+            found = _contents_or_fault(path)
+            if isinstance(found, Fault) and (
+                found.state in (DAMAGED, UNSAFE) or path.suffix.lower() in TELLING
+            ):
+                told.append(Sentence("{path} {reason}, so it is not used.", path, reason=found.reason))
+    return tuple(told)
 
 
 def verify(
@@ -159,16 +174,21 @@ def _renamed(checkpoint: Checkpoint, models_dir: Path) -> Path | None:
     if not checkpoint.signature or checkpoint.folder == TORCH_HUB:
         return None
     for folder in folders(checkpoint, models_dir):
-        try:
-            names = sorted(entry.name for entry in folder.iterdir())
-        except OSError:
-            continue
-        candidates = [name for name in names if name.lower().endswith(SUFFIXES) and name != checkpoint.file]
-        for name in candidates[:LOOKED_AT]:
+        for path in _weight_files(folder):
             # Two packages have the same tensors: without the tag in its name a file could be either.
-            if checkpoint.twin_tag in name and fault(checkpoint, folder / name) is None:
-                return folder / name
+            own = path.name == checkpoint.file
+            if not own and checkpoint.twin_tag in path.name and fault(checkpoint, path) is None:
+                return path
     return None
+
+
+def _weight_files(folder: Path) -> list[Path]:
+    """What has the name of a weight file, in order of names."""
+    try:
+        names = sorted(entry.name for entry in folder.iterdir())
+    except OSError:
+        return []
+    return [folder / name for name in names if name.lower().endswith(SUFFIXES)][:LOOKED_AT]
 
 
 def _size(path: Path) -> int:
@@ -176,6 +196,15 @@ def _size(path: Path) -> int:
         return path.stat().st_size
     except OSError:
         return 0
+
+
+def _contents_or_fault(path: Path) -> Contents | Fault:
+    try:
+        return contents_of(path)
+    except OSError as error:
+        return Fault(DAMAGED, f"cannot be read ({error.strerror or error})")
+    except Fault as found:
+        return found
 
 
 def contents_of(path: Path) -> Contents:

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import WeightsError
+from ..system.foreign import damage_as
+from .contents import UNSAFE, Fault, read_contents
 
 if TYPE_CHECKING:
     import torch
@@ -22,23 +24,38 @@ def read_tensors(path: Path, prefix: str = "") -> dict[str, torch.Tensor]:
     be read.
     """
     try:
-        if _is_safetensors(path):
-            found = _from_safetensors(path, prefix)
-        else:
-            found = dict(_walk(_from_torch(path), "", prefix))
+        read_contents(path)  # torch itself can be made to read for ever, or to end the process
+    except Fault as fault:
+        told = "{path} holds what could run code (it {reason}); fetch the file anew from its author."
+        if fault.state != UNSAFE:
+            told = "{path} is damaged or no weight file (it {reason}); delete it and fetch it anew."
+        raise WeightsError(told, path, reason=fault.reason) from None
     except OSError as error:
-        if error.errno == errno.EINVAL:  # mapping more bytes than there are
-            raise WeightsError("{path} is cut off or damaged; delete it and fetch it anew.", path) from error
-        raise WeightsError("{path} cannot be read ({error}); check its permissions.", path, error) from error
-    except pickle.UnpicklingError as error:
-        told = "{path} holds more than weights, which could run code; fetch the file anew from its author."
-        raise WeightsError(told, path) from error
-    except (RuntimeError, ValueError, EOFError, KeyError) as error:
-        told = "{path} is damaged ({error}); delete it and fetch it anew."
-        raise WeightsError(told, path, error) from error
+        raise _unreadable(path, error) from error
+    with damage_as(lambda error: _damaged(path, error)):
+        try:
+            if _is_safetensors(path):
+                found = _from_safetensors(path, prefix)
+            else:
+                found = dict(_walk(_from_torch(path), "", prefix))
+        except OSError as error:
+            raise _unreadable(path, error) from error
     if not found:
         raise WeightsError(f"{{path}} holds no tensors named {prefix}…; it is another kind of file.", path)
     return found
+
+
+def _unreadable(path: Path, error: OSError) -> WeightsError:
+    if error.errno == errno.EINVAL:  # mapping more bytes than there are
+        return WeightsError("{path} is cut off or damaged; delete it and fetch it anew.", path)
+    return WeightsError("{path} cannot be read ({error}); check its permissions.", path, error)
+
+
+def _damaged(path: Path, error: Exception) -> WeightsError:
+    if isinstance(error, pickle.UnpicklingError):
+        told = "{path} holds more than weights, which could run code; fetch the file anew from its author."
+        return WeightsError(told, path)
+    return WeightsError("{path} is damaged ({error}); delete it and fetch it anew.", path, error)
 
 
 def _is_safetensors(path: Path) -> bool:
@@ -47,14 +64,11 @@ def _is_safetensors(path: Path) -> bool:
 
 
 def _from_safetensors(path: Path, prefix: str) -> dict[str, torch.Tensor]:
-    from safetensors import SafetensorError, safe_open
+    from safetensors import safe_open
 
-    try:
-        with safe_open(path, framework="pt") as file:
-            names = [name for name in file.keys() if name.startswith(prefix)]  # noqa: SIM118 - not a dict
-            return {name[len(prefix) :]: file.get_tensor(name) for name in names}
-    except SafetensorError as error:
-        raise ValueError(str(error)) from error
+    with safe_open(path, framework="pt") as file:
+        names = [name for name in file.keys() if name.startswith(prefix)]  # noqa: SIM118 - not a dict
+        return {name[len(prefix) :]: file.get_tensor(name) for name in names}
 
 
 def _from_torch(path: Path) -> Any:

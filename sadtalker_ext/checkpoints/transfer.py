@@ -31,6 +31,7 @@ VAIN_ATTEMPTS = 2  # in a row that bring nothing new, before the next source is 
 PAUSE = 0.5  # s between attempts
 REPORT_EVERY = 0.1  # s
 LOCK_AT = 1 << 40  # where no byte is, because Windows lets nobody else read what is locked
+LONGEST_NUMBER = 18  # digits of a stated size
 OFF = "Downloads are switched off here"
 
 DOWNLOADING, CHECKING = "download", "check"  # phases
@@ -81,6 +82,9 @@ def download(
         raise WeightsError(OFF + "; {by_hand}.", by_hand=by_hand)
     if not checkpoint.urls:
         why = f"{checkpoint.file} has no address that a program could fetch it from"
+        raise WeightsError(why + "; {by_hand}.", by_hand=by_hand)
+    if not checkpoint.sha256:
+        why = f"{checkpoint.file} has no published sha256, so that no program can tell the right one"
         raise WeightsError(why + "; {by_hand}.", by_hand=by_hand)
     if there.state not in (MISSING, DAMAGED) and there.path == target:
         raise WeightsError("{note}; move it away first, then download again.", note=there.note)
@@ -138,7 +142,7 @@ def _trouble(checkpoint: Checkpoint, part: Path, progress: Listener, cancel: Can
     def report(done: int, size: int) -> None:
         progress(Transfer(CHECKING, done, size, source))
 
-    if checkpoint.sha256 and not file_hash(part, report, cancel.check).startswith(checkpoint.sha256):
+    if not file_hash(part, report, cancel.check).startswith(checkpoint.sha256):
         return "the file is not the published one (its sha256 differs)"
     return ""
 
@@ -189,6 +193,9 @@ def _once(
                 have += len(chunk)
                 if total and have > total:
                     raise _SourceFailed(f"it sends more than the {total:,} bytes it announced")
+                if have > checkpoint.most_bytes:
+                    file.truncate(0)
+                    raise _SourceFailed(f"it sends more than {megabytes(checkpoint.most_bytes)}")
                 if time.monotonic() - last >= REPORT_EVERY:
                     last = time.monotonic()
                     progress(Transfer(DOWNLOADING, have, total, source))
@@ -232,22 +239,28 @@ def _accept(checkpoint: Checkpoint, response: Any, file: IO[bytes], have: int) -
     """The whole file's size as the server states it, else 0; empties the file where the server restarts."""
     if response.headers.get_content_type() == "text/html":
         raise _SourceFailed("it answers with a web page instead of the file")
-    length = response.headers.get("Content-Length", "")
-    total = int(length) if length.isdecimal() else 0
+    total = _count(response.headers.get("Content-Length", ""))
     if response.status == http.HTTPStatus.PARTIAL_CONTENT:
         unit, _, numbers = response.headers.get("Content-Range", "").partition(" ")
         span, _, whole = numbers.partition("/")
         if unit != "bytes" or not span.startswith(f"{have}-"):
             file.truncate(0)
             raise _Interrupted("it continues another part of the file")
-        total = int(whole) if whole.isdecimal() else (have + total if total else 0)
+        total = _count(whole) or (have + total if total else 0)
     elif have:  # the server begins anew, so do we
         file.truncate(0)
     if checkpoint.size is not None:
         if total and total != checkpoint.size:
             raise _SourceFailed(f"it offers {total:,} bytes instead of {checkpoint.size:,}")
         total = checkpoint.size
+    if total > checkpoint.most_bytes:
+        raise _SourceFailed(f"it offers {megabytes(total)}, which is too much")
     return total
+
+
+def _count(text: str) -> int:
+    """A number of bytes as a header states it; 0 for none."""
+    return int(text) if text.isdecimal() and len(text) <= LONGEST_NUMBER else 0
 
 
 def _open(url: str, offset: int) -> Any:

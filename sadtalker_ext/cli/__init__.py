@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import argparse
 import os
-import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
-from typing import NoReturn, Protocol
+from contextlib import nullcontext, suppress
+from typing import Any, NoReturn, Protocol
 
 from .. import errors
 from ..errors import OutputError
+from ..system import faults, interrupts
+from ..system.outputs import Written
 from ..version import __version__
 from . import (
     animate,
@@ -32,6 +33,11 @@ from .flags import weights_from
 
 USER_MISTAKE = 2
 EXIT_CODES = {errors.MISTAKE: USER_MISTAKE, errors.CANCELLED: 130}  # of all other failures: 1
+
+
+LIGHT = ("inspect", "engines", "voices", "models")  # commands that load none of the large libraries
+LEAST_MEMORY = 2_000_000_000  # bytes of addresses that torch and mediapipe take
+LEAST_FILES = 32
 
 
 class Command(Protocol):
@@ -66,40 +72,83 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         sentence = message.removeprefix("argument ").replace(": must be ", " must be ", 1)
-        self.exit(USER_MISTAKE, f"sadtalker: {sentence}; {self.prog} --help tells more.\n")
+        told = errors.cleaned(f"sadtalker: {sentence}; {self.prog} --help tells more.")
+        self.exit(USER_MISTAKE, f"{told}\n")
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        """The base class keeps quiet where what was asked for cannot be printed."""
+        with nullcontext() if file is sys.stdout else suppress(OSError):
+            (file or sys.stderr).write(message or "")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code: 0, 2 for a user's mistake, 130 for a cancel."""
-    from .console import end_like_interrupt, open_streams
+    with nullcontext() if interrupts.is_command() else interrupts.raising(), Written() as written:
+        interrupts.says(lambda: _cancelled(written))
+        try:
+            code = _run(arguments)
+        except SystemExit as left:  # by the parser, which has said why
+            code = USER_MISTAKE if left.code else _flushed(written)
+            interrupts.ends_with(code)
+            raise SystemExit(code) from None
+        except (Exception, KeyboardInterrupt) as error:
+            code = _told(error, written)
+    interrupts.ends_with(code)
+    return code
+
+
+def _run(arguments: Sequence[str] | None) -> int:
+    from .console import open_streams
 
     open_streams()
+    if interrupts.is_command():
+        faults.keep_terminal_brief()
     parser = build_parser()
     given = parser.parse_args(arguments)
     if given.command is None:
         parser.print_help()
-        return 0
-    previous = end_like_interrupt()
-    try:
-        _check_working_folder()
-        run: Callable[[argparse.Namespace], int] = given.run
-        with weights_from(getattr(given, "models_dir", None)):
-            code = run(given)
         sys.stdout.flush()
-        return code
-    except (Exception, KeyboardInterrupt) as error:
-        failure = errors.tell(error)
-        if failure.kind == errors.FAULT:
-            raise
-        if isinstance(error, OSError):
-            _drop_output()
-        if failure.sentence:
-            begin = "\n" if isinstance(error, KeyboardInterrupt) else ""
-            print(f"{begin}sadtalker: {failure.sentence}", file=sys.stderr)
-        return EXIT_CODES.get(failure.kind, 1)
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
+        return 0
+    _check_working_folder()
+    if given.command not in LIGHT:
+        _check_limits()
+    run: Callable[[argparse.Namespace], int] = given.run
+    with weights_from(getattr(given, "models_dir", None)):
+        code = run(given)
+    sys.stdout.flush()
+    return code
+
+
+def _told(error: BaseException, written: Written) -> int:
+    """Say what went wrong, and what was written all the same; the exit code."""
+    failure = errors.tell(error)
+    sentence = failure.sentence
+    if isinstance(error, KeyboardInterrupt):
+        sentence = _cancelled(written)
+    elif failure.kind == errors.FAULT:
+        sentence = faults.report(error)
+    if sentence and written.names and failure.kind != errors.CANCELLED:
+        sentence += f" Written before that: {written.names}."
+    if isinstance(error, OSError):
+        _drop_output()
+    if sentence:
+        with suppress(OSError, ValueError):  # nobody hears it
+            print(f"{interrupts.line_end()}sadtalker: {sentence}", file=sys.stderr, flush=True)
+    return EXIT_CODES.get(failure.kind, 1)
+
+
+def _cancelled(written: Written) -> str:
+    names = written.names
+    return f"Cancelled; written before that: {names}." if names else interrupts.SENTENCE
+
+
+def _flushed(written: Written) -> int:
+    """The exit code when all that was printed is out."""
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        return _told(error, written)
+    return 0
 
 
 def _check_working_folder() -> None:
@@ -107,6 +156,21 @@ def _check_working_folder() -> None:
         os.getcwd()
     except OSError as error:  # native libraries end the whole process there
         raise OutputError("The current folder does not exist any more; change into another one.") from error
+
+
+def _check_limits() -> None:
+    """Native libraries crash, never return, or blame something else where they get too little."""
+    try:
+        import resource
+    except ImportError:  # Windows has no such limits
+        return
+    memory, files = (resource.getrlimit(kind)[0] for kind in (resource.RLIMIT_AS, resource.RLIMIT_NOFILE))
+    if memory != resource.RLIM_INFINITY and memory < LEAST_MEMORY:
+        few = f"Only {memory / 1e6:,.0f} MB of memory are allowed here, of {LEAST_MEMORY / 1e6:,.0f} needed"
+        raise OutputError(f"{few}; raise the limit (ulimit -v).")
+    if files != resource.RLIM_INFINITY and files < LEAST_FILES:
+        few = f"Only {files} files may be open here, and {LEAST_FILES} are needed"
+        raise OutputError(f"{few}; raise the limit (ulimit -n).")
 
 
 def _drop_output() -> None:

@@ -7,6 +7,7 @@ import argparse
 from ..engines import needs_no_picture
 from ..errors import OptionsError
 from ..options import Options
+from .console import show
 from .flags import add_inputs, add_options, add_output, from_namespace
 from .inputs import is_silent, keep_inputs, request_of, track_target
 
@@ -53,4 +54,4 @@ def _preview_face(picture: str, target: str, options: Options) -> None:
     )
     path = save_preview(portrait, target, overwrite=options.overwrite)
     count = len(portrait.faces)
-    print(f"{path}: {count} {'face' if count == 1 else 'faces'} found")
+    show(f"{path}: {count} {'face' if count == 1 else 'faces'} found")

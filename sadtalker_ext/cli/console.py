@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 from collections.abc import Iterable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
+
+from ..errors import cleaned
+from ..system import interrupts
 
 if TYPE_CHECKING:
     import argparse
@@ -44,22 +46,6 @@ def open_streams() -> None:
             stream.reconfigure(errors="replace")
 
 
-def end_like_interrupt() -> dict[int, Any]:
-    """Make a polite kill or a closed terminal clean up like Ctrl-C; returns the former handlers."""
-
-    def interrupt(number: int, frame: object) -> None:
-        raise KeyboardInterrupt
-
-    previous: dict[int, Any] = {}
-    for name in ("SIGTERM", "SIGHUP"):  # Windows has no SIGHUP
-        number = getattr(signal, name, None)
-        # An ignored signal stays ignored: that is how nohup lets a run outlive its terminal.
-        if number is not None and signal.getsignal(number) is signal.SIG_DFL:
-            with suppress(ValueError):  # handlers can be set in the main thread only
-                previous[number] = signal.signal(number, interrupt)
-    return previous
-
-
 class ProgressBar:
     """Shows `Progress` on standard error: the stage by name, then frames, frames/s and time left."""
 
@@ -73,12 +59,17 @@ class ProgressBar:
 
     def __exit__(self, *error: object) -> None:
         if self._bar is not None:
-            self._bar.close()
+            with suppress(OSError, ValueError):
+                self._bar.close()
             self._bar = None
+            interrupts.line_is_open = False
 
     def __call__(self, progress: Progress) -> None:
-        if self._quiet:
-            return
+        if not self._quiet:
+            with suppress(OSError, ValueError):  # that nobody hears of it must not end the work
+                self._show(progress)
+
+    def _show(self, progress: Progress) -> None:
         if progress.stage != self._stage:
             self.__exit__()
             self._stage = progress.stage
@@ -97,13 +88,20 @@ class ProgressBar:
                     dynamic_ncols=True,
                     mininterval=0.1 if sys.stderr.isatty() else 10.0,
                 )
+                interrupts.line_is_open = True
             self._bar.update(progress.done - self._bar.n)
+
+
+def show(text: str) -> None:
+    """Lines on standard output, whatever is in them: a file's name or contents cannot steer a terminal."""
+    print(cleaned(text, len(text), lines=True), flush=True)
 
 
 def show_notices(notices: Iterable[str]) -> None:
     """Sentences worth showing, on standard error."""
-    for notice in notices:
-        print(f"note: {notice}", file=sys.stderr)
+    with suppress(OSError, ValueError):
+        for notice in notices:
+            print(f"note: {cleaned(notice)}", file=sys.stderr)
 
 
 def make_video(given: argparse.Namespace, request: Request, save_motion: Path | None = None) -> int:
@@ -118,7 +116,7 @@ def make_video(given: argparse.Namespace, request: Request, save_motion: Path | 
         save_track(result.track, save_motion, overwrite=result.options.overwrite)
     if not given.quiet:
         show_notices(result.notices)
-        print(_description(result))
+        show(_description(result))
     return 0
 
 

@@ -7,7 +7,9 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..checkpoints.state import faulty
 from ..host import StandaloneHost
+from .console import show, show_notices
 from .flags import add_json, add_models_dir
 
 if TYPE_CHECKING:
@@ -34,9 +36,10 @@ def run(given: argparse.Namespace) -> int:
             }
             for engine in ENGINES.values()
         ]
-        print(json.dumps(rows, indent=2))
+        show(json.dumps(rows, indent=2))
     else:
-        print("\n\n".join(_paragraph(engine, folder) for engine in ENGINES.values()))
+        show("\n\n".join(_paragraph(engine, folder) for engine in ENGINES.values()))
+    show_notices(faulty(folder))
     return 0
 
 

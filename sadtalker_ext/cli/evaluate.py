@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 
+from .console import show
 from .flags import add_json
 from .inputs import keep_inputs
 
@@ -31,5 +32,5 @@ def run(given: argparse.Namespace) -> int:
         check_picture_output(given.sheet, given.overwrite)
         save_picture(contact_sheet(given.video), given.sheet, overwrite=given.overwrite)
     report = evaluate(given.video, track=track, picture=given.picture)
-    print(json.dumps(report.to_dict(), indent=2) if given.json else report.table())
+    show(json.dumps(report.to_dict(), indent=2) if given.json else report.table())
     return 0

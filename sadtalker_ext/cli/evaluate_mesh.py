@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import MeshError, OptionsError
+from .console import show
 from .flags import add_json
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def run(given: argparse.Namespace) -> int:
     lips = read_region(given.lips, count, LIPS)
     upper = None if given.upper is None else read_region(given.upper, count, UPPER_FACE)
     report = measure(_clips(given, templates), lips, upper)
-    print(json.dumps(report.to_dict(), indent=2) if given.json else report.table())
+    show(json.dumps(report.to_dict(), indent=2) if given.json else report.table())
     return 0
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from .console import show
 from .flags import add_quiet, add_track_fps
 
 
@@ -53,5 +54,5 @@ def run(given: argparse.Namespace) -> int:
     if not given.quiet:
         shapes = f", {made.shapes} shapes" if made.shapes else ""
         error = f", at most {made.largest_error:.2%} of the head's width off" if made.largest_error else ""
-        print(f"{made.path}: {made.frames} frames of {made.vertices:,} vertices{shapes}{error}")
+        show(f"{made.path}: {made.frames} frames of {made.vertices:,} vertices{shapes}{error}")
     return 0

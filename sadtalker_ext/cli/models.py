@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 import json
 
+from ..checkpoints.state import faulty
 from ..host import StandaloneHost
+from .console import show, show_notices
 from .flags import add_json, add_models_dir, add_quiet
 
 
@@ -24,12 +26,12 @@ def run(given: argparse.Namespace) -> int:
 
     folder = StandaloneHost().models_dir()
     if given.action == "list":
-        rows = weight_files.rows(folder) if given.json else None
-        print(weight_files.table(folder) if rows is None else json.dumps(rows, indent=2))
+        show(json.dumps(weight_files.rows(folder), indent=2) if given.json else weight_files.table(folder))
+        show_notices(faulty(folder))
         return 0
     work = weight_files.fetch if given.action == "download" else weight_files.check
     for checkpoint in weight_files.chosen(given.action, given.names, given.all):
         path = work(checkpoint, folder, quiet=given.quiet)
         if not given.quiet:
-            print(f"{checkpoint.file}: {path or 'missing'}")
+            show(f"{checkpoint.file}: {path or 'missing'}")
     return 0

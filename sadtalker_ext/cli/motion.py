@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from ..errors import OptionsError
 from ..host import StandaloneHost
 from ..options import names
+from .console import show
 from .flags import add_inputs, add_options, add_output, from_namespace
 from .inputs import request_of, track_target
 
@@ -36,7 +37,7 @@ def run(given: argparse.Namespace) -> int:
     track, target = make(given, options)
     save_track(track, target, overwrite=options.overwrite)
     if not given.quiet:
-        print(f"{target}: {len(track)} frames at {track.fps:g} frames/s in the {track.space.name} space")
+        show(f"{target}: {len(track)} frames at {track.fps:g} frames/s in the {track.space.name} space")
     return 0
 
 

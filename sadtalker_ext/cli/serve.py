@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 from ..errors import OptionsError
+from .console import show
 from .flags import add_models_dir
 
 AUTH_VARIABLE = "SADTALKER_AUTH"  # keeps a password out of the list of processes
@@ -44,5 +45,5 @@ def run(given: argparse.Namespace) -> int:
         open_page=given.open,
         downloads=not given.no_download,
     )
-    serve(settings, lambda sentence: print(sentence, flush=True))
+    serve(settings, show)
     return 0

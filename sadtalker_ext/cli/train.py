@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import Cancelled, OptionsError
 from ..host import nothing
+from .console import show
 from .flags import add_quiet
 
 if TYPE_CHECKING:
@@ -139,7 +140,7 @@ def _prepare(given: argparse.Namespace) -> int:
         without = " without --overwrite" if given.overwrite else ""
         raise Cancelled(f"Stopped; the same command{without} goes on from there.") from None
     if not given.quiet:
-        print(*made.lines(), sep="\n")
+        show("\n".join(made.lines()))
     return 0
 
 
@@ -185,7 +186,7 @@ def _train(given: argparse.Namespace, stage: int) -> int:
     if not given.quiet and os.environ.get("RANK", "0") == "0":  # of many processes, the first
         file = given.out / f"stage{stage}.pth.tar"
         judged = "" if outcome.best is None else f", {outcome.best:.3f} unexplained (mean face: 1)"
-        print(f"{file}: {outcome.steps} steps; weights of epoch {outcome.best_epoch}{judged}")
+        show(f"{file}: {outcome.steps} steps; weights of epoch {outcome.best_epoch}{judged}")
     return 0
 
 

@@ -8,6 +8,7 @@ from dataclasses import asdict
 
 from ..errors import AudioError
 from ..host import StandaloneHost
+from .console import show
 from .flags import add_json
 
 
@@ -30,8 +31,8 @@ def run(given: argparse.Namespace) -> int:
     if wanted and not rows:
         raise AudioError(f"No voice speaks {given.language!r}; “sadtalker voices” lists all languages.")
     if given.json:
-        print(json.dumps([asdict(voice) for voice in rows], indent=2, ensure_ascii=False))
+        show(json.dumps([asdict(voice) for voice in rows], indent=2, ensure_ascii=False))
     else:
         width = max((len(voice.id) for voice in rows), default=0)
-        print("\n".join(f"{voice.id:<{width}}  {voice.name}" for voice in rows))
+        show("\n".join(f"{voice.id:<{width}}  {voice.name}" for voice in rows))
     return 0

@@ -15,6 +15,7 @@ from ..checkpoints.state import Status, status, verify
 from ..checkpoints.transfer import CHECKING, Transfer, download, megabytes
 from ..engines import ENGINES
 from ..errors import OptionsError
+from ..system import interrupts
 
 
 def rows(models_dir: Path) -> list[dict[str, Any]]:
@@ -141,6 +142,7 @@ class _Bar:
     def __exit__(self, *error: object) -> None:
         if self._bar is not None:
             self._bar.close()
+            interrupts.line_is_open = False
 
     def __call__(self, transfer: Transfer) -> None:
         if self._quiet:
@@ -152,4 +154,5 @@ class _Bar:
             self._phase = transfer.phase
             title = self._title if transfer.phase != CHECKING else f"checking {self._title}"
             self._bar = tqdm(total=transfer.total or None, desc=title, unit="B", unit_scale=True, leave=False)
+            interrupts.line_is_open = True
         self._bar.update(transfer.done - self._bar.n)

@@ -181,6 +181,10 @@ class Actor(ABC):
         """For speech that comes in pieces; raises `EngineError` where the engine cannot."""
         raise EngineError(f"The engine {self.engine} needs the whole speech before it begins.")
 
+    def shown(self, track: MotionTrack) -> MotionTrack:
+        """What of a track this subject can show, as a track."""
+        return track
+
     def draw(
         self, track: MotionTrack, onto: Iterable[np.ndarray] | None = None
     ) -> Generator[np.ndarray, None, None]:

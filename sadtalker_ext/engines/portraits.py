@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import EngineError, OptionsError, SadTalkerError
 from ..host import Run
 from ..options import Options, knobs
+from ..tracks import MotionTrack
 from .base import Actor
 
 if TYPE_CHECKING:
@@ -15,11 +16,20 @@ if TYPE_CHECKING:
 
 
 class PortraitActor(Actor):
-    """An actor whose subject is a portrait."""
+    """An actor whose subject is a portrait, whose lips are left alone where its mouth is not to be seen."""
 
     @property
     def portrait(self) -> Portrait | None:
         return self.subject
+
+    def shown(self, track: MotionTrack) -> MotionTrack:
+        return self.without_lips(track) if self.subject.mouth else track
+
+    def without_lips(self, track: MotionTrack) -> MotionTrack:
+        """The track with the lips at rest, where its space tells them apart from the rest."""
+        if "lips" not in track.space.channels:
+            return track
+        return track.with_channels(MotionTrack.rest(1, track.fps, track.space), ["lips"])
 
 
 def load_picture(source: Any, options: Options, run: Run) -> Portrait:
@@ -28,7 +38,7 @@ def load_picture(source: Any, options: Options, run: Run) -> Portrait:
 
     if source is None:
         raise OptionsError("No picture was given; give a portrait.")
-    return load_portrait(
+    portrait = load_portrait(
         source,
         face=options.face,
         face_at=options.face_at,
@@ -36,6 +46,7 @@ def load_picture(source: Any, options: Options, run: Run) -> Portrait:
         detector=options.detector,
         check=run.check,
     )
+    return portrait.with_mouth(options.mouth)
 
 
 def meshes_refused(source: Any, options: Options) -> SadTalkerError | None:

@@ -128,9 +128,12 @@ def _registry(architecture: str) -> Any:
 @kept(512)
 def _recognised(path: Path, changed: int, size: int) -> Weights | None:
     try:
-        tensors = read_contents(path).tensors
+        return _by_tensors(path, read_contents(path).tensors)
     except (Fault, OSError):
         return None
+
+
+def _by_tensors(path: Path, tensors: Mapping[str, tuple[int, ...]]) -> Weights | None:
     for wrapper in WRAPPERS:
         names = {name[len(wrapper) :]: shape for name, shape in tensors.items() if name.startswith(wrapper)}
         architecture = _architecture(names) if names else None
@@ -153,7 +156,10 @@ def _architecture(names: Mapping[str, tuple[int, ...]]) -> str | None:
     import spandrel
     import torch
 
-    state = {name: torch.empty(shape, device="meta") for name, shape in names.items()}
+    try:
+        state = {name: torch.empty(shape, device="meta") for name, shape in names.items()}
+    except RuntimeError:  # shapes that no tensor can have
+        return None
     for support in spandrel.MAIN_REGISTRY.architectures("detection"):
         try:
             matches = support.detect(state)

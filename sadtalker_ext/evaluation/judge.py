@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from ..audio import load_speech
-from ..errors import VideoError
+from ..errors import VideoError, cleaned
 from ..face import FaceTracker, load_picture
 from ..host import Check, nothing
 from ..motion.phones import SAMPLE_RATE, Phone, available
@@ -30,6 +30,8 @@ from .sound import Sound, listen
 PHONES_LIMIT_S = 180.0  # of speech in which phones are looked for: recognition takes a while
 OPAQUE = 255  # alpha of a pixel that can be compared: what a video shows behind others is its format's choice
 FACE_ROOM = 0.7  # of the face's box, on every side of it, in which a face whose place is known is looked for
+MOST_PIXELS = 1e6  # from the corner of a picture
+MAKER_CHARACTERS = 100
 REST_ACTIVITY = 0.05  # below this the picture's own mouth is seen
 
 
@@ -61,7 +63,7 @@ def evaluate(
         None if source is None or source.alpha is None else source.alpha == OPAQUE,
         lossless=path.is_dir(),
     )
-    near, region = _surroundings(metadata), _box(metadata.get("region"))
+    near, region = _surroundings(metadata, info), _box(metadata.get("region"))
     seam = None if source is None or region is None else SeamWatcher(source.image, region)
     seen = _observe(path, float(info.fps), near, (watcher, seam), check)
     if not seen.found.any():
@@ -111,13 +113,17 @@ def _box(value: object) -> tuple[float, ...] | None:
     if not isinstance(value, (list, tuple)) or len(value) != 4:
         return None
     numbers = tuple(float(edge) for edge in value if isinstance(edge, (int, float)))
-    return numbers if len(numbers) == 4 and np.isfinite(numbers).all() else None
+    return numbers if len(numbers) == 4 and np.abs(numbers).max() < MOST_PIXELS else None
 
 
-def _surroundings(metadata: Mapping[str, object]) -> tuple[slice, slice]:
+def _surroundings(metadata: Mapping[str, object], info: MediaInfo) -> tuple[slice, slice]:
     """The part of the frames in which to look for the face that talks: all, unless its place is known."""
     box = _box(metadata.get("face"))
-    if box is None or not (box[0] < box[2] and box[1] < box[3]):
+    if box is None or not (box[0] < box[2] <= 2 * info.width and box[1] < box[3] <= 2 * info.height):
+        return slice(None), slice(None)
+    if not (
+        box[0] < info.width and box[1] < info.height and box[2] > 0 and box[3] > 0
+    ):  # outside the picture
         return slice(None), slice(None)
     across, down = FACE_ROOM * (box[2] - box[0]), FACE_ROOM * (box[3] - box[1])
     left, top = max(0, int(box[0] - across)), max(0, int(box[1] - down))
@@ -222,5 +228,5 @@ def _lips(
 
 
 def _maker(metadata: Mapping[str, object]) -> str | None:
-    parts = [str(metadata[key]) for key in ("software", "version", "engine") if metadata.get(key)]
-    return " ".join(parts) or None
+    told = (metadata.get(key) for key in ("software", "version", "engine"))
+    return cleaned(" ".join(part for part in told if isinstance(part, str)), MAKER_CHARACTERS) or None

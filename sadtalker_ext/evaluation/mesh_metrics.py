@@ -6,7 +6,6 @@ squared, and the second number keeps its sign.
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,6 +14,8 @@ from typing import Any
 import numpy as np
 
 from ..errors import MeshError
+from ..system.archives import map_array
+from ..system.foreign import damage_as
 from ..tracks.rows import slices
 
 CONDITION = "_condition_"  # what the authors' program puts between a clip's name and the style it was made in
@@ -168,13 +169,10 @@ def read_motion(path: Path, every: int = 1) -> np.ndarray:
 
     The file has (T, V, 3) or, as the published corpora, (T, 3 V) numbers; raises `MeshError` otherwise.
     """
-    try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise MeshError(
-            f"{path} cannot be read as .npy numbers; it is damaged or of another kind."
-        ) from error
-    if not isinstance(array, np.ndarray) or not np.issubdtype(array.dtype, np.floating):
+    damaged = MeshError(f"{path} cannot be read as .npy numbers; it is damaged or of another kind.")
+    with damage_as(damaged, passing=()):
+        array = map_array(path)
+    if not np.issubdtype(array.dtype, np.floating):
         raise MeshError(f"{path} holds no vertices: they are floating-point numbers of one .npy array.")
     if array.ndim == 2 and array.shape[1] % 3 == 0:
         array = array.reshape(len(array), -1, 3)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from hashlib import blake2b
 
 import cv2
@@ -12,7 +12,7 @@ from ..errors import DependencyError, OptionsError, WeightsError
 from ..host import Check, nothing
 from ..system.caches import Kept
 from .faces import Face, LandmarkDetector, distinct
-from .mediapipe_mesh import Look, MediapipeDetector, Region, mediapipe_detector
+from .mediapipe_mesh import CERTAIN, Look, MediapipeDetector, Region, mediapipe_detector, region_of
 
 DETECTORS = ("auto", "mediapipe", "face-alignment")
 
@@ -23,6 +23,8 @@ TILE_STEP = 0.6  # of a tile's side
 SMALL_FACE = 0.15  # of the picture's shorter side: with a face larger than this no tiles are searched
 SURE = 0.6  # score from which a face found in a part of the picture counts
 FINDINGS_KEPT = 8  # pictures whose faces are remembered
+LIKELY = 0.8  # score from which a face is believed that only a turned look at the whole picture shows
+LYING = 40.0  # degrees of roll from which faces are taken to lie, or to stand on their heads
 FAINT = 0.2  # score from which the last, hardest looks take a hint
 
 
@@ -74,9 +76,15 @@ def search(
     small, zoom = _reduced(image)
     # Kept, so that a look for all faces and one for the largest of the same picture share it.
     faces = _seen.get((detector, _digest(image)), lambda: _direct_look(detector, image, small, zoom))
+    if faces and max(face.score for face in faces) < CERTAIN:
+        check()
+        faces = _turned_looks(detector, image, faces, small, zoom, np.radians((90, 180, -90)))
+    if _lying(faces):  # those beside it lie as it does
+        check()
+        faces = _turned_looks(detector, image, faces, small, zoom, [_lying(faces)])
     if thorough or not faces or faces[0].size < SMALL_FACE * min(image.shape[:2]):
         hints: list[Region] = []
-        for look in _tiles(small.shape[1], small.shape[0]):
+        for look in _tiles(small.shape[1], small.shape[0], roll=_lying(faces)):
             check()
             hints += [hint for hint in detector.propose(small, look) if hint.score >= SURE]
         faces = _joined(detector, image, faces, _enlarged(hints, zoom))
@@ -93,6 +101,34 @@ def _direct_look(
 ) -> list[Face]:
     faces = detector.fit(image, _enlarged(detector.propose(small), zoom))
     return _joined(detector, image, faces, _enlarged(detector.propose(small, Look(full_range=True)), zoom))
+
+
+def _turned_looks(
+    detector: MediapipeDetector,
+    image: np.ndarray,
+    faces: list[Face],
+    small: np.ndarray,
+    zoom: float,
+    rolls: Sequence[float] | np.ndarray,
+) -> list[Face]:
+    """`faces` and those that are seen when the whole picture is turned by `rolls`, in radians."""
+    height, width = small.shape[:2]
+    side = float(np.hypot(height, width))
+    looks = [
+        Look(Region(width / 2, height / 2, side, float(roll)), full_range)
+        for roll in rolls
+        for full_range in (False, True)
+    ]
+    hints = [hint for look in looks for hint in detector.propose(small, look) if hint.score >= LIKELY]
+    return _joined(detector, image, faces, _enlarged(hints, zoom))
+
+
+def _lying(faces: list[Face]) -> float:
+    """How far the surest face is turned, in radians; 0 where it stands upright."""
+    if not faces:
+        return 0.0
+    roll = region_of(max(faces, key=lambda face: face.score).landmarks).roll
+    return roll if abs(np.degrees(roll)) > LYING else 0.0
 
 
 def _digest(image: np.ndarray) -> tuple[object, ...]:
@@ -125,13 +161,15 @@ def _joined(
     return distinct(faces + detector.fit(image, kept)) if kept else faces
 
 
-def _tiles(width: int, height: int, shares: tuple[float, ...] = TILE_SHARES) -> Iterator[Look]:
+def _tiles(
+    width: int, height: int, shares: tuple[float, ...] = TILE_SHARES, roll: float = 0.0
+) -> Iterator[Look]:
     """Overlapping squares over the whole picture, coarse to fine; the finest for faces far off."""
     for share in shares:
         side = share * min(width, height)
         for y in _centres(height, side):
             for x in _centres(width, side):
-                yield Look(Region(x, y, side), full_range=share <= TILE_SHARES[-1])
+                yield Look(Region(x, y, side, roll), full_range=share <= TILE_SHARES[-1])
 
 
 def _centres(length: int, side: float) -> np.ndarray:

@@ -7,23 +7,31 @@ ours: they are downloaded from their author's site on first use, into torch's ow
 
 from __future__ import annotations
 
+import hashlib
 import inspect
 import re
 import threading
 import warnings
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 import cv2
 import numpy as np
 
 from ..errors import DependencyError, Place, WeightsError
+from ..system import leftovers
 from ..system.caches import kept
+from ..system.outputs import move_file
+from ..system.paths import is_file
 from . import topology
 from .faces import Face, face_from_landmarks, is_plausible
 from .points import lift_turned
 
 INSTALL = "This face detector needs the face-alignment package; install it with: pip install face-alignment"
+MOST_BYTES = 400_000_000  # of a weight file; the larger one has about 100 MB
+TIMEOUT_SECONDS = 30.0  # without a byte
 SEARCH_SIDE = 960  # px of the longer side at which faces are looked for; its detector's time grows with area
 
 
@@ -107,7 +115,7 @@ def _weight_files(urls: list[str], allow_download: bool) -> list[Path]:
     files = [folder / url.rsplit("/", 1)[-1] for url in urls]
     wanted = " and ".join(file.name for file in files)
     for url, file in zip(urls, files, strict=True):
-        if file.is_file():
+        if is_file(file):
             continue
         if not allow_download:
             raise WeightsError(
@@ -117,11 +125,10 @@ def _weight_files(urls: list[str], allow_download: bool) -> list[Path]:
                 place,
                 wanted=wanted,
             )
-        found = re.search(r"-([0-9a-f]{8,})\.", file.name)
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            torch.hub.download_url_to_file(url, str(file), found and found.group(1), progress=False)
-        except (OSError, RuntimeError) as error:  # no network, a full disk, or another hash
+            _fetch(url, file)
+        except (OSError, HTTPException) as error:  # no network, a full disk, or another file
             raise WeightsError(
                 "face-alignment could not fetch its weights ({error}); download {wanted} from {page}/ and "
                 "put them into {path}.",
@@ -131,3 +138,27 @@ def _weight_files(urls: list[str], allow_download: bool) -> list[Path]:
                 page=url.rsplit("/", 1)[0],
             ) from error
     return files
+
+
+def _fetch(url: str, target: Path) -> None:
+    """The file whose name ends with the beginning of its hash; raises `OSError` where it is not that one."""
+    found = re.search(r"-([0-9a-f]{8,64})\.", target.name)
+    if found is None or not url.startswith("https://"):
+        raise OSError("its address tells no hash by which it could be verified")
+    digest, size, part = hashlib.sha256(), 0, leftovers.beside(target)
+    try:
+        with (
+            urlopen(url, timeout=TIMEOUT_SECONDS) as response,  # noqa: S310 - the scheme is checked above
+            part.open("wb") as file,
+        ):
+            while piece := response.read(1 << 18):
+                size += len(piece)
+                if size > MOST_BYTES:
+                    raise OSError(f"the server sends more than {MOST_BYTES / 1e6:.0f} MB")
+                digest.update(piece)
+                file.write(piece)
+        if not digest.hexdigest().startswith(found.group(1)):
+            raise OSError("what the server sends is another file: its sha256 differs")
+        move_file(part, target, overwrite=True)
+    finally:
+        leftovers.remove(part)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import zipfile
 from dataclasses import dataclass
 
 import numpy as np
 
 from ..errors import WeightsError
 from ..system.caches import kept
+from ..system.foreign import damage_as
 from ..system.paths import ASSETS
 
 MEAN_FACE_FILE = ASSETS / "face_template.npz"
@@ -32,17 +32,13 @@ class MeanFace:
 @kept(1)
 def mean_face() -> MeanFace:
     """The mean face of the package's assets; raises `WeightsError` when the file is missing or damaged."""
-    try:
-        with np.load(MEAN_FACE_FILE, allow_pickle=False) as file:
-            arrays = MeanFace(
-                file["points"].astype(np.float32),
-                file["mirror"].astype(np.int64),
-                file["triangles"].astype(np.int64),
-            )
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise WeightsError(
-            f"The face template {MEAN_FACE_FILE.name} is missing or damaged; install the package again."
-        ) from error
+    told = f"The face template {MEAN_FACE_FILE.name} is missing or damaged; install the package again."
+    with damage_as(WeightsError(told), passing=()), np.load(MEAN_FACE_FILE, allow_pickle=False) as file:
+        arrays = MeanFace(
+            file["points"].astype(np.float32),
+            file["mirror"].astype(np.int64),
+            file["triangles"].astype(np.int64),
+        )
     for array in (arrays.points, arrays.mirror, arrays.triangles):
         array.setflags(write=False)
     return arrays

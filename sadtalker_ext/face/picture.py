@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import struct
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,20 +16,18 @@ from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
 from ..errors import PictureError, Place
 from ..system.paths import existing_file
+from .decoding import frames, is_flat, open_file, read_pixels, tolerance
+from .kinds import kind_of
 
 PictureSource: TypeAlias = "str | Path | Image.Image | np.ndarray | Picture"
 
 MIN_SIDE = 64  # px
 MAX_PIXELS = 12_000_000  # larger pictures are scaled down to this
 MAX_READ_PIXELS = 178_000_000  # larger ones are not even read: 0.7 GB as RGBA, and Pillow's own limit
+LITTLE = 0.03  # share of a picture that may be missing without a word
 MAX_ASPECT = 20  # longer side over shorter side
 OPAQUE_ALPHA = 250  # of 255; with no less anywhere it is no transparency but text hidden in the low bits
 SOLID_ALPHA = 8  # of 255; below it a pixel's own colour is unreliable and is replaced by its surroundings'
-
-# What Pillow's decoders raise on damaged files, beyond OSError.
-_DAMAGE = (
-    OSError, SyntaxError, ValueError, EOFError, struct.error, IndexError, KeyError, TypeError, OverflowError,
-)  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -73,17 +70,17 @@ def load_picture(source: PictureSource) -> Picture:
     """A picture from a file path, a Pillow image, or an array.
 
     Arrays are (H, W), (H, W, 1|3|4): uint8, uint16, bool, or floats in 0..1. Files may be anything
-    Pillow opens; EXIF rotation and colour profiles are applied, the first frame of an animation is
-    taken, and more than 12 megapixels are scaled down with a notice. The source is never altered.
-    Raises `PictureError` with a sentence for a missing, unreadable, damaged, too small or too narrow
-    picture.
+    Pillow opens; EXIF rotation and colour profiles are applied, of an animation the first frame that
+    shows anything is taken, of a file that is cut short what is there, and more than 12 megapixels are
+    scaled down, each with a notice. The source is never altered. Raises `PictureError` with a sentence
+    for a missing, unreadable, too small or too narrow picture, or one of which nothing is left.
     """
     if isinstance(source, Picture):
         return source
     if isinstance(source, np.ndarray):
         return _finish(_array_to_image(source), None, [])
     if isinstance(source, Image.Image):
-        with _damage_as_sentence("the picture"):
+        with _damage_as_sentence("the picture"), tolerance(True):
             return _finish(_decode(source.copy(), "the picture"), None, [])
     if not isinstance(source, (str, Path)):
         raise PictureError(
@@ -98,35 +95,94 @@ def load_picture(source: PictureSource) -> Picture:
 def _read(path: Path) -> Picture:
     notices: list[str] = []
     with contextlib.ExitStack() as stack:
-        stack.enter_context(warnings.catch_warnings())
-        warnings.simplefilter("ignore")  # about large pictures and odd EXIF: both are handled here
-        try:
-            image = stack.enter_context(Image.open(path))
-        except UnidentifiedImageError as error:
-            raise PictureError(
-                f"{path.name} is not a picture, or of a kind that this Pillow cannot read; "
-                "save it as PNG or JPEG and try again."
-            ) from error
-        except Image.DecompressionBombError as error:
-            raise _too_large(path.name) from error
-        except _DAMAGE as error:
-            raise PictureError(
-                "{name} cannot be opened as a picture ({error}); save it anew as PNG or JPEG.",
-                error,
-                name=path.name,
-            ) from error
-        with _damage_as_sentence(path.name):
+        stack.enter_context(_quiet())
+        before = (0, 0)
+
+        def open_it() -> Image.Image:
+            nonlocal before
+            image = stack.enter_context(_open(path))
             _check_shape(image.size, path.name)
             before = image.size
             if image.format == "JPEG" and before[0] * before[1] > MAX_PIXELS:
                 shrink = (MAX_PIXELS / (before[0] * before[1])) ** 0.5
                 image.draft(None, (int(before[0] * shrink), int(before[1] * shrink)))  # a half, a quarter …
+            return image
+
+        with _damage_as_sentence(path.name):
+            image, missing = read_pixels(open_it)
+            if missing > LITTLE:
+                notices.append(f"{path.name} is cut short; {missing:.0%} of the picture seems to be missing.")
+            if moves(image) and is_flat(image):
+                for number, frame in frames(image):
+                    notices.append(frame_notice(path.name, number, "nothing"))
+                    image = frame
+                    break
             decoded = _decode(image, path.name)
         scale = 1.0
         if image.size != before:
             notices.append(_scaled_notice(path.name, before))
             scale = max(decoded.size) / max(before)
     return _finish(decoded, path, notices, scale)
+
+
+def later_frames(picture: Picture) -> Iterator[Picture]:
+    """The other frames of an animation that show something new, in order; none of any other picture."""
+    if picture.path is None:
+        return
+    name = picture.path.name
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(_quiet())
+        image = stack.enter_context(_open(picture.path))
+        if not moves(image):
+            return
+        for number, frame in frames(image):
+            with _damage_as_sentence(name):
+                decoded = _decode(frame, name)
+            yield _finish(decoded, picture.path, [frame_notice(name, number, "no face")])
+
+
+def moves(image: Image.Image) -> bool:
+    """Whether a picture is an animation; the other pictures of an MPO file are other views."""
+    return bool(getattr(image, "is_animated", False)) and image.format != "MPO"
+
+
+def frame_notice(name: str, number: int, shown: str) -> str:
+    return f"{name} is an animation whose first frame shows {shown}; its frame {number + 1} is used."
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Without warnings about large pictures and odd EXIF: both are handled here."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def _open(path: Path) -> Image.Image:
+    try:
+        kind = kind_of(path)
+        if kind is not None:
+            kind.add()
+        if kind is not None and not kind.package:
+            raise kind.refusal(path.name)
+        return open_file(path)
+    except UnidentifiedImageError as error:
+        if kind is not None:
+            raise kind.refusal(path.name) from error
+        raise PictureError(
+            f"{path.name} is not a picture, or of a kind that this Pillow cannot read; "
+            "save it as PNG or JPEG and try again."
+        ) from error
+    except Image.DecompressionBombError as error:
+        raise _too_large(path.name) from error
+    except PictureError:
+        raise
+    except Exception as error:  # decoders raise dozens of classes
+        raise PictureError(
+            "{name} cannot be opened as a picture ({error}); save it anew as PNG or JPEG.",
+            error,
+            name=path.name,
+        ) from error
 
 
 @contextlib.contextmanager
@@ -137,7 +193,9 @@ def _damage_as_sentence(name: str) -> Iterator[None]:
         raise
     except MemoryError as error:
         raise PictureError(f"{name} does not fit into memory; scale it down first.") from error
-    except _DAMAGE as error:
+    except Image.DecompressionBombError as error:
+        raise _too_large(name) from error
+    except Exception as error:  # decoders raise dozens of classes
         raise PictureError(
             "{name} is damaged or cut short ({error}); get a complete copy of it.", error, name=name
         ) from error
@@ -165,12 +223,9 @@ def _check_shape(size: tuple[int, int], name: str) -> None:
 
 
 def _decode(image: Image.Image, name: str) -> Image.Image:
-    """First frame, upright, in sRGB: mode RGB, or RGBA where it has transparency."""
+    """Upright, in sRGB: mode RGB, or RGBA where it has transparency."""
     _check_shape(image.size, name)
-    if getattr(image, "is_animated", False):
-        image.seek(0)
-    image.load()
-    with contextlib.suppress(*_DAMAGE):  # a damaged EXIF block must not cost the picture
+    with contextlib.suppress(Exception):  # a damaged EXIF block must not cost the picture
         image = ImageOps.exif_transpose(image) or image
     if image.mode.startswith("I") or image.mode == "F":
         return _deep_grey(image, name)
@@ -195,7 +250,7 @@ def _to_srgb(image: Image.Image, profile: Any) -> Image.Image:
                 converted = ImageCms.profileToProfile(image, own, srgb, outputMode="RGB")
                 if isinstance(converted, Image.Image):
                     return converted
-        except (ImageCms.PyCMSError, ImportError, *_DAMAGE):
+        except Exception:  # noqa: S110
             pass  # the plain conversion below is what a viewer without colour management shows
     return image if image.mode == "RGB" else image.convert("RGB")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +12,8 @@ from ..errors import DependencyError, FaceNotFoundError, Sentence
 from ..host import Check, nothing
 from .detection import find_faces
 from .faces import Face, face_from_landmarks
-from .picture import Picture, PictureSource, load_picture
+from .mouth import SEEN, SHUT, mouth_of, told
+from .picture import Picture, PictureSource, later_frames, load_picture
 from .points import face_from_points
 
 FIVE_POINT_WAY = Sentence("{five_points}", "five_points")
@@ -23,13 +24,15 @@ class Portrait:
     """A picture and the face in it that is to talk.
 
     faces: every face that was found, largest first; number N of the preview is faces[N - 1]. remark: what is
-    worth knowing of the choice, or "".
+    worth knowing of the choice, or "". mouth: what is to be seen of its mouth, see `mouth`; unless that is
+    `SEEN`, the lips stay as they are.
     """
 
     picture: Picture
     face: Face
     faces: tuple[Face, ...] = ()
     remark: str = ""
+    mouth: str = SEEN
 
     def __repr__(self) -> str:
         return f"<Portrait {self.picture!r}, {self.face!r}; faces: {len(self.faces)}>"
@@ -53,7 +56,11 @@ class Portrait:
     @property
     def notices(self) -> tuple[str, ...]:
         """What was done to the picture, and chosen in it, that its owner may want to know."""
-        return (*self.picture.notices, self.remark) if self.remark else self.picture.notices
+        return (*self.picture.notices, *(told for told in (self.remark, told(self.mouth)) if told))
+
+    def with_mouth(self, moves: str) -> Portrait:
+        """As it is for "auto"; "talk" and "shut" overrule what was seen of the mouth."""
+        return self if moves == "auto" else replace(self, mouth=SEEN if moves == "talk" else SHUT)
 
     @property
     def file(self) -> Path | None:
@@ -105,6 +112,11 @@ def load_portrait(
     thorough = all_faces or face is not None or face_at is not None
     try:
         faces = find_faces(picture.image, detector=detector, thorough=thorough, check=check)
+        for frame in () if faces else later_frames(picture):
+            faces = find_faces(frame.image, detector=detector, thorough=thorough, check=check)
+            if faces:
+                picture = frame
+                break
     except DependencyError as error:
         raise DependencyError("{error}; or {way}.", error, way=FIVE_POINT_WAY) from error
     if not faces:
@@ -117,7 +129,8 @@ def load_portrait(
     if len(faces) > 1 and face is None and face_at is None:
         text = "{count} faces were found, and the largest speaks; choose another with {face}."
         remark = Sentence(text, "face", count=len(faces))
-    return Portrait(picture, choose_face(faces, face, face_at, picture), tuple(faces), remark)
+    speaker = choose_face(faces, face, face_at, picture)
+    return Portrait(picture, speaker, tuple(faces), remark, mouth_of(picture.image, speaker))
 
 
 def choose_face(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -91,7 +92,9 @@ def save_picture(image: np.ndarray, target: str | Path, *, overwrite: bool = Fal
     picture = Image.fromarray(image)
     if kind == "jpeg":
         picture = picture.convert("RGB")
-    write_whole(path, overwrite, lambda file: picture.save(file, kind, quality=QUALITY))
+    encoded = io.BytesIO()  # into a file on a full disk, Pillow writes half a JPEG without a word
+    picture.save(encoded, kind, quality=QUALITY)
+    write_whole(path, overwrite, lambda file: file.write(encoded.getbuffer()))
     return path
 
 

@@ -9,8 +9,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import secrets
-import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -22,7 +20,9 @@ import numpy as np
 from ..errors import MeshError, OutputError, Place, TrackError
 from ..face.geometry import rotation_from_pose
 from ..host import Check, Report, nothing
-from ..system.outputs import check_name, check_new_file, check_parent, write_whole
+from ..system import leftovers
+from ..system.foreign import JSON_BYTES, parse_json, read_file
+from ..system.outputs import check_name, check_new_file, check_parent, move_folder, refusal, write_whole
 from ..system.paths import user_path
 from ..tracks import ARKIT, ARKIT_BLENDSHAPES, MotionTrack
 from .few_shapes import few_shapes
@@ -204,7 +204,7 @@ def _write_npy(file: IO[bytes], poses: Iterator[np.ndarray], frames: int, dim: i
 def _write_folder(
     target: Path, kind: str, figure: Figure, poses: Iterator[np.ndarray], track: MotionTrack, overwrite: bool
 ) -> None:
-    made = target.with_name(f".{target.name[:40]}.partial-{secrets.token_hex(6)}")
+    made = leftovers.beside(target)
     write = _PlyWriter(figure).write if kind == "ply" else _ObjWriter(figure).write
     facts = {"writer": WRITER, "frames": len(track), "fps": track.fps, "motion": dict(track.provenance)}
     try:
@@ -213,23 +213,15 @@ def _write_folder(
             with (made / FRAME_NAME.format(number, kind)).open("wb") as file:
                 write(vertices, file)
         (made / FOLDER_FILE).write_text(json.dumps(facts, indent=1, default=str) + "\n", encoding="utf-8")
+        old: list[Path] = []
         if target.exists():
             _check_folder(target, overwrite)
-            for old in target.iterdir():
-                if OWN_FRAME.fullmatch(old.name):
-                    old.unlink()
-            for new in sorted(made.iterdir()):  # the marking file comes last
-                os.replace(new, target / new.name)
-        else:
-            os.rename(made, target)
+            old = [file for file in target.iterdir() if OWN_FRAME.fullmatch(file.name)]
+        move_folder(made, target, old)
     except OSError as error:
-        raise OutputError(
-            "Cannot write the folder {path} ({error}); choose another place or free some space.",
-            target,
-            error,
-        ) from error
+        raise refusal(target, error) from error
     finally:
-        shutil.rmtree(made, ignore_errors=True)
+        leftovers.remove(made)
 
 
 def _check_folder(target: Path, overwrite: bool) -> None:
@@ -238,7 +230,7 @@ def _check_folder(target: Path, overwrite: bool) -> None:
     if not any(target.iterdir()):
         return
     try:
-        document = json.loads((target / FOLDER_FILE).read_text("utf-8"))
+        document = parse_json(read_file(target / FOLDER_FILE, JSON_BYTES))
     except (OSError, ValueError):
         document = None
     if not isinstance(document, Mapping) or document.get("writer") != WRITER:

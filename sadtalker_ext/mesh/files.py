@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+from array import array
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -15,8 +16,9 @@ from ..errors import DependencyError, MeshError
 from ..tracks import MOST_VERTICES
 
 MESH_SUFFIXES = (".ply", ".obj")
-SIZE_LIMIT = 1 << 30  # bytes
-FACE_LIMIT = 4_000_000
+SIZE_LIMIT = 1 << 28  # bytes
+FACE_LIMIT = 1_000_000
+NUMBER_CHARACTERS = 18  # of a corner's
 HEADER = 1 << 20  # bytes, more than any header of a .ply has
 
 
@@ -52,25 +54,30 @@ def read_mesh(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
 
 def _read_obj(path: Path) -> tuple[np.ndarray, np.ndarray]:
     """By own code: readers made for pictures split the vertices where texture or normals have seams."""
-    points: list[list[float]] = []
-    triangles: list[tuple[int, int, int]] = []
+    points, corners = array("d"), array("q")
     number = 0
     try:
         with path.open(encoding="utf-8", errors="replace") as file:
             for number, line in enumerate(_whole_lines(file), 1):  # noqa: B007
                 kind, *words = line.split() or [""]
+                count = len(points) // 3
                 if kind == "v":
-                    points.append([float(word) for word in words[:3]])
-                    if len(points) > MOST_VERTICES:
+                    if len(words) < 3:
+                        raise ValueError("a vertex of less than three numbers")
+                    if count == MOST_VERTICES:
                         raise ValueError(f"more than {MOST_VERTICES:,} vertices")
+                    points.extend(map(float, words[:3]))
                 elif kind == "f":
-                    corners = [_corner(word, len(points)) for word in words]
-                    triangles += [(corners[0], *pair) for pair in pairwise(corners[1:])]
-                    if len(triangles) > FACE_LIMIT:
+                    if len(corners) // 3 + len(words) > FACE_LIMIT + 2:
                         raise ValueError(f"more than {FACE_LIMIT:,} triangles")
+                    first, *others = [_corner(word, count) for word in words] or [0]
+                    for pair in pairwise(others):
+                        corners.extend((first, *pair))
         vertices = np.array(points, dtype=np.float64).reshape(-1, 3)
-        return vertices, np.array(triangles, dtype=np.int64).reshape(-1, 3)
-    except (ValueError, OverflowError) as error:
+        return vertices, np.array(corners, dtype=np.int64).reshape(-1, 3)
+    except OSError:
+        raise
+    except Exception as error:
         wrong = f"{{path}} is no usable .obj file (line {number}: {{error}}); export it anew."
         raise MeshError(wrong, path, error) from error
 
@@ -90,7 +97,10 @@ def _whole_lines(lines: Iterator[str]) -> Iterator[str]:
 
 def _corner(word: str, count: int) -> int:
     """The vertex of `17/3/5`: counted from 1, or backwards from the latest."""
-    index = int(word.split("/", 1)[0])
+    text = word.split("/", 1)[0]
+    if len(text) > NUMBER_CHARACTERS:
+        raise ValueError("a corner that no mesh has")
+    index = int(text)
     return index - 1 if index > 0 else count + index
 
 

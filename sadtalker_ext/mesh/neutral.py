@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
@@ -11,6 +10,7 @@ import numpy as np
 from ..errors import TrackError, WeightsError
 from ..face.geometry import rotation_from_pose
 from ..system.caches import kept
+from ..system.foreign import damage_as
 from ..system.paths import ASSETS
 from ..tracks import ARKIT, ARKIT_BLENDSHAPES, MotionTrack, lips
 from .srgb import to_linear
@@ -106,27 +106,22 @@ def shape_weights(track: MotionTrack) -> np.ndarray:
 @kept(1)
 def neutral_head() -> NeutralHead:
     """The head of the package's assets; raises `WeightsError` when the file is missing or damaged."""
-    try:
-        with np.load(HEAD_FILE, allow_pickle=False) as file:
-            names = [str(name) for name in file["names"]]
-            ways = file["ways"].astype(np.float32) * file["step"]
-            vertices, faces = file["vertices"].astype(np.float32), file["faces"].astype(np.int32)
-            bounds = [*file["part_starts"].tolist(), len(vertices)]
-            parts = {
-                str(name): slice(start, end)
-                for name, start, end in zip(file["parts"], bounds[:-1], bounds[1:], strict=True)
-            }
-            head = NeutralHead(
-                Template("neutral head", vertices, faces, HEAD_FILE.name),
-                dict(zip(names, ways, strict=True)),
-                to_linear(file["colours"] / np.float32(255)).astype(np.float32),
-                file["shine"].astype(np.float32) / 255,
-                file["head_share"].astype(np.float32) / 255,
-                file["pivot"].astype(np.float32),
-                parts,
-            )
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise WeightsError(
-            f"The neutral head {HEAD_FILE.name} is missing or damaged; install the package again."
-        ) from error
-    return head
+    told = f"The neutral head {HEAD_FILE.name} is missing or damaged; install the package again."
+    with damage_as(WeightsError(told), passing=()), np.load(HEAD_FILE, allow_pickle=False) as file:
+        names = [str(name) for name in file["names"]]
+        ways = file["ways"].astype(np.float32) * file["step"]
+        vertices, faces = file["vertices"].astype(np.float32), file["faces"].astype(np.int32)
+        bounds = [*file["part_starts"].tolist(), len(vertices)]
+        parts = {
+            str(name): slice(start, end)
+            for name, start, end in zip(file["parts"], bounds[:-1], bounds[1:], strict=True)
+        }
+        return NeutralHead(
+            Template("neutral head", vertices, faces, HEAD_FILE.name),
+            dict(zip(names, ways, strict=True)),
+            to_linear(file["colours"] / np.float32(255)).astype(np.float32),
+            file["shine"].astype(np.float32) / 255,
+            file["head_share"].astype(np.float32) / 255,
+            file["pivot"].astype(np.float32),
+            parts,
+        )

@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-import io
-import pickle
-import pickletools
+import os
 import re
-from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ..errors import MeshError
+from ..errors import MeshError, cleaned
+from ..system.foreign import damage_as, open_file
+from ..system.pickles import Opaque, Reader, Unsafe, checked_key
 
-SIZE_LIMIT = 1 << 30  # bytes; the templates and regions that are published have some MB
+SIZE_LIMIT = 1 << 28  # bytes; the templates and regions that are published have some MB
 DEPTH_LIMIT = 8  # of dictionaries and lists in each other
-ITEM_LIMIT = 50_000_000  # values in dictionaries and lists, however often they are named
-HASHED_LIMIT = 1_000_000  # values in a tuple and those in it, however often they are named
+ITEM_LIMIT = 1_000_000  # instructions; a corpus of a hundred thousand frames has a quarter of that
+SIDES = 32  # of an array
+REASON_CHARACTERS = 80  # of what a file says of itself
 _KIND = re.compile(r"[<>|=]?([biuf][1248]|f16)")  # numbers of a fixed size
 _ARRAYS = ("numpy.core.multiarray", "numpy._core.multiarray")
 _BUFFERS = ("numpy.core.numeric", "numpy._core.numeric")
-_MEMO = {"PUT", "BINPUT", "LONG_BINPUT", "GET", "BINGET", "LONG_BINGET"}
 
 
 class _Refused(Exception):
@@ -38,89 +37,90 @@ def read_pickle(path: Path, *, size_limit: int = SIZE_LIMIT) -> Any:
     is damaged, or has more than `size_limit` bytes.
     """
     try:
-        size = path.stat().st_size
-        if size > size_limit:
-            sizes = f"{size / 1e6:,.0f} MB, at most {size_limit / 1e6:,.0f} MB"
-            raise MeshError(f"{{path}} is too large to be read ({sizes}).", path)
-        data = path.read_bytes()
+        with open_file(path) as file, damage_as(lambda error: _told(path, error)):
+            size = os.fstat(file.fileno()).st_size
+            if size > size_limit:
+                sizes = f"{size / 1e6:,.0f} MB, at most {size_limit / 1e6:,.0f} MB"
+                raise MeshError(f"{{path}} is too large to be read ({sizes}).", path)
+            # An array's bytes are counted as they are read, and again where they are made from a text.
+            names = _Names()
+            reader = Reader(file, names.find, most=3 * size + 1024, instructions=ITEM_LIMIT)
+            names.reader = reader
+            return _Built(reader.load()).value
     except OSError as error:
         raise MeshError("{path} cannot be read ({error}).", path, error) from error
-    try:
-        _check_codes(data)
-        return _Built(_Reader(io.BytesIO(data)).load()).value
-    except _Refused as refused:
-        raise MeshError(
+
+
+def _told(path: Path, error: Exception) -> MeshError:
+    if isinstance(error, (_Refused, Unsafe)):
+        return MeshError(
             "{path} holds more than numbers ({refused}), so it is not read; get it anew from its author.",
             path,
-            refused=refused,
-        ) from refused
-    except Exception as error:  # a damaged pickle can raise anything
-        raise MeshError("{path} is cut off or is not a pickle; get it anew from its author.", path) from error
+            refused=cleaned(str(error), REASON_CHARACTERS),
+        )
+    return MeshError("{path} is cut off or is not a pickle; get it anew from its author.", path)
 
 
-def _check_codes(data: bytes) -> None:
-    """Refuse what cannot be read to its end, a memo that would take more room than the file, and tuples of
-    tuples that, as keys of a dictionary, would take for ever to be hashed."""
-    stack: list[int] = []  # how many values are hashed with each value; 0 is a mark
-    memo: dict[int, int] = {}
-    for code, argument, _ in pickletools.genops(data):
-        name = code.name
-        if name in _MEMO and (argument or 0) > len(data):
-            raise ValueError("the memo is larger than the file")
-        if "PUT" in name or name == "MEMOIZE":
-            memo[len(memo) if argument is None else argument] = stack[-1]
-            continue
-        taken = _taken(stack, code)
-        if "GET" in name:
-            stack.append(memo[int(argument or 0)])
-        elif name == "DUP":
-            stack += [*taken, *taken]
-        elif "TUPLE" in name or name == "FROZENSET":
-            stack.append(1 + sum(taken))
-        else:
-            stack += [0 if kind is pickletools.markobject else 1 for kind in code.stack_after]
-        if stack and stack[-1] > HASHED_LIMIT:
-            raise ValueError("tuples in tuples without end")
+class _Names:
+    """Of all names a pickle can hold, only those of arrays mean anything."""
 
+    reader: Reader
 
-def _taken(stack: list[int], code: pickletools.OpcodeInfo) -> list[int]:
-    """Takes from the stack what an instruction of a pickle does; IndexError where that is not there."""
-    single = len(code.stack_before)
-    taken: list[int] = []
-    to_mark = pickletools.markobject in code.stack_before
-    if to_mark or (code.name == "POP" and stack[-1] == 0):
-        while (value := stack.pop()) != 0:
-            taken.append(value)
-        single = code.stack_before.index(pickletools.markobject) if to_mark else 0
-    return taken + [stack.pop() for _ in range(single)]
-
-
-class _Reader(pickle.Unpickler):
-    """Reads the structure alone: of all names a pickle can hold, only those of arrays mean anything."""
-
-    def __init__(self, file: io.BytesIO) -> None:
-        super().__init__(file, encoding="latin1")
-
-    def find_class(self, module: str, name: str) -> Any:
+    def find(self, module: str, name: str) -> Any:
         known: dict[str, Callable[..., Any] | type] = {}
         if module == "numpy":
             known = {"dtype": _Kind, "ndarray": _Array}
         elif module in _ARRAYS:
-            known = {"_reconstruct": _reconstruct, "scalar": _scalar}
+            known = {"_reconstruct": self.reconstruct, "scalar": self.scalar}
         elif module in _BUFFERS:
-            known = {"_frombuffer": _frombuffer}
+            known = {"_frombuffer": self.frombuffer}
         elif module == "_codecs":
-            known = {"encode": _encode}
+            known = {"encode": self.encode}
         elif module in ("builtins", "__builtin__"):
             known = {"bytes": _no_bytes}
         elif module == "collections":
-            known = {"OrderedDict": OrderedDict}
+            known = {"OrderedDict": self.ordered}
         if name not in known:
             raise _Refused(f"{module}.{name}")
         return known[name]
 
-    def persistent_load(self, pid: Any) -> Any:
-        raise _Refused("a reference to something outside the file")
+    def encode(self, text: Any, encoding: Any) -> bytes:
+        if not isinstance(text, str) or encoding not in ("latin1", "latin-1"):
+            raise _Refused("a text in another encoding")
+        self.reader.spend_bytes(len(text))
+        return text.encode("latin1")  # how Python 3 writes bytes for Python 2
+
+    def ordered(self, pairs: Any = ()) -> dict[Any, Any]:
+        self.reader.spend(len(pairs))
+        return {checked_key(key): value for key, value in pairs}
+
+    def reconstruct(self, kind: Any, *rest: Any) -> _Array:
+        if kind is not _Array:
+            raise _Refused("an array of a class of its own")
+        made = _Array()
+        made.made_by = self
+        return made
+
+    def scalar(self, kind: Any, raw: Any = b"") -> Any:
+        return self.numbers(raw, kind, (1,), "C")[0]
+
+    def frombuffer(self, raw: Any, kind: Any, shape: Any, order: Any, *rest: Any) -> np.ndarray:
+        return self.numbers(raw, kind, shape, order)
+
+    def numbers(self, raw: Any, kind: Any, shape: Any, order: Any) -> np.ndarray:
+        if not isinstance(kind, _Kind):
+            raise _Refused("an array of objects")
+        if not isinstance(raw, (str, bytes, bytearray)):  # bytes() makes as many of a number as it says
+            raise ValueError("an array of no bytes")
+        if not isinstance(raw, bytes):
+            self.reader.spend_bytes(len(raw))
+        data = raw.encode("latin1") if isinstance(raw, str) else bytes(raw)  # str: Python 2's bytes
+        if not isinstance(shape, tuple) or len(shape) > SIDES:
+            raise ValueError("an impossible array")
+        sides = tuple(int(side) for side in shape)
+        if order not in ("C", "F") or min(sides, default=0) < 0:
+            raise ValueError("an impossible array")
+        return np.frombuffer(data, kind.dtype).reshape(sides, order=order)
 
 
 class _Kind:
@@ -128,7 +128,9 @@ class _Kind:
 
     def __init__(self, text: Any, *flags: Any) -> None:
         if not isinstance(text, str) or not _KIND.fullmatch(text):
-            raise _Refused(f"an array of {text!r}")
+            raise _Refused(
+                f"an array of {text[:9]!r}" if isinstance(text, str) else "an array of another kind"
+            )
         self.dtype = np.dtype(text)
 
     def __setstate__(self, state: Any) -> None:
@@ -142,47 +144,17 @@ class _Array:
     """Stands for an array until its numbers are known."""
 
     value: np.ndarray | None = None
+    made_by: _Names | None = None
 
     def __setstate__(self, state: Any) -> None:
         _, shape, kind, by_columns, raw = state
-        self.value = _numbers(raw, kind, shape, "F" if by_columns else "C")
-
-
-def _reconstruct(kind: Any, *rest: Any) -> _Array:
-    if kind is not _Array:
-        raise _Refused("an array of a class of its own")
-    return _Array()
-
-
-def _scalar(kind: Any, raw: Any = b"") -> Any:
-    return _numbers(raw, kind, (1,), "C")[0]
-
-
-def _frombuffer(raw: Any, kind: Any, shape: Any, order: Any, *rest: Any) -> np.ndarray:
-    return _numbers(raw, kind, shape, order)
-
-
-def _numbers(raw: Any, kind: Any, shape: Any, order: Any) -> np.ndarray:
-    if not isinstance(kind, _Kind):
-        raise _Refused("an array of objects")
-    if not isinstance(raw, (str, bytes, bytearray)):  # bytes() makes as many of a number as it says
-        raise ValueError("an array of no bytes")
-    data = raw.encode("latin1") if isinstance(raw, str) else bytes(raw)  # str: Python 2's bytes
-    sides = tuple(int(side) for side in shape)
-    if order not in ("C", "F") or min(sides, default=0) < 0:
-        raise ValueError("an impossible array")
-    return np.frombuffer(data, kind.dtype).reshape(sides, order=order)
+        if self.made_by is None:
+            raise ValueError("an array of no kind")
+        self.value = self.made_by.numbers(raw, kind, shape, "F" if by_columns else "C")
 
 
 def _no_bytes() -> bytes:
     return b""  # what Python 3 calls to write no bytes for Python 2
-
-
-def _encode(text: Any, encoding: Any) -> bytes:
-    if encoding not in ("latin1", "latin-1"):
-        raise _Refused(f"text of the encoding {encoding!r}")
-    data: bytes = text.encode("latin1")  # how Python 3 writes bytes for Python 2
-    return data
 
 
 @dataclass
@@ -190,27 +162,33 @@ class _Built:
     """What a pickle held, with arrays in the place of what stood for them."""
 
     raw: Any
-    left: int = ITEM_LIMIT
+    made: dict[int, Any] = field(
+        default_factory=dict
+    )  # by their id: however often it is named, a value is made once
 
     @property
     def value(self) -> Any:
         return self._plain(self.raw, DEPTH_LIMIT)
 
     def _plain(self, value: Any, depth: int) -> Any:
-        self.left -= 1
-        if depth < 0 or self.left < 0:
+        if depth < 0:
             raise _Refused("dictionaries in dictionaries without end")
-        if isinstance(value, dict):
-            return {self._key(key): self._plain(inner, depth - 1) for key, inner in value.items()}
-        if isinstance(value, (list, tuple)):
-            return type(value)(self._plain(inner, depth - 1) for inner in value)
+        if isinstance(value, (dict, list, tuple)):
+            if id(value) not in self.made:
+                self.made[id(value)] = self._container(value, depth - 1)
+            return self.made[id(value)]
         if isinstance(value, _Array):
             if value.value is None:
                 raise ValueError("an array without numbers")
             return value.value
         if value is None or isinstance(value, (bool, int, float, str, bytes, np.ndarray, np.generic)):
             return value
-        raise _Refused(f"a {type(value).__name__}")
+        raise _Refused(f"a {value.name if isinstance(value, Opaque) else type(value).__name__}")
+
+    def _container(self, value: Any, depth: int) -> Any:
+        if isinstance(value, dict):
+            return {self._key(key): self._plain(inner, depth) for key, inner in value.items()}
+        return type(value)([self._plain(inner, depth) for inner in value])
 
     def _key(self, key: Any) -> Any:
         return key.decode("latin1") if isinstance(key, bytes) else key

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import MeshError
+from ..system.paths import is_file
 from .pickles import read_pickle
 
 TEXT_LIMIT = 50_000_000  # bytes
@@ -23,7 +24,7 @@ def read_region(path: str | Path, vertices: int, parts: Sequence[str]) -> np.nda
     many the topology has. Raises `MeshError` where there are none, or other vertices than those.
     """
     path = Path(path)
-    if not path.is_file():
+    if not is_file(path):
         raise MeshError("There is no region file {path}; check the name.", path)
     region = _from_masks(path, parts) if path.suffix.lower() in (".pkl", ".pickle") else _from_text(path)
     if region.size == 0:

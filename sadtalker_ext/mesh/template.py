@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import MeshError, Place
-from ..system.paths import user_path
+from ..system.paths import is_file, user_path
 from ..tracks import MOST_VERTICES
 from .files import MESH_SUFFIXES, read_mesh
 from .pickles import read_pickle
@@ -60,7 +60,7 @@ def load_template(
     """
     path = user_path(path)
     suffix = path.suffix.lower()
-    if not path.is_file():
+    if not is_file(path):
         raise MeshError("There is no mesh file {path}; check the name.", path)
     if suffix in MESH_SUFFIXES:
         if subject is not None:

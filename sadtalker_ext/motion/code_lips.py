@@ -7,7 +7,6 @@ other, so that lips move as lips do and do not blur. The embedded weights learnt
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,10 +15,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..audio import features
+from ..checkpoints import read_contents
 from ..errors import OptionsError, Place, WeightsError
 from ..host import Check, Report, nothing
 from ..system.caches import kept
-from ..system.paths import ASSETS
+from ..system.foreign import damage_as, parse_json
+from ..system.paths import ASSETS, is_file
 from ..tracks import ARKIT, BFM, MotionTrack
 from .code_layout import FACE, MOUTH, ROWS_A_SECOND, joined
 from .visemes import QUIETEST_PEAK, SpectrumMeter, normalise
@@ -90,7 +91,7 @@ def load_code_prior(path: str | Path | None = None, space: str = "arkit") -> Cod
 def bfm_weights(models_dir: Path) -> Path | None:
     """The user's own prior for SadTalker's expressions, if the models folder has one."""
     places = (models_dir / BFM_FILE, models_dir / "checkpoints" / BFM_FILE)
-    return next((path for path in places if path.is_file()), None)
+    return next((path for path in places if is_file(path)), None)
 
 
 def bfm_prior(models_dir: Path) -> CodePrior:
@@ -253,25 +254,25 @@ def decoded(codec: Codec, vectors: np.ndarray) -> np.ndarray:
 
 @kept(2)
 def _load(path: str) -> CodePrior:
-    from safetensors import SafetensorError, safe_open
+    from safetensors import safe_open
 
     from .code_prior import Codec, Speaker
 
     name = Path(path).name
     wrong = WeightsError(f"The file {name} holds no code prior or is damaged; train or install it again.")
     try:
-        raw = Path(path).read_bytes()
-        with safe_open(path, framework="pt") as file:
+        with damage_as(wrong):
+            raw = Path(path).read_bytes()
+            read_contents(Path(path))
+        with damage_as(wrong), safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
             tensors: dict[str, torch.Tensor] = {key: file.get_tensor(key).float() for key in file.keys()}  # noqa: SIM118
     except OSError as error:
         raise WeightsError("The code prior {path} cannot be read ({error}).", Place(path), error) from error
-    except SafetensorError as error:
-        raise wrong from error
-    try:
+    with damage_as(wrong):
         if metadata["format"] != FORMAT or int(metadata["rows_a_second"]) != ROWS_A_SECOND:
             raise wrong
-        space, manners = metadata["space"], tuple(str(manner) for manner in json.loads(metadata["manners"]))
+        space, manners = metadata["space"], tuple(str(manner) for manner in parse_json(metadata["manners"]))
         motion = Codec.from_state(_part(tensors, "motion"))
         face = Codec.from_state(_part(tensors, "face")) if space == "arkit" else None
         speech = Speaker.from_state(_part(tensors, "speech"))
@@ -279,8 +280,6 @@ def _load(path: str) -> CodePrior:
         fitting = columns == (COLUMNS[space], len(FACE)) and len(manners) == speech.manners
         if not fitting or (speech.slots, speech.codes) != (motion.slots, motion.codes):
             raise wrong
-    except (KeyError, ValueError, TypeError, RuntimeError) as error:
-        raise wrong from error
     for network in (motion, face, speech):
         if network is not None:
             network.eval().requires_grad_(False)

@@ -97,6 +97,9 @@ class Options:
     detector: str = _knob("auto", "choice", "face",
         "how faces are found; face-alignment downloads its weights on first use", title="Face finder",
         shapes=("face",), choices=("auto", "mediapipe", "face-alignment"))
+    mouth: str = _knob("auto", "choice", "face",
+        "whether lips move: talk, shut, or auto, which leaves a mouth alone that seems covered or lies "
+        "outside the picture", shapes=("face",), choices=("auto", "talk", "shut"))
     enhancer: str = _knob("none", "choice", "output",
         "what restores the face in every frame: gfpgan, codeformer or restoreformer from your own weights, "
         "host, a WebUI's own restoration, or auto, that or whichever is there", shapes=("frames",),

@@ -14,7 +14,7 @@ from ..checkpoints.catalog import CATALOG, Checkpoint, by_engine, pairs
 from ..checkpoints.contents import MISSING, PRESENT, UNSAFE, WRONG
 from ..checkpoints.downloads import DOWNLOADS, Downloads, Job
 from ..checkpoints.places import home
-from ..checkpoints.state import Status, status
+from ..checkpoints.state import Status, faulty, status
 from ..checkpoints.transfer import CHECKING, OFF, megabytes
 from ..engines import ENGINES
 from ..errors import worded
@@ -82,6 +82,10 @@ def introduction(shell: Shell) -> str:
     where = "below each missing file stands where to fetch it and where to put it."
     if not shell.settings().downloads:
         told.append(f"<p>{escape(OFF)}: {where}</p>")
+    told += [
+        f'<p class="fault">{escape(worded(sentence, PAGE))}</p>'
+        for sentence in faulty(shell.host.models_dir())
+    ]
     return "".join(told)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +12,7 @@ import gradio as gr
 from ..errors import SadTalkerError, Sentence
 from ..options.infotext import to_infotext
 from ..shell import Shell
+from ..system import leftovers
 from . import compat
 from .last_frame import last_frame
 from .notes import explain, note
@@ -171,8 +171,8 @@ def show(shell: Shell, panel: ResultPanel, finished: Finished) -> tuple[list[Any
     notices: list[str] = []
     files: list[str] = []
     try:
-        with tempfile.TemporaryDirectory(prefix="sadtalker-", ignore_cleanup_errors=True) as folder:
-            files = [compat.served(panel.track, path) for path in track_files(finished, Path(folder))]
+        with leftovers.folder() as folder:
+            files = [compat.served(panel.track, path) for path in track_files(finished, folder)]
     except (SadTalkerError, OSError) as error:
         notices.append(Sentence("The motion could not be saved as a file ({error}).", error))
     path, playable = str(finished.path), finished.path.suffix.lower() in PLAYABLE

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import io
-import tempfile
 import wave
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ import gradio as gr
 
 from ..errors import AudioError, OptionsError
 from ..options import knob_named
+from ..system import leftovers
 from . import compat
 from .notes import explain, note
 from .words import PageWords
@@ -201,8 +201,8 @@ def _spoken(shell: Shell, text: str, voice: str) -> str:
 
     words, models_dir = check_text(text), shell.host.models_dir()
     start = words[:LISTEN_CHARACTERS]
-    with tempfile.TemporaryDirectory(prefix="sadtalker-", ignore_cleanup_errors=True) as folder:
-        wav = speak(start, Path(folder) / "speech.wav", voice=_voice_id(voice), models_dir=models_dir)
+    with leftovers.folder() as folder:
+        wav = speak(start, folder / "speech.wav", voice=_voice_id(voice), models_dir=models_dir)
         speech = load_speech(wav)
     told = length_in_words(speech.duration)
     if len(words) > len(start):

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 TITLE = "SadTalker"
 QUEUE_SLOTS = 64  # listeners that run at once; runs themselves wait for one another in the shell
+MOST_WAITING = 256  # calls of listeners; gradio would let any number wait
 SCRIPT, STYLE = Path("javascript", "sadtalker.js"), Path("style.css")
 FONTS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif")
 CODE_FONTS = ("ui-monospace", "Consolas", "monospace")
@@ -40,7 +41,7 @@ def build_page(shell: Shell) -> Any:
             tab.render()
         gr.HTML(f'<p class="sadtalker-footer">sadtalker-ext {__version__}</p>')
     slots = "concurrency_count" if gr.__version__.startswith("3.") else "default_concurrency_limit"
-    page.queue(**{slots: QUEUE_SLOTS}, api_open=False)
+    page.queue(**{slots: QUEUE_SLOTS}, max_size=MOST_WAITING, api_open=False)
     page.show_api = False
     page.allowed_paths = [str(shell.settings().output_dir)]
     return page

@@ -16,7 +16,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import DependencyError, OptionsError, OutputError
+from ..system import interrupts, leftovers
 from ..system.requirements import release
+from ..version import __version__
 
 if TYPE_CHECKING:
     from ..api import Jobs
@@ -68,9 +70,9 @@ def serve(settings: ServerSettings, announce: Callable[[str], None]) -> None:
         )
     with (
         listen(settings.host, settings.port) as listener,
-        tempfile.TemporaryDirectory(prefix="sadtalker-page-", ignore_cleanup_errors=True) as folder,
+        leftovers.folder("page") as folder,
     ):
-        os.environ["GRADIO_TEMP_DIR"] = folder  # read while the page is built
+        os.environ["GRADIO_TEMP_DIR"] = str(folder)  # read while the page is built
         os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
         from ..api import Jobs, credentials
         from .standalone import StandaloneShell
@@ -97,7 +99,7 @@ def serve(settings: ServerSettings, announce: Callable[[str], None]) -> None:
                 webbrowser.open(address)
 
         try:
-            with suppress(KeyboardInterrupt):  # how uvicorn tells that it was stopped so
+            with suppress(KeyboardInterrupt), interrupts.raising():  # how uvicorn tells that it was stopped
                 _server(app, shell, ready).run(sockets=[listener])
         finally:
             shell.close()
@@ -122,8 +124,8 @@ def build_app(
     """The ASGI app: the tab at "/", its progress at "/sadtalker/internal/progress", the REST API beside it.
 
     credentials: user → password of those who may use any of it; None is anybody on this computer. jobs: those
-    of the REST API; None is the process's own. address: where the server reaches itself, needed with
-    credentials: the queue of gradio 3 asks its own server by HTTP.
+    of the REST API; None is the process's own. address: where the server reaches itself: the queue of
+    gradio 3 asks its own server by HTTP, else wherever the first page says that it is.
     """
     import gradio as gr
     from fastapi import FastAPI
@@ -132,8 +134,9 @@ def build_app(
 
     from ..api import mount
     from ..page.words import temporary_folder
-    from .front_door import FrontDoor
+    from .front_door import EVENT_LIMITS, GRADIO3_EVENT_BYTES, FrontDoor
     from .page import build_page
+    from .uploads import Uploads
 
     async def progress(request: Request) -> JSONResponse:
         try:
@@ -146,12 +149,20 @@ def build_app(
         return JSONResponse(shell.progress(task, last))
 
     page = build_page(shell)
-    app = FastAPI(title="SadTalker", docs_url=None, redoc_url=None, openapi_url=None)
+    # Its document, but not the pages that show it: those load scripts from elsewhere.
+    app = FastAPI(title="SadTalker", version=__version__, docs_url=None, redoc_url=None)
     app.add_route("/sadtalker/internal/progress", progress, methods=["POST"])
     mount(app, shell, credentials, jobs)
     gr.mount_gradio_app(app, page, path="/")
-    door = FrontDoor(app, credentials=credentials, folders=(shell.settings().output_dir, temporary_folder()))
-    if credentials is not None and address is not None and gr.__version__.startswith("3."):
+    old = gr.__version__.startswith("3.")
+    door = FrontDoor(
+        app,
+        uploads=Uploads(temporary_folder(), EVENT_LIMITS),
+        credentials=credentials,
+        folders=[shell.settings().output_dir],
+        event_bytes=GRADIO3_EVENT_BYTES if old else EVENT_LIMITS.json_bytes,
+    )
+    if address is not None and old:
         page._queue.set_url(address.rstrip("/") + door.side_door + "/")
     return door
 
@@ -227,6 +238,8 @@ def _check_output_dir(folder: Path) -> None:
 def _server(app: Any, shell: StandaloneShell, ready: Callable[[], None]) -> Any:
     import uvicorn
 
+    from .connections import MOST_HEADER_BYTES, MOST_MESSAGE_BYTES, Connection
+
     class Server(uvicorn.Server):
         async def startup(self, *args: Any, **kwargs: Any) -> None:
             await super().startup(*args, **kwargs)
@@ -239,5 +252,9 @@ def _server(app: Any, shell: StandaloneShell, ready: Callable[[], None]) -> Any:
             logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
             super().handle_exit(*args)
 
-    quiet: dict[str, Any] = {"log_level": "warning", "access_log": False}
-    return Server(uvicorn.Config(app, timeout_graceful_shutdown=GRACE_SECONDS, **quiet))
+    settings: dict[str, Any] = {
+        **{"log_level": "warning", "access_log": False, "timeout_graceful_shutdown": GRACE_SECONDS},
+        **{"http": Connection, "h11_max_incomplete_event_size": MOST_HEADER_BYTES},
+        "ws_max_size": MOST_MESSAGE_BYTES,
+    }
+    return Server(uvicorn.Config(app, **settings))

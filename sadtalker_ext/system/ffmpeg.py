@@ -16,6 +16,7 @@ from contextlib import suppress
 from typing import IO
 
 from ..errors import DependencyError
+from . import processes
 from .caches import kept
 from .requirements import advice
 
@@ -33,6 +34,7 @@ INPUT_FORMATS: tuple[str, ...] = (
     "wav", "wsd", "wtv", "wv", "xwma", "yuv4mpegpipe",
 )  # fmt: skip
 PIPE_BYTES = 1 << 20  # bytes asked of the kernel for a pipe that carries frames
+OUTPUT_BYTES = 1 << 24  # of what ffmpeg answers, that are kept
 MESSAGE_BYTES = 1 << 16  # bytes of ffmpeg's messages that are kept at each end
 F_SETPIPE_SZ = 1031  # Linux fcntl; Python names it only from 3.10 and only on Linux
 CHECK_SECONDS = 0.1  # between two looks at whether the caller still wants the result
@@ -91,19 +93,17 @@ class Ffmpeg:
         command = [ffmpeg_executable(), "-hide_banner", "-nostdin", *arguments]
         pipe, null = subprocess.PIPE, subprocess.DEVNULL
         try:
-            # A session of its own: Ctrl-C in the terminal is ours to handle, not ffmpeg's.
-            self._process = subprocess.Popen(
+            self._process = processes.start(
                 command,
                 stdin=pipe if stdin else null,
                 stdout=pipe if stdout else null,
                 stderr=self._messages,
-                start_new_session=os.name == "posix",
-                creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0)
-                | getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
             )
         except OSError as error:
             self._messages.close()
             ffmpeg_executable.cache_clear()
+            if error.errno in processes.SHORTAGES:  # there is nothing wrong with ffmpeg
+                raise
             told = "ffmpeg cannot be started ({error}); {advice}"
             raise DependencyError(told, error, advice=advice("imageio-ffmpeg")) from error
         for stream in self._pipes():
@@ -151,12 +151,10 @@ class Ffmpeg:
 
     def stop(self) -> None:
         """Ends ffmpeg at once if it still runs, and frees its pipes; may be called twice."""
-        if self._process.poll() is None:
-            self._process.kill()
+        processes.end(self._process)
         for stream in self._pipes():
             with suppress(OSError):  # a last unsent byte of a process that is gone
                 stream.close()
-        self._process.wait()
         self._messages.close()
 
     def messages(self) -> str:
@@ -197,7 +195,9 @@ def refusal(messages: str) -> str:
 def run(arguments: list[str]) -> tuple[int, str, str]:
     """Runs ffmpeg to its end; returns (exit status, standard output, messages)."""
     with Ffmpeg(arguments, stdout=True) as process:
-        output = process.read(-1)
+        output = process.read(OUTPUT_BYTES)
+        while process.read(OUTPUT_BYTES):  # what is more is no answer to what was asked
+            pass
         status = process.finish()
         return status, output.decode("utf-8", "replace"), process.messages()
 

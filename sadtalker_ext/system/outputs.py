@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import os
-import secrets
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextvars import ContextVar
 from pathlib import Path
 from typing import IO
 
-from ..errors import OutputError, Place
+from ..errors import NO_SPACE, OutputError, Place
+from . import interrupts, leftovers
 from .paths import name_problem
 
 STEM_CHARACTERS = 30  # of each input in a result's own name; file systems allow 255 bytes in all
-NAME_CHARACTERS = 40  # of the target's name in the temporary one; file systems allow 255 bytes
+NAMES_TOLD = 3  # of files that were written before a failure
 
 
 def check_name(target: Path) -> None:
@@ -50,44 +51,113 @@ def check_parent(target: Path) -> None:
         raise OutputError(told, place, error) from error
 
 
-def temporary_name(target: Path) -> Path:
-    """A fresh hidden name beside the target, with the same suffix."""
-    return target.with_name(f".{target.stem[:NAME_CHARACTERS]}.partial-{secrets.token_hex(6)}{target.suffix}")
-
-
 def write_whole(target: Path, overwrite: bool, write: Callable[[IO[bytes]], object]) -> None:
     """Lets `write` fill a file that gets its name when it is whole; nothing is left of a failure.
 
     Raises `OutputError` when the file cannot be written, or exists meanwhile (unless `overwrite`).
     """
-    made = temporary_name(target)
+    made = leftovers.beside(target)
     try:
         with made.open("xb") as file:
             write(file)
         move_file(made, target, overwrite)
     except OSError as error:
-        raise OutputError("Cannot write {path} ({error}); choose another place.", target, error) from error
+        raise refusal(target, error) from error
     finally:
-        made.unlink(missing_ok=True)
+        leftovers.remove(made)
+
+
+def refusal(target: Path, error: OSError) -> OutputError:
+    """Why a result cannot be written, as the system says it."""
+    if error.errno in NO_SPACE:
+        told = "{path} cannot be written: the disk is full ({error}); free space or choose another place."
+    else:
+        told = "Cannot write {path} ({error}); choose another place for it."
+    return OutputError(told, target, error)
 
 
 def move_file(made: Path, target: Path, overwrite: bool) -> None:
     """Gives a finished file its name; without `overwrite` never replaces a file, even one made meanwhile."""
-    claimed = False
     try:
-        if not overwrite:
-            # Created by us or not at all: no moment in which another file could be lost.
-            os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
-            claimed = True
-        os.replace(made, target)
+        if overwrite or os.name == "nt":
+            (os.replace if overwrite else os.rename)(made, target)  # there the latter replaces nothing
+        else:
+            _move_to_free_name(made, target)
     except FileExistsError:
         told = "{path} was created meanwhile; choose another name or allow overwriting it."
         raise OutputError(told, target) from None
     except OSError as error:
-        if claimed:
+        raise refusal(target, error) from error
+    _note_written(target)
+
+
+def _move_to_free_name(made: Path, target: Path) -> None:
+    """No moment in which another file could be lost, or an empty one left."""
+    try:
+        os.link(made, target)
+    except FileExistsError:
+        raise
+    except OSError:  # some file systems know no second name
+        _move_to_claimed_name(made, target)
+    else:
+        leftovers.remove(made)
+
+
+def _move_to_claimed_name(made: Path, target: Path) -> None:
+    with interrupts.held():
+        claimed = os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY)
+        try:
+            os.close(claimed)
+            os.replace(made, target)
+        except BaseException:
             target.unlink(missing_ok=True)
-        told = "Cannot write {path} ({error}); choose another place for it."
-        raise OutputError(told, target, error) from error
+            raise
+
+
+def move_folder(made: Path, target: Path, old: Iterable[Path]) -> None:
+    """Gives a finished folder its name; into an existing one, in place of the files `old`, keeping others.
+
+    Raises `OSError`.
+    """
+    with interrupts.held():
+        if target.exists():
+            for file in old:
+                file.unlink(missing_ok=True)
+            # The marking file comes last in name order, so a broken move is not taken for a whole one.
+            for new in sorted(made.iterdir()):
+                os.replace(new, target / new.name)
+            made.rmdir()
+        else:
+            os.rename(made, target)
+    _note_written(target)
+
+
+class Written:
+    """Which results got their names within a block, for whoever has to tell of what failed after them."""
+
+    def __enter__(self) -> Written:
+        self.paths: list[Path] = []
+        self._token = _written.set(self.paths)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        _written.reset(self._token)
+
+    @property
+    def names(self) -> str:
+        """The first few, as words; "" for none."""
+        names = ["".join(c if c.isprintable() else "?" for c in p.name) for p in dict.fromkeys(self.paths)]
+        more = len(names) - NAMES_TOLD
+        return ", ".join(names[:NAMES_TOLD]) + (f" and {more} more" if more > 0 else "")
+
+
+_written: ContextVar[list[Path] | None] = ContextVar("written", default=None)
+
+
+def _note_written(target: Path) -> None:
+    paths = _written.get()
+    if paths is not None:
+        paths.append(target)
 
 
 def free_name(folder: Path, *names: str | None, suffix: str = ".mp4") -> str:

@@ -5,18 +5,21 @@ from __future__ import annotations
 import json
 import os
 import zipfile
-import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 
-from ..errors import OutputError, Place, TrackError
+from ..errors import Foreign, OutputError, Place, TrackError
+from ..system.archives import open_member, open_zip, read_array, read_array_header, write_arrays
+from ..system.foreign import damage_as, open_file, parse_json, read_file
 from ..system.outputs import check_new_file, write_whole
 from ..system.paths import existing_file, user_path
 from .livelink import read_livelink, write_livelink
 from .rows import gathered, slices
-from .spaces import ARKIT, SPACES, space_named
+from .spaces import ARKIT, SPACES, MotionSpace, space_named
 from .track import MotionTrack
 
 FORMAT_VERSION = 1  # of our .npz
@@ -25,10 +28,12 @@ LARGEST = 360.0  # of any value; what is beyond it is no motion, and overflows w
 MAX_SECONDS = 86400.0  # longer ones have a wrong frame rate
 MAX_BYTES = 2**31  # unpacked; a day of coefficients at 60 frames/s has 1.1 GB. Vertices may be more.
 DATA = "data.npy"  # where our .npz has the numbers
-# What zipfile and numpy raise for damaged, encrypted and absurd archives.
-_DAMAGE = (
-    zipfile.BadZipFile, zlib.error, ValueError, EOFError, KeyError, RuntimeError, MemoryError, TypeError,
-)  # fmt: skip
+PARTS = ("version", "space", "columns", "fps", "data")
+ABOUT_BYTES = 1 << 20  # of everything in a .npz that is no motion
+COLUMN_BYTES = 256  # of the name of one
+LARGE_BYTES = 1 << 28  # unpacked; what is larger
+MOST_PACKED = 200  # must not be packed to less than a part in so many: it would be a bomb
+CSV_BYTES = 1 << 28
 
 
 def save_track(track: MotionTrack, path: str | os.PathLike[str], overwrite: bool = False) -> Path:
@@ -58,19 +63,21 @@ def load_track(path: str | os.PathLike[str], fps: float | None = None) -> Motion
         raise TrackError(f"A motion track needs a positive frame rate, not {fps}.")
     suffix = source.suffix.lower()
     if suffix not in SUFFIXES:
-        raise TrackError(f"{source.name} is not a motion track; give a .npz or a Live Link Face .csv file.")
+        told = "{name} is not a motion track; give a .npz or a Live Link Face .csv file."
+        raise TrackError(told, name=source.name)
     if problem:
         raise TrackError("The motion track {path!r} {problem}.", Place(path), problem=problem)
     try:
         if suffix == ".npz":
             track = _read_npz(source)
         else:
-            track = read_livelink(source.read_bytes(), source.name, fps)
+            damaged = TrackError("{name} is no recording that can be read; export it anew.", name=source.name)
+            with damage_as(damaged):
+                track = read_livelink(read_file(source, CSV_BYTES), source.name, fps)
     except OSError as error:
         raise TrackError("Cannot read {path} ({error}).", source, error) from error
     if track.duration > MAX_SECONDS:
-        lasts = f"{track.duration / 3600:.3g} hours at its {track.fps:g} frames/s"
-        raise TrackError(f"{source.name} would last {lasts}; give its true frame rate.")
+        raise _too_long(track.duration, track.fps, source.name)
     return track
 
 
@@ -87,84 +94,115 @@ def check_track_output(path: str | os.PathLike[str], overwrite: bool = False) ->
 
 
 def _write_npz(track: MotionTrack, file: IO[bytes]) -> None:
-    np.savez_compressed(
-        file,
-        version=np.int64(FORMAT_VERSION),
-        space=np.str_(track.space.name),
-        columns=np.array(track.space.columns),
-        fps=np.float64(track.fps),
-        data=track.data,
-        provenance=np.str_(json.dumps(dict(track.provenance), default=str, ensure_ascii=False)),
-    )
+    arrays = {
+        "version": np.int64(FORMAT_VERSION),
+        "space": np.str_(track.space.name),
+        "columns": np.array(track.space.columns),
+        "fps": np.float64(track.fps),
+        "data": track.data,
+        "provenance": np.str_(json.dumps(dict(track.provenance), default=str, ensure_ascii=False)),
+    }
+    write_arrays(file, arrays, compressed=True)
 
 
 def _read_npz(source: Path) -> MotionTrack:
-    name = source.name
-    damaged = TrackError(f"{name} is damaged or not a motion track; save it again.")
-    try:
-        with zipfile.ZipFile(source) as archive:
-            sizes = {member.filename: member.file_size for member in archive.infolist()}
-            if sum(size for member, size in sizes.items() if member != DATA) > MAX_BYTES:
-                raise TrackError(f"{name} is too large to be a motion track.")
-            # Pickled objects could run code: they are refused.
-            with np.load(source, allow_pickle=False) as stored:
-                parts = {key: stored[key] for key in stored.files if key != "data"}
-                missing = {"version", "space", "columns", "fps", "data"} - set(stored.files)
-            if missing:
-                raise TrackError(f"{name} is not a motion track: it has no {', '.join(sorted(missing))}.")
-            version, space_name = int(parts["version"]), str(parts["space"])
-            columns, fps = [str(column) for column in parts["columns"]], float(parts["fps"])
-            provenance = json.loads(str(parts.get("provenance", "{}")))
-            if version > FORMAT_VERSION:
-                newer = f"a newer version (format {version})"
-                raise TrackError(f"{name} was written by {newer}; update this one to read it.")
-            space = space_named(space_name)
-            if space is None:
-                known = ", ".join(SPACES)
-                raise TrackError(f"{name} is in the motion space {space_name!r}; known here: {known}.")
-            if not space.vertices and sizes[DATA] > MAX_BYTES:
-                raise TrackError(f"{name} is too large to be a motion track.")
-            data = _rows(archive, space.dim) if sorted(columns) == sorted(space.columns) else None
-    except _DAMAGE as error:
-        raise damaged from error
-    if data is None:
-        raise TrackError(f"{name} does not hold the {space.dim} columns of the {space.name} space.")
+    damaged = TrackError("{name} is damaged or not a motion track; save it again.", name=source.name)
+    with open_file(source) as file, damage_as(damaged), open_zip(file) as (archive, members):
+        about = _described(archive, members, source.name)
+        data = _rows(archive, members[DATA], about, source.name)
+        _check_numbers(data, source.name)
+        if about.columns != about.space.columns:
+            places = {column: place for place, column in enumerate(about.columns)}
+            order = [places[column] for column in about.space.columns]
+            parts = (data[part][:, order] for part in slices(*data.shape))
+            data = gathered(parts, about.space.dim)
+        return MotionTrack(about.space, about.fps, data, about.provenance)
+
+
+@dataclass(frozen=True)
+class _About:
+    """What a .npz says of its numbers."""
+
+    space: MotionSpace
+    columns: tuple[str, ...]
+    fps: float
+    provenance: dict[str, Any]
+
+
+def _described(archive: zipfile.ZipFile, members: Mapping[str, zipfile.ZipInfo], name: str) -> _About:
+    missing = sorted(part for part in PARTS if f"{part}.npy" not in members)
+    if missing:
+        raise TrackError(
+            "{name} is not a motion track: it has no {missing}.", name=name, missing=", ".join(missing)
+        )
+
+    def part(of: str, most: int = ABOUT_BYTES) -> np.ndarray:
+        return read_array(archive, members[f"{of}.npy"], most)
+
+    version, space_name, fps = int(part("version")), str(part("space")), float(part("fps"))
+    if version > FORMAT_VERSION:
+        newer = f"a newer version (format {version})"
+        raise TrackError(f"{{name}} was written by {newer}; update this one to read it.", name=name)
+    space = space_named(space_name)
+    if space is None:
+        told = "{name} is in the motion space {reason}; known here: {known}."
+        raise TrackError(told, Foreign(repr(space_name)), name=name, known=", ".join(SPACES))
+    columns = tuple(map(str, part("columns", ABOUT_BYTES + COLUMN_BYTES * space.dim).tolist()))
+    if sorted(columns) != sorted(space.columns):
+        told = f"does not hold the {space.dim} columns of the {space.name} space."
+        raise TrackError(f"{{name}} {told}", name=name)
+    if not (np.isfinite(fps) and fps > 0):
+        raise TrackError("{name} holds no usable motion: its frame rate is no number above 0.", name=name)
+    provenance = parse_json(str(part("provenance"))) if "provenance.npy" in members else {}
+    return _About(space, columns, fps, provenance if isinstance(provenance, dict) else {})
+
+
+def _check_numbers(data: np.ndarray, name: str) -> None:
     peaks = [np.abs(data[part]).max() for part in slices(*data.shape)]
     largest = float(np.max(peaks, initial=0))  # NaN where there is one
-    if not (np.isfinite(fps) and fps > 0 and np.isfinite(largest)) or len(data) == 0:
-        why = "a rate, or numbers, that are not finite, or no rows."
-        raise TrackError(f"{name} holds no usable motion: {why}")
+    if not np.isfinite(largest) or len(data) == 0:
+        why = "numbers that are not finite, or no rows."
+        raise TrackError(f"{{name}} holds no usable motion: {why}", name=name)
     if largest > LARGEST:
         right = "blendshapes lie between 0 and 1, head angles in degrees."
-        raise TrackError(f"{name} holds values up to {largest:g}; {right}")
-    if tuple(columns) != space.columns:
-        places = {column: place for place, column in enumerate(columns)}
-        order = [places[column] for column in space.columns]
-        data = gathered((data[part][:, order] for part in slices(*data.shape)), space.dim)
-    return MotionTrack(space, fps, data, provenance if isinstance(provenance, dict) else {})
+        raise TrackError(f"{{name}} holds values up to {largest:g}; {right}", name=name)
 
 
-def _rows(archive: zipfile.ZipFile, dim: int) -> np.ndarray | None:
-    """The array `DATA` as float32 (T, dim), read in stretches; None where it has another shape."""
-    with archive.open(DATA) as file:
-        version = np.lib.format.read_magic(file)
-        read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
-        if version not in read:
-            raise ValueError(f"format {version}")
-        shape, by_columns, dtype = read[version](file)
-        if len(shape) != 2 or shape[1] != dim:
-            return None
-        if dtype.kind not in "fiu":
-            raise ValueError(f"numbers of the kind {dtype}")
-        if by_columns:  # as another program may have saved it: nothing but the whole can be turned
-            whole = np.frombuffer(_exactly(file, shape[0] * dim * dtype.itemsize), dtype)
-            return whole.reshape(shape, order="F").astype(np.float32)
-        row = dim * dtype.itemsize
+def _rows(archive: zipfile.ZipFile, member: zipfile.ZipInfo, about: _About, name: str) -> np.ndarray:
+    """The array `DATA` as float32 (T, dim), read in stretches."""
+    dim = about.space.dim
+    too_large = TrackError("{name} is too large to be a motion track.", name=name)
+    if not about.space.vertices and member.file_size > MAX_BYTES:
+        raise too_large
+    if member.file_size > LARGE_BYTES and member.file_size > MOST_PACKED * member.compress_size:
+        raise too_large
+    with open_member(archive, member) as file:
+        header = read_array_header(file)
+        kind = np.dtype(header.kind)
+        if len(header.shape) != 2 or header.shape[1] != dim:
+            told = f"does not hold the {dim} columns of the {about.space.name} space."
+            raise TrackError(f"{{name}} {told}", name=name)
+        if kind.kind not in "fiu":
+            raise ValueError(f"numbers of the kind {kind}")
+        rows = header.shape[0]
+        if rows / about.fps > MAX_SECONDS:
+            raise _too_long(rows / about.fps, about.fps, name)
+        if header.by_columns:  # as another program may have saved it: nothing but the whole can be turned
+            if member.file_size > LARGE_BYTES:
+                raise too_large
+            whole = np.frombuffer(_exactly(file, rows * dim * kind.itemsize), kind)
+            return gathered([whole.reshape(header.shape, order="F")], dim)
+        row = dim * kind.itemsize
         stretches = (
-            np.frombuffer(_exactly(file, (part.stop - part.start) * row), dtype).reshape(-1, dim)
-            for part in slices(shape[0], dim)
+            np.frombuffer(_exactly(file, (part.stop - part.start) * row), kind).reshape(-1, dim)
+            for part in slices(rows, dim)
         )
         return gathered(stretches, dim)
+
+
+def _too_long(seconds: float, fps: float, name: str) -> TrackError:
+    lasts = f"{seconds / 3600:.3g} hours at its {fps:g} frames/s"
+    return TrackError(f"{{name}} would last {lasts}; give its true frame rate.", name=name)
 
 
 def _exactly(file: IO[bytes], count: int) -> bytes:

@@ -15,6 +15,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+from array import array
 from collections.abc import Iterator
 from typing import IO
 
@@ -46,6 +47,7 @@ FEWEST_COLUMNS = 5  # of ours that a file must have to be taken for a recording
 LARGEST = 2.0  # a blendshape beyond this is not in 0..1 but something else, like percent
 LARGEST_TURN = np.pi  # radians
 DAY_S = 86400.0
+MOST_ROWS = 1_000_000  # four hours of the app's rate
 
 
 def write_livelink(track: MotionTrack, file: IO[bytes]) -> None:
@@ -81,23 +83,28 @@ def read_livelink(raw: bytes, name: str, fps: float | None = None) -> MotionTrac
         such = f"columns such as {VALUES[0]} and {VALUES[17]}."
         raise TrackError(f"{name} is not a Live Link Face recording: its first line must name {such}")
     clock = header.index(TIMECODE.lower()) if TIMECODE.lower() in header else len(header)
+    columns = [column for _, column in places]
     codes: list[str] = []
-    rows: list[np.ndarray] = []
     known: list[bool] = []
+    values = array("d")  # of rows that have any
     for line in lines:
+        if len(codes) == MOST_ROWS:
+            raise TrackError("{name} has more than {most:,} rows; cut it.", name=name, most=MOST_ROWS)
         cells = [line[position].strip() if position < len(line) else "" for position, _ in places]
-        row = np.zeros(ARKIT.dim)
-        row[[column for _, column in places]] = [_number(cell, name, len(rows)) for cell in cells]
-        rows.append(row)
         known.append(any(cells))
         codes.append(line[clock] if clock < len(line) else "")
-    if not any(known):
+        if known[-1]:
+            values.extend(_number(cell, name, len(codes) - 1) for cell in cells)
+    if not values:
         raise TrackError(f"{name} holds no motion: none of its rows has values.")
-    data, seen = np.array(rows), np.array(known)
+    data, seen = np.zeros((len(values) // len(places), ARKIT.dim)), np.array(known)
+    for place, column in enumerate(columns):
+        data[:, column] = np.frombuffer(values)[place :: len(places)]
+    del values
     _check_ranges(data, name)
     times = _times(codes)
     if fps is not None:
-        times = np.arange(len(rows)) / fps
+        times = np.arange(len(codes)) / fps
     elif times is None:
         told = "{name} has no usable timecodes (like 12:21:59:06.595); {frame_rate}."
         raise TrackError(told, "frame_rate", name=name)
@@ -107,7 +114,7 @@ def read_livelink(raw: bytes, name: str, fps: float | None = None) -> MotionTrac
         data[:, column] *= TO_DEGREES[_capital(name_in_file)]
     shapes = slice(0, len(ARKIT_BLENDSHAPES))
     data[:, shapes] = np.clip(data[:, shapes], 0, 1)
-    data = _evenly(data[seen], times[seen], times, fps)
+    data = _evenly(data, times[seen], times, fps)
     return MotionTrack(ARKIT, fps, data.astype(np.float32), {"file": name, "format": "Live Link Face"})
 
 
@@ -180,7 +187,9 @@ def _check_ranges(data: np.ndarray, name: str) -> None:
 
 def _times(codes: list[str]) -> np.ndarray | None:
     """Seconds from the first row on, rising; None when some timecode cannot be read."""
-    matches = [re.fullmatch(r"\s*(\d+):(\d+):(\d+)[:;.](\d+(?:[.,]\d*)?)\s*", code) for code in codes]
+    matches = [
+        re.fullmatch(r"\s*(\d{1,9}):(\d{1,9}):(\d{1,9})[:;.](\d{1,9}(?:[.,]\d*)?)\s*", code) for code in codes
+    ]
     if not all(matches):
         return None
     fields = np.array([[float(part.replace(",", ".")) for part in m.groups()] for m in matches if m])

@@ -26,11 +26,19 @@ def gathered(blocks: Iterable[np.ndarray], dim: int) -> np.ndarray:
     size = 0
     iterator = iter(blocks)
     for block in iterator:
-        kept.append(np.asarray(block, np.float32))
+        kept.append(_narrow(block))
         size += kept[-1].nbytes
         if size > IN_MEMORY:
             return _filed(kept, iterator, dim)
     return np.concatenate(kept) if kept else np.empty((0, dim), np.float32)
+
+
+def _narrow(block: np.ndarray) -> np.ndarray:
+    """As float32; what is too large for that becomes infinite, which whoever takes the rows looks for."""
+    import numpy as np
+
+    with np.errstate(over="ignore", invalid="ignore"):
+        return np.asarray(block, np.float32)
 
 
 def _filed(kept: list[np.ndarray], more: Iterator[np.ndarray], dim: int) -> np.ndarray:
@@ -40,7 +48,7 @@ def _filed(kept: list[np.ndarray], more: Iterator[np.ndarray], dim: int) -> np.n
         while kept:
             file.write(np.ascontiguousarray(kept.pop(0)).data)
         for block in more:
-            file.write(np.ascontiguousarray(block, np.float32).data)
+            file.write(np.ascontiguousarray(_narrow(block)).data)
         file.flush()
         mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     return np.frombuffer(mapped, np.float32).reshape(-1, dim)

@@ -12,6 +12,7 @@ import numpy as np
 FULL_SCALE = 0.2  # face widths that the byte 255 stands for; no mouth opens further
 LEVELS = 255
 MAX_BYTES = 48_000  # compressed; of a longer video only the beginning is kept
+SLOWEST, FASTEST = 0.1, 1000.0  # frames per second of any video
 MAX_FRAMES = 6 * 3600 * 60  # six hours at 60 frames a second; a longer document is not ours
 
 
@@ -41,6 +42,6 @@ def decode_opening(document: object) -> tuple[np.ndarray, float] | None:
         raw = unpacker.decompress(base64.b64decode(text, validate=True), MAX_FRAMES)
     except (binascii.Error, zlib.error, ValueError):
         return None
-    if not raw or not unpacker.eof or not 0 < fps < 1000:
+    if not raw or not unpacker.eof or not SLOWEST <= fps <= FASTEST:
         return None
     return np.frombuffer(raw, np.uint8).astype(np.float32) * np.float32(FULL_SCALE / LEVELS), float(fps)

@@ -5,8 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,8 @@ from typing import Any
 import numpy as np
 
 from ..errors import TrainingError
+from ..system.archives import write_arrays
+from ..system.foreign import damage_as
 from ..system.outputs import write_whole
 
 TRAIN, VALIDATION, TEST = "train", "validation", "test"
@@ -97,7 +98,7 @@ class ClipCache:
                 )
             self.info = CorpusInfo(**{**told, "subjects": tuple(told["subjects"])})
             self.entries = tuple(read_manifest(self.folder / MANIFEST))
-        except (OSError, ValueError, TypeError, KeyError) as error:
+        except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
             raise TrainingError(f"{self.folder} is damaged ({error}); prepare the corpus anew.") from error
         self._checked: set[str] = set()
 
@@ -109,17 +110,14 @@ class ClipCache:
         path = self.folder / TEMPLATES
         if not path.exists():
             return {}
-        with np.load(path, allow_pickle=False) as file:
+        with damage_as(_unreadable(path), passing=()), np.load(path, allow_pickle=False) as file:
             return {name: file[name] for name in file.files}
 
     def load(self, entry: Entry) -> ClipRecord:
         """Reads a clip whole, checking its hash the first time; `TrainingError` where it is damaged."""
         path = clip_path(self.folder, entry.clip)
-        try:
-            with np.load(path, allow_pickle=False) as file:
-                motion, audio = file["motion"], file["audio"]
-        except (OSError, ValueError, KeyError) as error:
-            raise TrainingError(f"{path} cannot be read ({error}); prepare the corpus anew.") from error
+        with damage_as(_unreadable(path), passing=()), np.load(path, allow_pickle=False) as file:
+            motion, audio = file["motion"], file["audio"]
         if entry.clip not in self._checked:
             if digest(motion, audio) != entry.sha1:
                 raise TrainingError(f"{path} is not what was prepared (its sha1 differs); prepare it anew.")
@@ -169,7 +167,7 @@ class CacheWriter:
         try:
             began = dict(json.loads((self.folder / UNFINISHED_SETTINGS).read_text(encoding="utf-8")))
             entries = list(read_manifest(self.folder / UNFINISHED, cut=True))
-        except (OSError, ValueError, TypeError) as error:
+        except (OSError, ValueError, TypeError, RecursionError) as error:
             raise TrainingError(
                 f"{self.folder} holds an unfinished preparation that cannot be gone on with ({error}); "
                 "--overwrite it."
@@ -194,7 +192,7 @@ class CacheWriter:
         names, lengths = (clip.clip, clip.subject, clip.sentence, clip.split), (len(motion), len(audio))
         entry = Entry(*names, *lengths, round(mismatch, 4), digest(motion, audio), power)
         path = clip_path(self.folder, clip.clip)
-        write_whole(path, True, lambda file: np.savez(file, motion=motion, audio=audio))
+        write_whole(path, True, lambda file: write_arrays(file, {"motion": motion, "audio": audio}))
         with (self.folder / UNFINISHED).open("a", encoding="utf-8") as lines:
             lines.write(f"{json.dumps(asdict(entry))}\n")
         self.done[clip.clip] = entry
@@ -206,13 +204,16 @@ class CacheWriter:
             raise TrainingError(f"No clip could be prepared, so {self.folder} stays empty.")
         if templates:
             arrays = {name: np.asarray(value, np.float32) for name, value in templates.items()}
-            # Names are the user's: as keyword arguments some would clash with the function's own.
-            write_whole(self.folder / TEMPLATES, True, lambda file: _save_arrays(file, arrays))
+            write_whole(self.folder / TEMPLATES, True, lambda file: write_arrays(file, arrays))
         text = json.dumps(asdict(info), indent=1, ensure_ascii=False)
         write_whole(self.folder / CORPUS, True, lambda file: file.write(text.encode()))
         os.replace(self.folder / UNFINISHED, self.folder / MANIFEST)
         (self.folder / UNFINISHED_SETTINGS).unlink(missing_ok=True)
         return ClipCache(self.folder)
+
+
+def _unreadable(path: Path) -> Callable[[Exception], TrainingError]:
+    return lambda error: TrainingError(f"{path} cannot be read ({error}); prepare the corpus anew.")
 
 
 def clip_path(folder: Path, clip: str) -> Path:
@@ -241,10 +242,3 @@ def read_manifest(path: Path, *, cut: bool = False) -> Iterator[Entry]:
         del lines[-1]
     for line in lines:
         yield Entry(**json.loads(line))
-
-
-def _save_arrays(file: Any, arrays: Mapping[str, np.ndarray]) -> None:
-    with zipfile.ZipFile(file, "w") as archive:
-        for name, array in arrays.items():
-            with archive.open(f"{name}.npy", "w") as entry:
-                np.lib.format.write_array(entry, array, allow_pickle=False)

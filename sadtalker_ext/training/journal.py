@@ -61,7 +61,7 @@ class Journal:
 def _step(line: str) -> float:
     try:
         return float(json.loads(line)["step"]) - 1
-    except (ValueError, KeyError, TypeError):  # cut off by a crash
+    except (ValueError, KeyError, TypeError, RecursionError):  # cut off by a crash
         return float("inf")
 
 

@@ -73,6 +73,6 @@ class RunFolder:
     def told(self) -> dict[str, Any]:
         try:
             found = json.loads((self.folder / ABOUT).read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise TrainingError(f"{self.folder / ABOUT} cannot be read ({error}).") from error
         return found if isinstance(found, dict) else {}

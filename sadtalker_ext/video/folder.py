@@ -14,10 +14,12 @@ from PIL import Image
 
 from ..errors import OutputError, VideoError
 from ..host import Check, nothing
+from ..system.foreign import JSON_BYTES, damage_as, parse_json, read_file
 from .target import FOLDER_FILE, FRAME_PATTERN
 
 FRAME_NAME = "frame_{:06d}.png"
 FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+MOST = 1 << 31  # of frames, of pixels on a side, or of what a frame rate is made of
 COMPRESSION = 1  # of 9: larger files, several times faster
 
 
@@ -59,21 +61,26 @@ class FolderSink:
 
 def folder_facts(folder: Path) -> dict[str, Any]:
     """What metadata.json of a folder of frames says; raises `VideoError` when it is not one of ours."""
-    try:
-        facts = json.loads((folder / FOLDER_FILE).read_text("utf-8"))
-        if not isinstance(facts, dict) or not facts.get("frames"):
+    none = VideoError("The folder {path} holds no frames written by this tool.", folder)
+    with damage_as(none, passing=()):
+        facts = parse_json(read_file(folder / FOLDER_FILE, JSON_BYTES))
+        numerator, denominator = facts["fps"]
+        counts = (facts["frames"], facts["width"], facts["height"], numerator, denominator)
+        if not all(isinstance(count, int) and 0 < count <= MOST for count in counts):
             raise ValueError("no frames")
-        return facts
-    except (OSError, ValueError) as error:
-        raise VideoError("The folder {path} holds no frames written by this tool.", folder) from error
+        return dict(facts)
 
 
 def folder_frames(folder: Path) -> Iterator[np.ndarray]:
     """Yields the frames of a folder in order, uint8 (H, W, 3), transparency left out."""
-    try:
-        for path in sorted(folder.glob(FRAME_PATTERN)):
-            with Image.open(path) as picture:
+    for path in sorted(folder.glob(FRAME_PATTERN)):
+        try:
+            with damage_as(lambda error: _unreadable(folder, error)), Image.open(path) as picture:
                 frame = np.asarray(picture.convert("RGB"))
-            yield frame
-    except OSError as error:
-        raise VideoError("A frame in {path} cannot be read ({error}).", folder, error) from error
+        except OSError as error:
+            raise _unreadable(folder, error) from error
+        yield frame
+
+
+def _unreadable(folder: Path, error: Exception) -> VideoError:
+    return VideoError("A frame in {path} cannot be read ({error}).", folder, error)

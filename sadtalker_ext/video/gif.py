@@ -12,6 +12,7 @@ from ..errors import VideoError
 BLOCK = 255  # bytes in one sub-block
 EXTENSION, COMMENT, CONTROL, IMAGE, TRAILER = 0x21, 0xFE, 0xF9, 0x2C, 0x3B
 HEADER_BYTES = 13
+COMMENT_BYTES = 8_000_000  # that are looked at
 FLAGS = 10  # byte of the header that says whether, and how long, a colour table follows
 
 
@@ -58,7 +59,7 @@ def gif_facts(path: Path) -> GifFacts:
                     frames += 1
                 elif mark == EXTENSION:
                     label = file.read(1)[0]
-                    data = _blocks(file, keep=label in (COMMENT, CONTROL))
+                    data = _blocks(file, keep=label in (COMMENT, CONTROL))[:COMMENT_BYTES]
                     if label == CONTROL:
                         hundredths += int.from_bytes(data[1:3], "little")
                     elif label == COMMENT:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ..errors import Place, VideoError
 from ..system.ffmpeg import input_arguments, run
+from ..system.foreign import JSON_BYTES, parse_json, read_file
 from ..system.paths import existing_file, is_folder, user_path
 from .gif import gif_facts, is_gif
 from .target import FOLDER_FILE
@@ -56,12 +57,14 @@ def parse_ffmetadata(text: str) -> dict[str, str]:
 def read_metadata(path: str | os.PathLike[str]) -> dict[str, object]:
     """The JSON document that the writer stored in a video or a folder of pictures; {} when there is none.
 
-    Raises `VideoError` when the file cannot be read.
+    Whoever made the file can have put anything there: values are of plain and bounded kinds, and numbers are
+    finite or None, but what the texts say is not to be trusted. Raises `VideoError` when the file cannot be
+    read.
     """
     folder = user_path(path)
     if is_folder(folder):
         try:
-            stored = json.loads((folder / FOLDER_FILE).read_text("utf-8"))
+            stored = parse_json(read_file(folder / FOLDER_FILE, JSON_BYTES))
         except (OSError, ValueError):
             return {}
         document = stored.get("document") if isinstance(stored, dict) else None
@@ -71,7 +74,7 @@ def read_metadata(path: str | os.PathLike[str]) -> dict[str, object]:
         raise VideoError("The video {path!r} {problem}.", Place(path), problem=problem)
     comment = gif_facts(found).comment if is_gif(found) else _container_comment(found)
     try:
-        document = json.loads(comment)
+        document = parse_json(comment)
     except ValueError:
         return {}
     return document if isinstance(document, dict) else {}

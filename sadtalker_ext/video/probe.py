@@ -11,6 +11,7 @@ from pathlib import Path
 
 from ..errors import Foreign, Place, VideoError
 from ..system.ffmpeg import input_arguments, refusal, run
+from ..system.foreign import damage_as
 from ..system.paths import existing_file, is_folder, user_path
 from .folder import folder_facts
 from .gif import gif_facts, is_gif
@@ -58,6 +59,12 @@ def probe(path: str | os.PathLike[str]) -> MediaInfo:
     found, problem = existing_file(path)
     if problem:
         raise VideoError("The video {path!r} {problem}.", Place(path), problem=problem)
+    damaged = VideoError("{name} is damaged; give a whole video or sound.", name=found.name)
+    with damage_as(damaged):
+        return _facts(found)
+
+
+def _facts(found: Path) -> MediaInfo:
     messages, tags = _header(found)
     facts: dict[str, object] = {"metadata": parse_ffmetadata(tags)}
     audio = AUDIO.search(messages)
@@ -87,8 +94,9 @@ def probe(path: str | os.PathLike[str]) -> MediaInfo:
 
 def video_rate(path: Path) -> Fraction:
     """Frames per second of a file's video, exact for NTSC rates; 0 when it has none. Reads headers only."""
-    messages, _ = _header(path)
-    return _rate(path, messages) if _video_line(messages) else Fraction(0)
+    with damage_as(VideoError("{name} is damaged; give a whole video.", name=path.name)):
+        messages, _ = _header(path)
+        return _rate(path, messages) if _video_line(messages) else Fraction(0)
 
 
 def _header(path: Path) -> tuple[str, str]:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import os
-import shutil
 from collections.abc import Mapping
 from fractions import Fraction
 from pathlib import Path
 from types import MappingProxyType
 
 from ..errors import OutputError, Place
+from ..system import outputs
+from ..system.foreign import JSON_BYTES, parse_json, read_file
 from ..system.outputs import check_name, check_new_file, check_parent
 from ..system.paths import is_folder, user_path
 
@@ -88,7 +88,7 @@ def _check_folder(target: Path, overwrite: bool) -> None:
 def wrote_folder(folder: Path) -> bool:
     """Whether a folder of pictures was written by us."""
     try:
-        document = json.loads((folder / FOLDER_FILE).read_text("utf-8"))
+        document = parse_json(read_file(folder / FOLDER_FILE, JSON_BYTES))
     except (OSError, ValueError):
         return False
     return isinstance(document, dict) and document.get("writer") == "sadtalker_ext"
@@ -97,25 +97,10 @@ def wrote_folder(folder: Path) -> bool:
 def move_folder(made: Path, target: Path, overwrite: bool) -> None:
     """Gives a finished folder its name; into an existing one, replaces our own files and keeps all others."""
     try:
+        old: list[Path] = []
         if target.exists():
             _check_folder(target, overwrite)
-            for old in [*target.glob(FRAME_PATTERN), target / FOLDER_FILE]:
-                old.unlink(missing_ok=True)
-            # The marking file comes last in name order, so a broken move is not taken for a whole one.
-            for new in sorted(made.iterdir()):
-                os.replace(new, target / new.name)
-            made.rmdir()
-        else:
-            os.rename(made, target)
+            old = [*target.glob(FRAME_PATTERN), target / FOLDER_FILE]
+        outputs.move_folder(made, target, old)
     except OSError as error:
-        raise OutputError(
-            "Cannot write the folder {path} ({error}); choose another place.", target, error
-        ) from error
-
-
-def remove(path: Path) -> None:
-    """Removes a temporary file or folder of ours, if it is there."""
-    if path.is_dir():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        path.unlink(missing_ok=True)
+        raise outputs.refusal(target, error) from error

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
@@ -15,7 +13,8 @@ import numpy as np
 from ..audio import Speech, soundtrack
 from ..errors import OutputError
 from ..host import Check, nothing
-from ..system.outputs import move_file, temporary_name
+from ..system import interrupts, leftovers
+from ..system.outputs import move_file
 from . import encoders
 from . import target as targets
 from .encoders import GIF_MAX_FPS, Encoding
@@ -101,10 +100,11 @@ class VideoWriter:
         self._sink: Sink | None = None
 
     def __enter__(self) -> VideoWriter:
-        self._temporary = temporary_name(self.path)
+        self._temporary = leftovers.beside(self.path)
         try:
-            self._scratch = Path(tempfile.mkdtemp(prefix="sadtalker-"))
-            self._sink = self._open_sink(self._temporary, self._scratch)
+            self._scratch = leftovers.new_folder()
+            with interrupts.held():  # else an encoder could start that nobody knows of
+                self._sink = self._open_sink(self._temporary, self._scratch)
         except OSError as error:
             self._discard()
             raise OutputError("Cannot write a temporary file ({error}); free some space.", error) from error
@@ -153,10 +153,9 @@ class VideoWriter:
         """Ends what still runs and removes every temporary file; a finished result has left them already."""
         if self._sink is not None:
             self._sink.abort()
-        if self._temporary is not None:
-            targets.remove(self._temporary)
-        if self._scratch is not None:
-            shutil.rmtree(self._scratch, ignore_errors=True)
+        for path in (self._temporary, self._scratch):
+            if path is not None:
+                leftovers.remove(path)
         self._sink = self._temporary = self._scratch = None
 
     def _open_sink(self, temporary: Path, scratch: Path) -> Sink:
@@ -225,4 +224,4 @@ class _GifSink:
 
     def abort(self) -> None:
         self._stored.abort()
-        targets.remove(self._frames)
+        leftovers.remove(self._frames)

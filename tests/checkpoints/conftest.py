@@ -8,6 +8,7 @@ import re
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 from small_checkpoint import PLAIN, WHOLE
@@ -28,13 +29,16 @@ class Files:
         self.silence = 0.0  # s before an answer
         self.content_type = "application/octet-stream"
         self.redirect = False
+        self.stated: str | None = None  # the Content-Length; "" for none, None for the right one
+        self.endless = False
         self.asked: list[str] = []  # the Range of each request, "" for none
         self.served = threading.Event()
         files = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_GET(self) -> None:
-                files.answer(self)
+                with suppress(ConnectionError):
+                    files.answer(self)
 
             def log_message(self, *arguments: object) -> None:
                 pass
@@ -73,9 +77,12 @@ class Files:
         else:
             request.send_response(200)
         request.send_header("Content-Type", self.content_type)
-        request.send_header("Content-Length", str(len(self.data) - start))
+        if self.stated is None or self.stated:
+            request.send_header("Content-Length", self.stated or str(len(self.data) - start))
         request.end_headers()
         body = self.data[start:]
+        while self.endless:
+            request.wfile.write(bytes(100_000))
         if self.drops:
             body = body[: self.drops.pop(0)]
         for begin in range(0, len(body), 20_000):

@@ -295,3 +295,36 @@ def test_a_failed_background_download_keeps_its_sentence(files: Any, here: Path)
     downloads.start(checkpoint, here)
     wait_for(lambda: not downloads.running)
     assert "404" in downloads.job(checkpoint).error
+
+
+@pytest.mark.parametrize("stated", ["", "9" * 5000, "-1", "many"])
+@pytest.mark.parametrize("about", [None, 200_000])
+def test_a_file_of_unknown_size_has_an_end(
+    files: Any, here: Path, monkeypatch: pytest.MonkeyPatch, stated: str, about: int | None
+):
+    monkeypatch.setattr(weights.catalog, "MOST_BYTES", 400_000)
+    files.endless, files.stated = True, stated
+    with pytest.raises(WeightsError, match=r"127\.0\.0\.1: it sends more than 400 kB"):
+        weights.download(files.offer(size=None, about=about), here)
+    assert list(here.iterdir()) == []
+
+
+def test_more_than_a_file_can_have_is_not_begun(files: Any, here: Path):
+    files.stated = str(10**12)
+    with pytest.raises(WeightsError, match=r"127\.0\.0\.1: it offers 1000000 MB, which is too much"):
+        weights.download(files.offer(size=None), here)
+    assert list(here.iterdir()) == []
+
+
+def test_what_cannot_be_verified_is_not_fetched(files: Any, here: Path):
+    with pytest.raises(WeightsError, match=r"no published sha256.*put it into"):
+        weights.download(files.offer(sha256=""), here)
+    assert files.asked == []
+
+
+def test_whatever_has_an_address_has_a_hash_and_a_bound():
+    for checkpoint in weights.CATALOG:
+        if checkpoint.urls:
+            assert len(checkpoint.sha256) >= 10, checkpoint.id
+            assert set(checkpoint.sha256) <= set("0123456789abcdef"), checkpoint.id
+            assert checkpoint.most_bytes <= 4e9, checkpoint.id

@@ -263,3 +263,26 @@ def test_of_two_faces_the_one_that_talks_is_measured(tmp_path, demo_portrait, de
     report = evaluate(path, picture=picture, phones=False)
     assert report.lips.command is not None
     assert report.lips.command.r > 0.8
+
+
+STRANGE = [
+    {"face": [1e300, 0, 2e300, 5], "region": [0, 0, 1e300, 5]},
+    {"face": [200, 200, 250, 250], "region": [-500, -500, -400, -400]},
+    {"face": [-90, -90, -20, -20], "region": [10, 10, 5, 5]},
+    {"face": ["a", {}, [], None], "region": "everywhere"},
+    {"face": [True, False, True, True], "region": [True] * 4},
+    {"lips": {"fps": 1e-300, "opening": encode_opening(np.ones(5), FPS)["opening"]}},
+    {"lips": {"fps": [25], "opening": "////"}},
+    {"lips": [1], "software": ["\x1b[31m"], "engine": {"a": "\x1b"}, "version": "\x1b]0;x\x07" * 500},
+]
+
+
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+@pytest.mark.parametrize("metadata", STRANGE, ids=range(len(STRANGE)))
+def test_strange_metadata_is_passed_over(tmp_path, mesh_tracker, metadata):
+    path = write(tmp_path / "frames", frames=30, sound=False, metadata=metadata, format="png")
+    report = evaluate(path, phones=False)
+    assert report.frames == 30
+    assert report.seen == 1
+    assert report.table().replace("\n", "").isprintable()
+    assert len(report.table()) < 5000

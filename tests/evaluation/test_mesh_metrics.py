@@ -283,3 +283,22 @@ def test_the_table_names_the_worst():
     assert "c4 4.0000e+00, c3" in told
     assert "c1" not in told
     assert "moves too much" in told
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{1e308: '<f4'}}",
+        "(" * 9000,
+        "-" * 9000 + "1",
+        "¢<script>",
+        "{'descr': '<f4', 'fortran_order': False, 'shape': (4, 9)}",
+    ],
+    ids=range(5),
+)
+def test_headers_that_were_made_to_break_what_reads_them(tmp_path, text):
+    path = tmp_path / "a.npy"
+    packed = text.encode("latin1")
+    path.write_bytes(b"\x93NUMPY\1\0" + len(packed).to_bytes(2, "little") + packed + bytes(8))
+    with pytest.raises(MeshError, match="cannot be read"):
+        read_motion(path)

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any, ClassVar
+from urllib.error import URLError
 
 import numpy as np
 import pytest
 
 from sadtalker_ext.errors import DependencyError, WeightsError
-from sadtalker_ext.face import find_faces, head_pose, mean_face, topology
+from sadtalker_ext.face import face_alignment_mesh, find_faces, head_pose, mean_face, topology
 from sadtalker_ext.face.face_alignment_mesh import FaceAlignmentDetector, face_alignment_detector
 from sadtalker_ext.face.geometry import rotation_from_pose
 
@@ -100,31 +103,59 @@ def test_missing_weights_are_named_with_their_folder(package: Path) -> None:
         assert part in str(error.value)
 
 
+class Answers(io.BytesIO):
+    """What a server answers. endless: its one byte goes on and on."""
+
+    endless = False
+
+    def read(self, size: int | None = -1) -> bytes:
+        return b"x" * (size or 1) if self.endless else super().read(size)
+
+
 def test_no_network_is_a_sentence(package: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import torch
+    asked: list[str] = []
 
-    asked: list[tuple[str, str]] = []
+    def offline(url: str, timeout: float) -> Any:
+        asked.append(url)
+        raise URLError("no network")
 
-    def offline(url: str, target: str, hash_prefix: str, progress: bool) -> None:
-        asked.append((url, hash_prefix))
-        raise OSError("no network")
-
-    monkeypatch.setattr(torch.hub, "download_url_to_file", offline)
+    monkeypatch.setattr(face_alignment_mesh, "urlopen", offline)
     with pytest.raises(WeightsError) as error:
         find_faces(np.zeros((100, 100, 3), np.uint8), detector="face-alignment")
-    assert asked == [(f"https://example.invalid/{FILES[0]}", "619a316812")]
+    assert asked == [f"https://example.invalid/{FILES[0]}"]
     assert FILES[1] in str(error.value)
     assert str(package) in str(error.value)
 
 
+def test_weights_are_verified_and_have_an_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(face_alignment_mesh, "MOST_BYTES", 1_000_000)
+    answer = Answers(b"weights")
+    monkeypatch.setattr(face_alignment_mesh, "urlopen", lambda url, timeout: answer)
+    good = f"points-{hashlib.sha256(b'weights').hexdigest()[:10]}.pth"
+    for url, told in (
+        ("https://example.invalid/points-0123456789.pth", "sha256 differs"),
+        ("https://example.invalid/points.pth", "no hash"),
+        (f"http://example.invalid/{good}", "no hash"),
+    ):
+        with pytest.raises(OSError, match=told):
+            face_alignment_mesh._fetch(url, tmp_path / url.rsplit("/", 1)[-1])
+        answer = Answers(b"weights")
+    face_alignment_mesh._fetch(f"https://example.invalid/{good}", tmp_path / good)
+    assert (tmp_path / good).read_bytes() == b"weights"
+    answer = Answers()
+    answer.endless = True
+    with pytest.raises(OSError, match="more than 1 MB"):
+        face_alignment_mesh._fetch("https://example.invalid/x-0123456789.pth", tmp_path / "x-0123456789.pth")
+    assert [path.name for path in tmp_path.iterdir()] == [good]
+
+
 def test_auto_never_downloads(package: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("mediapipe")
-    import torch
 
     def forbidden(*args: object, **kwargs: object) -> None:
         raise AssertionError("nobody asked for a download")
 
-    monkeypatch.setattr(torch.hub, "download_url_to_file", forbidden)
+    monkeypatch.setattr(face_alignment_mesh, "urlopen", forbidden)
     assert find_faces(np.full((100, 100, 3), 80, np.uint8)) == []
 
 

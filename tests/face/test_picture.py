@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import re
 import struct
+import sys
+import types
 import zlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image, ImageCms
+from PIL import Image, ImageCms, ImageFile
 
 from sadtalker_ext.errors import PictureError
 from sadtalker_ext.face import load_picture
-from sadtalker_ext.face.picture import MAX_PIXELS, fill_transparent
+from sadtalker_ext.face.picture import MAX_PIXELS, fill_transparent, later_frames
 
 
 @pytest.fixture(scope="module")
@@ -269,19 +272,194 @@ def test_missing_folder_and_text(tmp_path: Path) -> None:
         load_picture(text)
 
 
-@pytest.mark.parametrize("extension", ["png", "jpg", "webp", "gif", "tif"])
-@pytest.mark.parametrize("share", [0.02, 0.5, 0.95])
-def test_truncated_files_are_a_sentence(
-    colours: np.ndarray, tmp_path: Path, extension: str, share: float
+@pytest.fixture(scope="module")
+def grainy(colours: np.ndarray) -> np.ndarray:
+    return (colours + np.random.default_rng(1).integers(0, 60, colours.shape)).astype(np.uint8)
+
+
+@pytest.mark.parametrize("extension", ["png", "jpg", "webp", "gif", "tif", "bmp", "ppm"])
+@pytest.mark.parametrize("share", [0.5, 0.95])
+def test_files_that_are_cut_short_show_what_is_there(
+    grainy: np.ndarray, tmp_path: Path, extension: str, share: float
 ) -> None:
-    noisy = (colours + np.random.default_rng(1).integers(0, 60, colours.shape)).astype(np.uint8)
     path = tmp_path / f"cut.{extension}"
-    Image.fromarray(noisy).save(path)
+    Image.fromarray(grainy).save(path)
+    whole = load_picture(path).image.astype(int)
     data = path.read_bytes()
     path.write_bytes(data[: int(len(data) * share)])
+    picture = load_picture(path)
+    lost = (np.abs(picture.image - whole).mean((1, 2)) > 8).mean()
+    assert lost < 1 - share + 0.15
+    if extension == "jpg" and share > 0.9:  # less than a row of blocks
+        return
+    (notice,) = picture.notices
+    assert "cut short" in notice
+    said = int(re.search(r"(\d+)%", notice)[1]) / 100
+    assert said == pytest.approx(lost, abs=0.15)
+    assert path.read_bytes() == data[: int(len(data) * share)]
+
+
+@pytest.mark.parametrize("extension", ["jpg", "png", "webp", "tif", "gif"])
+@pytest.mark.parametrize("lost", [1, 2, 5])
+def test_the_last_bytes_are_not_missed(grainy: np.ndarray, tmp_path: Path, extension: str, lost: int) -> None:
+    path = tmp_path / f"cut.{extension}"
+    Image.fromarray(grainy).save(path)
+    whole = load_picture(path).image
+    path.write_bytes(path.read_bytes()[:-lost])
+    picture = load_picture(path)
+    assert difference(picture.image, whole) < (1 if extension == "tif" else 0.5)  # it loses a whole row
+    assert picture.notices == ()
+
+
+def test_a_progressive_jpeg_that_is_cut_short_is_coarse(demo_portrait: Path, tmp_path: Path) -> None:
+    path = tmp_path / "cut.jpg"
+    with Image.open(demo_portrait) as image:
+        image.convert("RGB").save(path, progressive=True)
+    whole, data = load_picture(path).image, path.read_bytes()
+    path.write_bytes(data[: len(data) * 2 // 5])
+    assert difference(load_picture(path).image, whole) < 10
+
+
+@pytest.mark.parametrize("extension", ["png", "jpg", "webp", "tif"])
+def test_of_a_file_with_next_to_nothing_in_it_no_picture_is_made(
+    grainy: np.ndarray, tmp_path: Path, extension: str
+) -> None:
+    path = tmp_path / f"cut.{extension}"
+    Image.fromarray(grainy).save(path)
+    data = path.read_bytes()
+    path.write_bytes(data[: int(len(data) * 0.02)])
     with pytest.raises(PictureError, match="cut"):
         load_picture(path)
-    assert path.read_bytes() == data[: int(len(data) * share)]
+
+
+def test_pillow_stays_as_strict_as_it_was(grainy: np.ndarray, tmp_path: Path) -> None:
+    path = tmp_path / "cut.jpg"
+    Image.fromarray(grainy).save(path)
+    path.write_bytes(path.read_bytes()[:-2])
+    for before in (False, True):
+        ImageFile.LOAD_TRUNCATED_IMAGES = before
+        try:
+            load_picture(path)
+            assert ImageFile.LOAD_TRUNCATED_IMAGES is before
+        finally:
+            ImageFile.LOAD_TRUNCATED_IMAGES = False
+
+
+@pytest.mark.parametrize("extension", ["png", "jpg", "webp", "gif", "bmp"])
+def test_what_follows_a_picture_and_what_it_is_called_do_not_matter(
+    grainy: np.ndarray, tmp_path: Path, extension: str
+) -> None:
+    path = tmp_path / f"whole.{extension}"
+    Image.fromarray(grainy).save(path)
+    whole = load_picture(path).image
+    other = tmp_path / "called.jpeg.png"
+    other.write_bytes(path.read_bytes() + b"\0rubbish" * 999)
+    assert (load_picture(other).image == whole).all()
+    assert load_picture(other).notices == ()
+
+
+@pytest.mark.parametrize("exif", [b"", b"MM\0*\xff\xff\xff\xff", b"\xff" * 90])
+def test_exif_that_makes_no_sense_does_not_cost_the_picture(
+    grainy: np.ndarray, tmp_path: Path, exif: bytes
+) -> None:
+    for name, given in (("with.jpg", b"Exif\0\0" + exif), ("without.jpg", None)):
+        Image.fromarray(grainy).save(tmp_path / name, **_options(exif=given))
+    with_it, without = (load_picture(tmp_path / name).image for name in ("with.jpg", "without.jpg"))
+    assert (with_it == without).all()
+
+
+@pytest.mark.parametrize("mode", ["CMYK", "YCbCr", "L"])
+def test_jpegs_of_other_colours(colours: np.ndarray, tmp_path: Path, mode: str) -> None:
+    path = tmp_path / "print.jpg"
+    image = Image.fromarray(colours).convert(mode)
+    image.save(path, quality=95)
+    assert difference(load_picture(path).image, np.asarray(image.convert("RGB"))) < 6
+
+
+def test_of_a_stereo_pair_the_first_is_taken(colours: np.ndarray, tmp_path: Path) -> None:
+    path = tmp_path / "pair.mpo"
+    blank = Image.new("RGB", (160, 120))
+    blank.save(path, save_all=True, append_images=[Image.fromarray(colours)])
+    picture = load_picture(path)
+    assert picture.image.max() < 3
+    assert list(later_frames(picture)) == []
+
+
+@pytest.mark.parametrize("extension", ["gif", "webp", "png"])
+@pytest.mark.parametrize("blank", ["black", "white", "clear"])
+def test_a_blank_first_frame_is_passed_over(
+    colours: np.ndarray, tmp_path: Path, extension: str, blank: str
+) -> None:
+    path = tmp_path / f"moving.{extension}"
+    colour = {"black": (0, 0, 0, 255), "white": (255, 255, 255, 255), "clear": (0, 0, 0, 0)}[blank]
+    empty, full = Image.new("RGBA", (160, 120), colour), Image.fromarray(colours).convert("RGBA")
+    empty.save(path, save_all=True, append_images=[empty, full, full], duration=80, loop=0, disposal=1)
+    picture = load_picture(path)
+    assert difference(picture.image, colours) < 14
+    (notice,) = picture.notices
+    assert "first frame shows nothing" in notice
+    assert "frame 3" in notice or "frame 2" in notice  # Pillow may have joined the empty ones
+
+
+def media(brand: bytes) -> bytes:
+    return b"\0\0\0\x18ftyp" + brand + b"\0\0\0\0" + b"\x11" * 400
+
+
+FOREIGN = {
+    "a.heic": (media(b"heic"), "HEIC.*pillow-heif"),
+    "b.jpg": (media(b"mif1"), "HEIC.*pillow-heif"),
+    "c.avif": (media(b"avif"), "AVIF.*pillow-avif-plugin"),
+    "d.jxl": (b"\xff\x0a" + b"\1" * 300, "JPEG XL.*pillow-jxl-plugin"),
+    "e.jpg": (b"\0\0\0\x0cJXL \r\n\x87\n" + b"\1" * 300, "JPEG XL"),
+    "f.pdf": (b"%PDF-1.7\n" + b"x" * 300, "PDF document"),
+    "g.eps": (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 100 100\n", "PostScript"),
+    "h.svg": (b'<?xml version="1.0"?>\n<svg xmlns="x"></svg>', "SVG drawing"),
+    "i.svg": (b'<svg width="9"></svg>', "SVG drawing"),
+    "j.mp4": (media(b"isom"), "a video, not .*; give one of its frames"),
+    "k.png": (media(b"qt  "), "a video"),
+    "l.webm": (b"\x1aE\xdf\xa3" + b"\1" * 300, "a video"),
+    "m.avi": (b"RIFF\xff\0\0\0AVI LIST" + b"\1" * 300, "a video"),
+    "n.ts": ((b"G" + b"\1" * 187) * 3, "a video"),
+    "o.wav": (b"RIFF\xff\0\0\0WAVEfmt " + b"\1" * 300, "sound recording"),
+    "p.mp3": (b"ID3\3" + b"\1" * 300, "sound recording"),
+    "q.m4a": (media(b"M4A "), "sound recording"),
+    "r.jpg": (b"<!DOCTYPE html><html>404</html>", "web page"),
+    "s.cr2": (b"II*\0\x10\0\0\0CR" + b"\1" * 300, "raw photograph"),
+    "t.NEF": (b"MM\0*" + b"\1" * 300, "raw photograph"),
+    "u.cr3": (media(b"crx "), "raw photograph"),
+    "v.xcf": (b"gimp xcf file" + b"\1" * 300, "GIMP"),
+    "w.zip": (b"PK\3\4" + b"\1" * 300, "archive"),
+    "x.clip": (b"CSFCHUNK" + b"\1" * 300, "Clip Studio"),
+    "y.exr": (b"v/1\1" + b"\1" * 300, "OpenEXR"),
+    "z.png": (b"version https://git-lfs.github.com/spec/v1\noid sha256:0", "Git LFS"),
+}
+
+
+@pytest.mark.parametrize("name", FOREIGN)
+def test_what_is_no_picture_is_named(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for package in ("pillow_heif", "pillow_avif", "pillow_jxl"):
+        monkeypatch.setitem(sys.modules, package, None)
+    data, sentence = FOREIGN[name]
+    (tmp_path / name).write_bytes(data)
+    with pytest.raises(PictureError, match=sentence) as caught:
+        load_picture(tmp_path / name)
+    assert str(caught.value).startswith(name)
+    assert str(caught.value).endswith(".")
+
+
+def test_a_package_that_adds_a_kind_is_used(
+    colours: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where it is installed, it is asked to make itself known to Pillow before the file is opened."""
+    known: list[str] = []
+    package = types.ModuleType("pillow_heif")
+    package.register_heif_opener = lambda: known.append("heif")  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "pillow_heif", package)
+    path = tmp_path / "phone.heic"
+    path.write_bytes(media(b"heic"))
+    monkeypatch.setattr("sadtalker_ext.face.picture.open_file", lambda path: Image.fromarray(colours))
+    assert difference(load_picture(path).image, colours) == 0
+    assert known == ["heif"]
 
 
 def test_damaged_bytes_never_escape_as_another_error(colours: np.ndarray, tmp_path: Path) -> None:
@@ -303,3 +481,23 @@ def test_damaged_bytes_never_escape_as_another_error(colours: np.ndarray, tmp_pa
             except PictureError:
                 refused += 1
     assert refused > 10
+
+
+@pytest.mark.parametrize(
+    "error",
+    [RecursionError(), AttributeError("no"), RuntimeError(), ZeroDivisionError(), AssertionError()],
+    ids=repr,
+)
+@pytest.mark.parametrize("where", ["open", "load"])
+def test_whatever_a_decoder_raises_is_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, where: str
+) -> None:
+    path = tmp_path / "me.png"
+    Image.new("RGB", (80, 80)).save(path)
+
+    def fail(*arguments: Any, **named: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(*((Image, "open") if where == "open" else (Image.Image, "load")), fail)
+    with pytest.raises(PictureError, match=r"^me\.png (cannot be opened|is damaged)"):
+        load_picture(path)

@@ -200,3 +200,26 @@ def test_saving_pictures(three: np.ndarray, tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="does not exist"):
         save_picture(three, tmp_path / "nowhere" / "faces.png")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["cut.jpg", "faces.png"]
+
+
+@pytest.mark.parametrize("extension", ["gif", "webp", "png"])
+def test_the_first_frame_with_a_face_speaks(demo_portrait: Path, tmp_path: Path, extension: str) -> None:
+    with Image.open(demo_portrait) as image:
+        photo = image.convert("RGB").resize((256, 256))
+    wall = Image.effect_noise((256, 256), 60).convert("RGB")
+    path = tmp_path / f"moving.{extension}"
+    wall.save(path, save_all=True, append_images=[photo, wall], duration=80, loop=0)
+    found = load_portrait(path)
+    alone = load_portrait(photo)
+    assert np.linalg.norm(np.subtract(found.face.centre, alone.face.centre)) < 3
+    assert found.notices == (
+        f"moving.{extension} is an animation whose first frame shows no face; its frame 2 is used.",
+    )
+
+
+def test_an_animation_without_any_face_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "moving.gif"
+    frames = [Image.new("RGB", (96, 96), colour) for colour in ("red", "green", "blue")]
+    frames[0].save(path, save_all=True, append_images=frames[1:], duration=80)
+    with pytest.raises(FaceNotFoundError, match="No face"):
+        load_portrait(path)

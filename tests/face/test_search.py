@@ -97,6 +97,63 @@ def test_faces_lying_on_their_side_or_head(photo: np.ndarray, face: Face, turns:
     assert apart(found.landmarks, np.stack(expected, 1), found) < 0.03
 
 
+def turned(image: np.ndarray, degrees: float) -> tuple[np.ndarray, np.ndarray]:
+    """The whole picture turned against the clock, on grey, and the map (2, 3) of its pixels."""
+    height, width = image.shape[:2]
+    cosine, sine = abs(np.cos(np.radians(degrees))), abs(np.sin(np.radians(degrees)))
+    size = int(width * cosine + height * sine), int(width * sine + height * cosine)
+    matrix = cv2.getRotationMatrix2D((width / 2, height / 2), degrees, 1)
+    matrix[:, 2] += (np.array(size) - (width, height)) / 2
+    return cv2.warpAffine(image, matrix, size, borderValue=(128, 128, 128)), matrix
+
+
+def mouth(face: Face) -> np.ndarray:
+    return face.landmarks[list(topology.LIPS), :2].mean(0)
+
+
+@pytest.mark.parametrize(
+    ("look", "angles"),
+    [
+        ("whole", (60, 150, 165, 180, 210)),
+        ("drawn", (105, 180, 270)),
+        ("small", (165, 240)),
+        ("grey", (135,)),
+    ],
+)
+def test_the_mouth_is_the_mouth_however_far_the_picture_is_turned(
+    photo: np.ndarray, look: str, angles: tuple[int, ...]
+) -> None:
+    image = {
+        "whole": photo,
+        "drawn": cv2.bilateralFilter(photo, 15, 90, 15) // 48 * 48 + 24,
+        "small": cv2.resize(photo, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA),
+        "grey": np.repeat(photo.mean(2, keepdims=True).astype(np.uint8), 3, 2),
+    }[look]
+    upright = find_faces(image)[0]
+    width = np.linalg.norm(np.subtract(*upright.landmarks[[topology.LEFT_CHEEK, topology.RIGHT_CHEEK]]))
+    wrong = []
+    for degrees in angles:
+        image_turned, matrix = turned(image, degrees)
+        found = find_faces(image_turned)
+        expected = matrix[:, :2] @ mouth(upright) + matrix[:, 2]
+        if len(found) != 1 or np.linalg.norm(mouth(found[0]) - expected) > 0.1 * width:
+            wrong.append(degrees)
+    assert wrong == []
+
+
+def test_several_faces_in_a_turned_picture(head: np.ndarray) -> None:
+    image = scene(head, 900, 420, [(40, 60, 280), (330, 70, 240), (600, 50, 300)])
+    upright = find_faces(image)
+    for degrees in (150, 260):
+        image_turned, matrix = turned(image, degrees)
+        found = find_faces(image_turned)
+        assert len(found) == 3, degrees
+        for face in upright:
+            expected = matrix[:, :2] @ mouth(face) + matrix[:, 2]
+            nearest = min(np.linalg.norm(mouth(other) - expected) for other in found)
+            assert nearest < 0.1 * face.size, degrees
+
+
 @pytest.mark.parametrize("change", ["dark", "faded", "grey", "tight"])
 def test_hard_pictures(photo: np.ndarray, face: Face, change: str) -> None:
     x0, y0, x1, y1 = (round(v) for v in face.box)

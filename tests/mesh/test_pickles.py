@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from bombs import PICKLES
+from memory import traced_peak
 
 from sadtalker_ext.errors import MeshError
 from sadtalker_ext.mesh.pickles import read_pickle
@@ -152,3 +154,45 @@ def test_a_key_that_takes_for_ever_to_hash_is_refused(tmp_path: Path, width: int
     path = written(tmp_path, b"\x80\x02)q\x000" + levels + b"}h\x3cK\x01s.")
     with pytest.raises(MeshError, match="is not a pickle"):
         read_pickle(path)
+
+
+@pytest.mark.parametrize("name", PICKLES)
+def test_any_bomb_is_one_sentence_within_bounds(tmp_path: Path, name: str):
+    path = written(tmp_path, PICKLES[name])
+    told: list[str] = []
+    assert traced_peak(lambda: told.append(refusal(path))) < 100e6
+    assert all(text.startswith(str(path)) and text.isprintable() and len(text) < 600 for text in told if text)
+
+
+def refusal(path: Path) -> str:
+    """What is said of a pickle; "" where it is read."""
+    try:
+        read_pickle(path)
+    except MeshError as error:
+        return str(error)
+    return ""
+
+
+def test_what_is_named_often_is_made_once(tmp_path: Path):
+    inner = [np.zeros(3), "x"]
+    found = read_pickle(written(tmp_path, pickle.dumps({str(number): inner for number in range(500)}, 4)))
+    assert len({id(value) for value in found.values()}) == 1
+
+
+@pytest.mark.parametrize("protocol", [2, 4])
+def test_bytes_are_made_no_more_often_than_there_are(tmp_path: Path, protocol: int):
+    """A text that is turned into bytes again and again."""
+    text = b"X" + struct.pack("<I", 50_000) + b"x" * 50_000 + b"q\x01"
+    call = b"h\x00h\x01X\x06\x00\x00\x00latin1\x86R"
+    data = b"\x80" + bytes([protocol]) + b"c_codecs\nencode\nq\x000" + text + b"0(" + call * 5000 + b"l."
+
+    def read() -> None:
+        with pytest.raises(MeshError):
+            read_pickle(written(tmp_path, data))
+
+    assert traced_peak(read) < 20e6
+
+
+def test_a_set_is_called_one(tmp_path: Path):
+    with pytest.raises(MeshError, match=r"more than numbers \(a set\)"):
+        read_pickle(written(tmp_path, pickle.dumps({"a": {1, 2}}, 4)))

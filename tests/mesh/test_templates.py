@@ -293,3 +293,53 @@ def test_an_obj_of_too_many_vertices(tmp_path: Path, monkeypatch: pytest.MonkeyP
     path = tmp_path / "a.obj"
     path.write_text("v 0 0 0\n" * 5)
     assert "more than 4 vertices" in sentence(path)
+
+
+# --- files that were made to break what reads them ------------------------------------------------------
+
+THREE = "v 0 0 0\nv 1 0 0\nv 1 1 0\n"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "v 0\n", "v nan\n", "v 0 0 x\n", THREE + "f 1 2 " + "9" * 5000, THREE + "f 1 2 -" + "9" * 25,
+        THREE + "f a b c", THREE + "f 1 2 1e3", THREE + "f \x1b[31m 2 3", "v 1e999 0 0\nv inf 0 0\nv 0 0 0\n",
+        THREE + "f 1 2 4", THREE + "f 1 2 -9", THREE.replace("0", "\x00"), "\\\n" * 9999,
+    ],
+    ids=range(13),
+)  # fmt: skip
+def test_obj_of_strange_numbers(tmp_path: Path, text: str):
+    path = tmp_path / "head.obj"
+    path.write_text(text)
+    told = sentence(path)
+    assert told.isprintable()
+    assert len(told) < 500
+
+
+def test_a_polygon_of_more_corners_than_a_head_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(files, "FACE_LIMIT", 1000)
+    path = tmp_path / "head.obj"
+    path.write_text(THREE + "f " + "1 2 3 " * 5000)
+    assert "more than 1,000 triangles" in sentence(path)
+    path.write_text(THREE + "f 1 2 3\n" * 1000)
+    assert len(load_template(path).faces) == 1000
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        "element other 1000000000\nproperty double x\n",
+        "element other -5\nproperty double x\n",
+        "element other 3\nproperty list uint uint a\n",
+        "element other 3\nproperty \x1b[31m x\n",
+        "element other 99999999999999999999999999\nproperty list float double a\n",
+        "property list\n",
+    ],
+    ids=range(6),
+)
+def test_ply_of_strange_elements(tmp_path: Path, head: str):
+    pytest.importorskip("trimesh")
+    path = ply(tmp_path / "head.ply", "binary_little_endian", [[0, 1, 2]])
+    path.write_bytes(path.read_bytes().replace(b"end_header", head.encode() + b"end_header") + b"\xff" * 999)
+    assert len(sentence(path)) < 600

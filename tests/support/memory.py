@@ -5,6 +5,8 @@ from __future__ import annotations
 import ctypes
 import gc
 import os
+import tracemalloc
+from collections.abc import Callable
 
 _trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if os.name == "posix" else None  # glibc has it
 
@@ -17,3 +19,14 @@ def let_go() -> None:
     gc.collect()
     if _trim is not None:
         _trim(0)
+
+
+def traced_peak(act: Callable[[], object]) -> int:
+    """Bytes that Python holds at most while that runs, beyond what it held before."""
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        act()
+        return tracemalloc.get_traced_memory()[1] - before
+    finally:
+        tracemalloc.stop()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -124,6 +125,19 @@ class SadTalkerActor(PortraitActor):
                 view[:, axis], view[:, 3 + axis] = turns(angles, count), 1
         track = MotionTrack(BFM, FPS, np.concatenate([rows, view], axis=1), made_by)
         return track.resampled(options.fps).fitted(frames)
+
+    def without_lips(self, track: MotionTrack) -> MotionTrack:
+        """Of the expression only what shuts the eyes, for lips have no coefficients of their own."""
+        import torch
+
+        face = self.renderer
+        rest = face.source.coefficients[EXPRESSION]
+        one = torch.ones(1, 1, device=face.networks.device)
+        lids = face.networks.expnet.lids(one)[0].cpu().numpy()
+        data = track.data.copy()
+        shut = np.clip((data[:, EXPRESSION] - rest) @ lids / max(float(lids @ lids), 1e-9), 0, 1)
+        data[:, EXPRESSION] = rest + shut[:, None] * lids
+        return replace(track, data=data)
 
 
 def speaking(samples: np.ndarray, frames: int) -> np.ndarray:

@@ -12,6 +12,8 @@ import numpy as np
 
 from ...audio import load_speech
 from ...errors import TrainingError
+from ...system.archives import map_array
+from ...system.foreign import damage_as
 from ...tracks import BIWI_VERTICES, FLAME_VERTICES, vertex_space
 from .base import Arrays, Missing, RawClip, read_templates, require_files
 from .splits import BIWI, VOCASET, Splits, by_sentence
@@ -87,10 +89,8 @@ class Layout:
 
     def _read(self, subject: str, stem: str) -> Arrays:
         path = self._files[stem]
-        try:
-            stored = np.load(path, mmap_mode="r", allow_pickle=False)
-        except (OSError, ValueError) as error:
-            raise TrainingError(f"{path} cannot be read ({error}).") from error
+        with damage_as(lambda error: TrainingError(f"{path} cannot be read ({error})."), passing=()):
+            stored = map_array(path)
         if stored.ndim not in (2, 3) or len(stored) == 0 or stored[0].size != 3 * self._vertices:
             raise TrainingError(
                 f"{path} has the shape {stored.shape}; its template has {self._vertices:,} vertices."

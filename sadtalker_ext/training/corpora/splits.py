@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
 from ...errors import TrainingError
+from ...system.foreign import JSON_BYTES, parse_json, read_file
 from ..clips import TEST, TRAIN, VALIDATION
 
 FEWEST_SENTENCES = 3  # one for each split
@@ -101,7 +101,7 @@ def read_splits(path: Path) -> Splits:
     Raises `TrainingError` where the file says something else, or has no "train".
     """
     try:
-        told = json.loads(path.read_text(encoding="utf-8"))
+        told = parse_json(read_file(path, JSON_BYTES))
         shares = {
             str(name): Share(
                 tuple(map(str, share["subjects"])), frozenset(str(item) for item in share["sentences"])

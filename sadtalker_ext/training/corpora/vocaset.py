@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 
 from ...errors import TrainingError
+from ...system.archives import map_array
+from ...system.foreign import damage_as
 from .base import Arrays, Missing, RawClip, at_16khz, read_numbers, read_templates, require_files
 from .splits import VOCASET, Splits
 
@@ -30,10 +32,11 @@ class Vocaset:
         """Raises `TrainingError` where a file is missing or holds something else."""
         self.root, self.splits = Path(root), splits
         require_files(self.root, FILES, "VOCASET")
-        try:
-            self._vertices = np.load(self.root / FILES[0], mmap_mode="r", allow_pickle=False)
-        except (OSError, ValueError) as error:
-            raise TrainingError(f"{self.root / FILES[0]} cannot be read ({error}); fetch it anew.") from error
+        with damage_as(
+            lambda error: TrainingError(f"{self.root / FILES[0]} cannot be read ({error}); fetch it anew."),
+            passing=(),
+        ):
+            self._vertices = map_array(self.root / FILES[0])
         if self._vertices.ndim != 3 or self._vertices.shape[2] != 3:
             raise TrainingError(
                 f"{self.root / FILES[0]} has the shape {self._vertices.shape}; vertices are (F, V, 3)."

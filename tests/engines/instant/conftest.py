@@ -13,12 +13,14 @@ from sadtalker_ext.face.faces import face_from_landmarks
 from sadtalker_ext.face.mean import mean_face
 from sadtalker_ext.face.picture import Picture
 from sadtalker_ext.face.topology import (
+    CHIN,
     FACE_OVAL,
     LEFT_BROW,
     LEFT_EYE,
     LIPS_INNER,
     LIPS_INNER_LOWER,
     LIPS_INNER_UPPER,
+    LIPS_LOWER_RINGS,
     LIPS_OUTER,
     RIGHT_BROW,
     RIGHT_EYE,
@@ -33,8 +35,12 @@ def draw_face(
     face_width: float = 110.0,
     centre: tuple[float, float] | None = None,
     own_gap: float = 0.0,
+    jaw: float = 0.0,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """A picture (uint8 RGB) of the mean face, and its mesh; with `own_gap` fw of teeth between the lips."""
+    """A picture (uint8 RGB) of the mean face, and its mesh; with `own_gap` fw of teeth between the lips.
+
+    jaw: fw by which the jaw hangs besides, with the lower lip and the chin.
+    """
     x, y = centre or (width / 2, height / 2)
     points = mean_face().points.astype(np.float32) * face_width
     points = points - np.append(points[list(FACE_OVAL), :2].mean(0), 0).astype(np.float32)
@@ -43,6 +49,8 @@ def draw_face(
         inner = list(ring[1:-1])
         profile = np.sin(np.linspace(0, np.pi, len(inner) + 2))[1:-1]
         points[inner, 1] += share * own_gap * face_width * profile
+    if jaw:
+        points = hang_jaw(points, jaw * face_width)
     points[:, :2] += (x, y)
     noise = np.random.default_rng(1)
     picture = np.full((height, width, 3), (70, 95, 120), np.uint8)
@@ -62,13 +70,27 @@ def draw_face(
     for eye in (LEFT_EYE, RIGHT_EYE):
         fill(eye, (235, 235, 235))
     fill_exact(LIPS_OUTER, LIP)
-    if own_gap:
+    if own_gap or jaw:
         fill_exact(LIPS_INNER, TEETH)
     else:
         line = np.round(points[list(LIPS_INNER_UPPER), :2]).astype(np.int32)
         cv2.polylines(picture, [line], False, (70, 20, 25), 1, cv2.LINE_AA)
     grain = noise.normal(0, 3, picture.shape)
     return np.clip(picture + grain, 0, 255).astype(np.uint8), points
+
+
+def hang_jaw(points: np.ndarray, drop: float) -> np.ndarray:
+    """The mesh with its jaw hanging by `drop` px: the chin by three quarters of it, the lower lip by all."""
+    hung = points.copy()
+    corner = float(points[LIPS_INNER_UPPER[0], 1])
+    chin = float(points[CHIN, 1])
+    share = np.clip((points[:, 1] - corner) / (chin - corner), 0, 1)
+    hung[:, 1] += 0.75 * drop * share
+    for ring in LIPS_LOWER_RINGS:
+        inner = list(ring[1:-1])
+        profile = np.sin(np.linspace(0, np.pi, len(ring)))[1:-1] ** 0.7
+        hung[inner, 1] = points[inner, 1] + drop * profile
+    return hung
 
 
 def make_portrait(picture: np.ndarray, points: np.ndarray, alpha: np.ndarray | None = None) -> Portrait:

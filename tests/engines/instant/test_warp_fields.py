@@ -173,3 +173,26 @@ def test_glasses_are_noticed_and_hold_still(draw: Draw, as_portrait: Callable[..
     left, right, middle = renderer.frame.points[[33, 263], :2].mean(0) + np.array([[-25, 0], [25, 0], [0, 0]])
     ends = renderer.head.grid.sample_points(np.dstack([dx, dy]), np.float32([left, right, middle]))
     assert np.abs(ends[:2].mean(0) - ends[2]).max() < 0.35
+
+
+def test_a_steep_displacement_is_undone_too() -> None:
+    grid = Grid.over(0, 0, 200, 200, 4)
+    x, y = grid.nodes()
+    dy = (-45 * np.exp(-((x - 100) ** 2) / 1200 - ((y - 100) / 60) ** 2)).astype(np.float32)
+    dx = np.zeros_like(dy)
+    assert jacobian(dx, dy, grid.step).min() > 0.2
+    for steep, most in ((True, 0.3), (False, np.inf)):
+        bx, by = grid.invert(dx, dy, steep=steep)
+        off = np.abs(by + grid.sample(dy, x + bx, y + by)).max()
+        assert off < most
+        if not steep:
+            assert off > 1  # what the shorter way leaves
+
+
+def test_points_that_nearly_coincide_are_forgiven() -> None:
+    points = np.array([[0, 0], [0.008, 0], [0.5, 0.4], [-0.5, 0.4], [0, -0.6]])
+    values = np.array([[0.0], [1.0], [0.5], [0.5], [0.5]])
+    x, y = np.meshgrid(np.linspace(-0.6, 0.6, 61), np.linspace(-0.6, 0.6, 61))
+    field = ScatteredField(points, 1e-2)(values, x, y)
+    assert field.min() > 0.2
+    assert field.max() < 0.8

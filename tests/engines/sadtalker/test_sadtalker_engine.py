@@ -272,3 +272,15 @@ def test_faces_at_the_pictures_edge(face: Any, voice: Any, options: Options, tmp
             given = replace(options, points=points, crop=mode, end=0.1)
             result = animate(face, voice, f"{tmp_path}/{number}{mode}/", given)
             assert result.frames == 3
+
+
+def test_a_mouth_that_stays_shut_leaves_head_and_blinks(
+    face: np.ndarray, voice: Any, options: Options, tmp_path: Path
+) -> None:
+    talking = animate(face, voice, tmp_path / "talk.mp4", options).track.data
+    shut = animate(face, voice, tmp_path / "shut.mp4", replace(options, mouth="shut")).track.data
+    assert (shut[:, POSE] == talking[:, POSE]).all()
+    assert np.ptp(talking[:, :64], axis=0).max() > 0
+    # What is left of the expression is one direction, that in which the eyes shut.
+    strength = np.linalg.svd(shut[:, :64] - shut[0, :64], compute_uv=False)
+    assert strength[1] < 1e-4 * max(1.0, strength[0])

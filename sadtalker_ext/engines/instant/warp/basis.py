@@ -7,16 +7,19 @@ can slide past the other without bending it.
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 
 from ....face import topology
+from .closing import Closing, jaw_share
 from .frame import LIP_PAIRS, NODES, FaceFrame, MouthMeasures
 from .grid import Grid, ScatteredField, smoothstep
 
 JAW_DROP = 0.11  # fw that the lower lip and the chin sink for jaw = 1
-RIDGE = 2e-3  # fw, see ScatteredField
+NOSE_SIDE = (0.10, 0.17)  # fw beside the middle, from within a nose to outside it
+COVERED = 0.008  # fw outside the lips' outline up to which the skin's points count as behind them
+RIDGE = 1e-2  # fw, see ScatteredField
 STILL_RINGS = (1.45, 1.9)  # outlines around the face, in its own size, where nothing moves
-SEAL_UPPER_SHARE = 0.45  # of an open mouth's gap that the upper lip crosses when the lips close
 
 # Coefficients are fw for `upper`, `lower`, `round`, `frown` and `shift`, shares of 1 for all others.
 MOVES = (
@@ -35,15 +38,41 @@ def _bell(value: np.ndarray, sigma: float) -> np.ndarray:
     return np.exp(-((value / sigma) ** 2))
 
 
-def _moves(frame: FaceFrame, mouth: MouthMeasures) -> np.ndarray:
+def _covered(frame: FaceFrame) -> np.ndarray:
+    """(NODES,) which points of the skin lie behind the lips of an open mouth, where the mesh folds."""
+    outline = np.ascontiguousarray(frame.points[list(topology.LIPS_OUTER), :2])
+    margin = COVERED * frame.width
+    covered = np.zeros(NODES, bool)
+    for point in sorted(set(range(NODES)) - set(topology.LIPS)):
+        x, y = (float(value) for value in frame.points[point, :2])
+        covered[point] = cv2.pointPolygonTest(outline, (x, y), True) > -margin
+    return covered
+
+
+def _yielding(
+    values: np.ndarray, down: np.ndarray, edge: tuple[int, ...], other: tuple[tuple[int, ...], ...], far: int
+) -> np.ndarray:
+    """What the points (NODES, …) do in one lip's layer: those of the other lip give way to it.
+
+    down: fw of each point. edge: the layer's own inner lip; other: the rings of the other lip, which lie
+    between that edge and the point `far`: an even change from one to the other cannot fold.
+    """
+    values = values.copy()
+    for ring in other:
+        for own, point in list(zip(edge, ring, strict=True))[1:-1]:
+            share = (down[point] - down[far]) / (down[own] - down[far])
+            values[point] = values[far] + (values[own] - values[far]) * np.clip(share, 0, 1)
+    return values
+
+
+def _moves(mouth: MouthMeasures, closing: Closing) -> np.ndarray:
     """(NODES, moves, 3) displacement of every mesh point in head axes, fw per unit of each movement."""
-    local = frame.local[:NODES]
+    local = closing.local  # where every movement is told: on the face with its lips shut
     width, half = local[:, 0], mouth.half
     x = (width - float(mouth.centre[0])) / half  # −1 and 1 at the corners
     y = local[:, 1] - float(mouth.centre[1])  # fw below the mouth
     aside = np.abs(width - mouth.centre[0])
-    chin = float(local[topology.CHIN, 1] - mouth.centre[1])
-    nose = float(local[topology.NOSE_BOTTOM, 1] - mouth.centre[1])
+    chin, nose = float(y[topology.CHIN]), float(y[topology.NOSE_BOTTOM])
     is_upper, is_lower = np.zeros(NODES, bool), np.zeros(NODES, bool)
     is_upper[UPPER_LIP], is_lower[LOWER_LIP] = True, True
     skin = ~is_upper & ~is_lower
@@ -55,10 +84,7 @@ def _moves(frame: FaceFrame, mouth: MouthMeasures) -> np.ndarray:
         moves[:, MOVE_INDEX[name], axis] += value
 
     # Jaw: chin and lower lip sink, cheeks follow, nothing above the mouth line but the lower cheeks.
-    centre_part = smoothstep(y, -0.02, 0.10) * (1 - 0.55 * smoothstep(aside, 0.22, 0.5))
-    side_part = 0.62 * smoothstep(y, nose - 0.12, chin)
-    outward = smoothstep(aside, 0.13, 0.34)
-    jaw = centre_part * (1 - outward) + side_part * outward
+    jaw = jaw_share(aside, y, nose, chin)
     jaw = np.where(is_upper, 0, np.where(is_lower, 0.16 + 0.84 * profile, jaw))
     jaw[list(CORNERS)] = 0.16
     put("jaw", 1, jaw * JAW_DROP)
@@ -73,24 +99,12 @@ def _moves(frame: FaceFrame, mouth: MouthMeasures) -> np.ndarray:
     put("lower", 1, np.clip(np.where(is_lower, profile, 0) + near_lower, 0, 1))
     put("upper", 1, -np.clip(np.where(is_upper, profile, 0) + near_upper, 0, 1))
 
-    # Sealing takes the picture's own opening away, column by column, whatever its shape.
-    inner_x = x[list(topology.LIPS_INNER_UPPER)]
-    own = local[list(topology.LIPS_INNER_LOWER), 1] - local[list(topology.LIPS_INNER_UPPER), 1]
-    own = np.maximum(own, 0) + 2 * frame.rim * np.clip((1 - np.abs(inner_x)) / 0.25, 0, 1)
-    own = np.interp(x, inner_x, own, left=0, right=0) if frame.own_gap else np.zeros(NODES)
-    for rings, share, sign in (
-        (topology.LIPS_UPPER_RINGS, SEAL_UPPER_SHARE, 1),
-        (topology.LIPS_LOWER_RINGS, 1 - SEAL_UPPER_SHARE, -1),
-    ):
-        follow = np.zeros(NODES)
-        for ring, amount in zip(rings, (0.72, 0.82, 0.93, 1.0), strict=True):
-            follow[list(ring[1:-1])] = amount
-        put("seal", 1, sign * share * own * follow)
-    beside = np.where(skin, _bell(y - 0.10, 0.06) * (y > 0), 0)
-    put("seal", 1, -0.5 * (1 - SEAL_UPPER_SHARE) * own * beside)
+    moves[:, MOVE_INDEX["seal"], :2] = closing.moved
 
     # Corners: sideways, up and out, down.
     reach = _bell(np.maximum(np.abs(x) - 1, 0) * half, 0.14) * _bell(np.maximum(np.abs(y) - 0.06, 0), 0.09)
+    # The cheek's fold goes with the corner of the mouth, the nose stays as wide as it is.
+    reach = reach * (1 - (1 - smoothstep(aside, *NOSE_SIDE)) * smoothstep(-y, 0.06, 0.12))
     for side, name in ((left, "left"), (right, "right")):
         stretch = np.clip(x, -1.3, 1.3) * reach * side
         put(f"wide_{name}", 0, stretch * half)
@@ -147,22 +161,29 @@ class ExpressionBasis:
     gain: {move: fw of lip gap, at the middle of the mouth, per unit}, what the fields really do there.
     """
 
-    def __init__(self, frame: FaceFrame, mouth: MouthMeasures, grid: Grid, still: np.ndarray) -> None:
+    def __init__(
+        self, frame: FaceFrame, mouth: MouthMeasures, closing: Closing, grid: Grid, still: np.ndarray
+    ) -> None:
         """still: float32 grid.shape, 0 where nothing may move, 1 on the face."""
-        moves = _moves(frame, mouth) * frame.width
+        moves = _moves(mouth, closing) * frame.width
         flat = moves @ frame.axes[:2].T.astype(np.float64)  # (nodes, moves, 2) in pixels
-        x = (frame.local[:NODES, 0] - mouth.centre[0]) / mouth.half
-        y = frame.local[:NODES, 1] - mouth.centre[1]
-        below = (np.abs(x) < 0.98) & (y > 0.03) & (y < 0.14)
+        x = (closing.local[:, 0] - mouth.centre[0]) / mouth.half
+        y = closing.local[:, 1] - mouth.centre[1]
+        covered = _covered(frame)
+        below = (np.abs(x) < 1.15) & (y > 0.0) & (y < 0.14)
         above = (np.abs(x) < 0.98) & (y < -0.03) & (y > -0.10)
         rest = np.concatenate([frame.centre + (frame.oval - frame.centre) * size for size in STILL_RINGS])
         gx, gy = grid.nodes()
         fields: list[np.ndarray] = []
-        for lip, beside in ((LOWER_LIP, below), (UPPER_LIP, above)):
-            keep = ~beside
-            keep[lip] = False
+        for own, other, far, beside in (
+            (topology.LIPS_UPPER_RINGS, topology.LIPS_LOWER_RINGS, topology.CHIN, below),
+            (topology.LIPS_LOWER_RINGS, topology.LIPS_UPPER_RINGS, topology.NOSE_BOTTOM, above),
+        ):
+            values = _yielding(flat, frame.local[:, 1], own[-1], other, far)
+            keep = ~(beside | covered)
+            keep[list(topology.LIPS)] = True
             points = np.concatenate([frame.points[:NODES, :2][keep], rest]) / frame.width
-            values = flat[keep].reshape(int(keep.sum()), -1)
+            values = values[keep].reshape(int(keep.sum()), -1)
             values = np.concatenate([values, np.zeros((len(rest), values.shape[1]))])
             field = ScatteredField(points, RIDGE)(values, gx / frame.width, gy / frame.width)
             field = field.reshape(*grid.shape, len(MOVES), 2).transpose(2, 3, 0, 1) * still

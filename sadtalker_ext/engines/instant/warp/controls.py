@@ -19,7 +19,7 @@ ROUND_OPENING = 0.9  # fw of opening beside the corners for each fw in the middl
 WIDEN_STRETCH = 0.17
 WIDEN_SMILE = 0.08
 WIDEN_DIMPLE = 0.06
-RELAX_WIDTH = 0.6  # share of a smile's extra width that speech takes back, all of it for a pucker
+RELAX_WIDTH = 0.45  # share of a smile's extra width that speech takes back, all of it for a pucker
 RELAX_LIFT = 0.55  # the same for the corners' height
 LOWER_SHARE_CLOSING = 0.72  # of a gap taken away beyond the jaw's own, the rest by the upper lip
 LABIODENTAL_LIFT = 0.010  # fw that both lips rise so that the lower one meets the teeth
@@ -66,10 +66,24 @@ class Controls:
         return MouthPose(*(float(getattr(self, field.name)[index]) for field in fields(MouthPose)))
 
 
-def shown_gap(track: MotionTrack, own_gap: float) -> np.ndarray:
-    """(T,) fw between the lips that a picture with an own gap of `own_gap` fw shows."""
-    kept = own_gap * (1 - lips.activity(track)) * (1 - lips.closure(track))
-    return (kept + lips.opening(track)).astype(np.float32)
+def shown_gap(track: MotionTrack, own_gap: float, closes: float = 1.0) -> np.ndarray:
+    """(T,) fw between the lips that a picture with an own gap of `own_gap` fw shows.
+
+    closes: share of its own gap that can be shut.
+    """
+    return (own_gap * (1 - closes * _in_use(track)) + lips.opening(track)).astype(np.float32)
+
+
+def _in_use(track: MotionTrack) -> np.ndarray:
+    """(T,) how far the lips have left the picture's own expression, 0..1."""
+    return np.asarray(1 - (1 - lips.activity(track)) * (1 - lips.closure(track)))
+
+
+def closes(own_gap: float, lip_gain: Mapping[str, float], limits: Mapping[str, float]) -> float:
+    """Share 0..1 of the picture's own gap that can be shut: less at its border, or where skin would fold."""
+    if not own_gap:
+        return 1.0
+    return float(np.clip(-lip_gain["seal"] * limits["seal"] / own_gap, 0, 1))
 
 
 def soft_limit(value: np.ndarray, limit: float) -> np.ndarray:
@@ -92,8 +106,8 @@ def read_controls(
 ) -> Controls:
     """The demands of every frame of an ARKit track on one picture.
 
-    own_gap, rim: fw, see `FaceFrame`. lip_gain: fw of lip gap per unit of each movement. limits: degrees
-    for yaw, pitch, roll, a scale of 0..1 for jaw. gain: factor by which yaw, pitch, roll are enlarged.
+    own_gap, rim: fw, see `FaceFrame`. lip_gain: fw of lip gap per unit of each movement. limits: see
+    `measure_limits`. gain: factor by which yaw, pitch, roll are enlarged.
     brows: scale of the brows' and the upper cheeks' motion.
     """
     # What no face does would only send the lips out of the picture.
@@ -104,8 +118,8 @@ def read_controls(
     def sides(name: str) -> np.ndarray:
         return np.stack([column(f"{name}Left"), column(f"{name}Right")], 1)
 
-    seal = 1 - (1 - lips.activity(track)) * (1 - lips.closure(track))
-    gap = shown_gap(track, own_gap)
+    seal = limits["seal"] * _in_use(track)
+    gap = shown_gap(track, own_gap, closes(own_gap, lip_gain, limits))
     jaw = np.clip(column("jawOpen"), 0, 1) * limits["jaw"]
     pucker, funnel = column("mouthPucker"), column("mouthFunnel")
     narrow = NARROW_PUCKER * pucker + NARROW_FUNNEL * funnel * (1 - pucker)

@@ -89,7 +89,8 @@ class MouthMeasures:
     """The picture's own mouth in head coordinates.
 
     centre: (2,) fw. half: half the inner width, fw. lift: fw by which the corners lie above the meeting
-    line of the lips (a smile's curve). excess: fw by which the half width exceeds a relaxed mouth's.
+    line of the lips (a smile's curve). excess: fw by which the half width exceeds a relaxed mouth's; below 0
+    for one that is drawn in.
     """
 
     centre: np.ndarray
@@ -99,12 +100,16 @@ class MouthMeasures:
 
 
 RELAXED_HALF = 0.175  # fw, inner half width above which a mouth counts as stretched by a smile
+LEAST_HALF = 0.165  # fw, of a mouth that is neither stretched nor rounded
 RELAXED_LIFT = 0.008  # fw, corner height that is left to a relaxed mouth
 
 
-def measure_mouth(frame: FaceFrame) -> MouthMeasures:
-    """Centre, width and smile of the picture's own mouth."""
-    local = frame.local
+def measure_mouth(local: np.ndarray, open_wide: bool = False) -> MouthMeasures:
+    """Centre, width and smile of a mouth.
+
+    local: (≥468, 3) the mesh in head coordinates, its lips shut. open_wide: whether the picture shows it so
+    far open that its corners are drawn in.
+    """
     left, right = local[78], local[308]
     half = float(right[0] - left[0]) / 2
     middle = float(np.mean([local[i, 1] for pair in LIP_PAIRS for i in pair]))
@@ -113,5 +118,5 @@ def measure_mouth(frame: FaceFrame) -> MouthMeasures:
         centre=((left + right) / 2)[:2].astype(np.float32),
         half=max(half, 0.04),
         lift=max(0.0, lift - RELAXED_LIFT),
-        excess=max(0.0, half - RELAXED_HALF),
+        excess=max(0.0, half - RELAXED_HALF) + (min(0.0, half - LEAST_HALF) if open_wide else 0.0),
     )

@@ -6,27 +6,29 @@ from itertools import product
 
 import numpy as np
 
-from .basis import MOVE_INDEX, MOVES, ExpressionBasis
-from .grid import Grid, jacobian
+from .basis import MOVE_INDEX, MOVES
+from .folds import LEAST_AREA, Folds
+from .grid import jacobian
 from .head import RELIABLE, HeadMotion
 
-JAW_STEPS = (1.0, 0.85, 0.7, 0.55, 0.4)
 TOGETHER_STEPS = (1.4, 1.2, 1.0, 0.85, 0.7, 0.55, 0.4)  # radii of the ellipsoid of joint angles
-LEAST_JACOBIAN = 0.2  # for expressions, whose folds would be small
+LEAST_JAW = 0.4  # scale of the jaw's drop that every picture gets
+JAW_AREA = 0.2  # of a cell that is left: other movements come on top
 
 
-def measure_limits(
-    head: HeadMotion, basis: ExpressionBasis, grid: Grid, below_lips: np.ndarray
-) -> dict[str, float]:
+def measure_limits(head: HeadMotion, folds: Folds) -> dict[str, float]:
     """Degrees for yaw, pitch, roll; `together`: how far within the ellipsoid of these angles the head may
-    turn about several axes at once; `jaw`: scale of the jaw's drop, 0..1.
-
-    below_lips: fw below the lip line of each node of the face grid; each layer is judged on its own side.
+    turn about several axes at once; `jaw`: scale of the jaw's drop, 0..1; `seal`: largest amount of the
+    movement that shuts the picture's own mouth, 0..1.
     """
-    limits = dict(head.limits)
-    limits["together"] = _together(head)
-    limits["jaw"] = _jaw(basis, grid, below_lips)
-    return limits
+    alone = np.zeros((2, len(MOVES)), np.float32)
+    alone[0, MOVE_INDEX["jaw"]] = alone[1, MOVE_INDEX["seal"]] = 1
+    return {
+        **head.limits,
+        "together": _together(head),
+        "jaw": max(LEAST_JAW, float(folds.share(alone[:1], JAW_AREA)[0])),
+        "seal": float(folds.share(alone[1:], LEAST_AREA)[0]),
+    }
 
 
 def _together(head: HeadMotion) -> float:
@@ -38,14 +40,3 @@ def _together(head: HeadMotion) -> float:
         if min(float(jacobian(*field, head.grid.step).min()) for field in moved) >= RELIABLE:
             return radius
     return TOGETHER_STEPS[-1]
-
-
-def _jaw(basis: ExpressionBasis, grid: Grid, below_lips: np.ndarray) -> float:
-    for scale in JAW_STEPS:
-        amounts = np.zeros(len(MOVES), np.float32)
-        amounts[MOVE_INDEX["jaw"]] = scale
-        upper = jacobian(*basis.combine(basis.upper, amounts), grid.step)
-        lower = jacobian(*basis.combine(basis.lower, amounts), grid.step)
-        if min(float(upper[below_lips < 0].min()), float(lower[below_lips > 0].min())) >= LEAST_JACOBIAN:
-            return scale
-    return JAW_STEPS[-1]

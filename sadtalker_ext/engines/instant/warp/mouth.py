@@ -31,11 +31,17 @@ SHADOW_RGB = np.array([0.96, 1.03, 1.06], np.float32)  # light in there has been
 class MouthInterior:
     """The inside of one mouth.
 
-    image: uint8 (H, W, 3). landmarks: (≥468, ≥2) px in it. face_width: px. skin_rgb: (3,) 0..255.
+    image: uint8 (H, W, 3). landmarks: (≥468, ≥2) px in it. face_width: px. skin_rgb: (3,) 0..255. marked: see
+    `mouth_tone`.
     """
 
     def __init__(
-        self, image: np.ndarray, landmarks: np.ndarray, face_width: float, skin_rgb: np.ndarray
+        self,
+        image: np.ndarray,
+        landmarks: np.ndarray,
+        face_width: float,
+        skin_rgb: np.ndarray,
+        marked: bool = False,
     ) -> None:
         points = np.asarray(landmarks, np.float64)[:, :2]
         self._face_width = float(face_width)
@@ -54,7 +60,7 @@ class MouthInterior:
         self._scale = float(np.clip(self._half_width / USUAL_HALF_WIDTH, *TEETH_SCALE))
         self._upper_lip = self._lip_curve(points, INNER_UPPER, self._upper_origin)
         self._lower_lip = self._lip_curve(points, INNER_LOWER, self._lower_origin)
-        self.tone = mouth_tone(image, points, face_width, skin_rgb)
+        self.tone = mouth_tone(image, points, face_width, skin_rgb, marked)
         self._image = np.ascontiguousarray(image)
         self._own = own_mouth(self._image, points, face_width, self.tone.own_teeth)
         if self._own is not None and self.tone.own_teeth is not None:
@@ -105,7 +111,8 @@ class MouthInterior:
         behind = (1.0 - 0.85 * smooth_share(tongue, 0.45, 0.95)) * (1 - flat)
         lower_light = (0.50 + 0.32 * min(1.0, opening / (0.05 * scale))) * light
         self._lay(out, self._lower, self.tone.teeth, lower_u, lower_v + lower_edge, lower_light, behind)
-        self._lay(out, self._upper, self.tone.teeth, upper_u, upper_v - upper_edge, light)
+        if self.tone.own_teeth is None:  # two rows, one below the other, are no set of teeth
+            self._lay(out, self._upper, self.tone.teeth, upper_u, upper_v - upper_edge, light)
         shadow = self._lip_shadow(upper_u, upper_v, lower_u, lower_v, rounding)
         out *= 1 - (1 - shadow)[..., None] * SHADOW_RGB
         if self._own is not None:

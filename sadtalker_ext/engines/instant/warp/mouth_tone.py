@@ -20,6 +20,9 @@ CAVITY = np.array([0.20, 0.062, 0.055])
 SKIN_ALBEDO = 0.74  # of bright skin; darker skin is told from a dark scene by the whites of the eyes
 TEETH_LIMIT = 238.0  # grey levels: never pure white
 OWN_GAP = 0.012  # fw of open lips above which the picture may show its own teeth
+COLOURED = 0.08  # of a pure colour: skin below it belongs to a picture in black and white
+REDDER = 1.12  # times as red as skin: lips
+LIPS_VARY = 0.4  # of the skin's light, by which lips may be lighter and darker from place to place
 GREYER = 0.72  # teeth have at most this share of the lips' colour
 
 
@@ -35,15 +38,21 @@ class MouthTone:
 
 
 def mouth_tone(
-    image: np.ndarray, landmarks: np.ndarray, face_width: float, skin_rgb: np.ndarray
+    image: np.ndarray, landmarks: np.ndarray, face_width: float, skin_rgb: np.ndarray, marked: bool = False
 ) -> MouthTone:
     """Colours for the mouth of one face.
 
-    image: uint8 (H, W, 3). landmarks: (≥468, ≥2) px. face_width: px. skin_rgb: (3,) 0..255.
+    image: uint8 (H, W, 3). landmarks: (≥468, ≥2) px. face_width: px. skin_rgb: (3,) 0..255. marked: whether
+    somebody has marked the face, which may then be an animal's: where its lips are not redder than its skin,
+    the mouth is drawn.
     """
     points = np.asarray(landmarks, np.float64)[:, :2]
     skin = np.maximum(np.asarray(skin_rgb, np.float64), 4.0)
+    tones = [pixels_around(image, points[i], 0.008 * face_width).mean(0) for i in LIP_POINTS]
+    lips = np.median(tones, axis=0)
     flat = flatness(image, points, face_width)
+    if marked and not _lips_seen(np.asarray(tones), skin):
+        flat = 1.0
     white = _eye_white(image, points)
     light = skin.mean() / SKIN_ALBEDO
     if white is not None:
@@ -60,8 +69,6 @@ def mouth_tone(
         trust = float(np.clip(own.mean() / teeth.mean() / 0.8, 0.5, 1.0))
         teeth = own * trust + teeth * (1 - trust)
     teeth = teeth * min(1.0, TEETH_LIMIT / float(teeth.max()))
-    tones = [pixels_around(image, points[i], 0.008 * face_width).mean(0) for i in LIP_POINTS]
-    lips = np.median(tones, axis=0)
     lip_hue = lips / max(float(lips.mean()), 1.0)
     tongue = TONGUE * light * cast * 0.6 + 0.4 * lip_hue * (TONGUE.mean() * light)
     cavity = CAVITY * light * cast
@@ -69,7 +76,12 @@ def mouth_tone(
         drawn = lip_hue * np.array([1.15, 0.75, 0.75]) * 0.30 * light
         cavity = cavity * (1 - flat) + drawn * flat
         tongue = tongue * (1 - flat) + drawn * 1.9 * flat
-    teeth, tongue, cavity = (np.clip(c, 3, TEETH_LIMIT).astype(np.float32) for c in (teeth, tongue, cavity))
+    # A picture in black and white, or nearly, has no red in it.
+    colour = float(np.clip(_colourful(skin[None])[0] / COLOURED, 0, 1))
+    teeth, tongue, cavity = (
+        np.clip(c.mean() + (c - c.mean()) * colour, 3, TEETH_LIMIT).astype(np.float32)
+        for c in (teeth, tongue, cavity)
+    )
     return MouthTone(teeth, tongue, cavity, flat, own)
 
 
@@ -114,6 +126,16 @@ def _own_teeth(image: np.ndarray, points: np.ndarray, face_width: float) -> np.n
     if float(_colourful(teeth[None])[0]) > GREYER * float(_colourful(lips[None])[0]):
         return None
     return teeth
+
+
+def _lips_seen(tones: np.ndarray, skin: np.ndarray) -> bool:
+    """Whether colours (n, 3) sampled over the lips are those of lips: alike, and redder than the skin."""
+    alike = float(np.ptp(tones.mean(1))) < LIPS_VARY * float(skin.mean())
+    return alike and _redness(np.median(tones, axis=0)) > REDDER * _redness(skin)
+
+
+def _redness(rgb: np.ndarray) -> float:
+    return float(rgb[0] / max(float(rgb[1:].mean()), 1.0))
 
 
 def _colourful(pixels: np.ndarray) -> np.ndarray:

@@ -14,13 +14,15 @@ from types import MappingProxyType
 import cv2
 import numpy as np
 
-from ....errors import TrackError
+from ....errors import Sentence, TrackError
 from ....face import Portrait, topology
 from ....host import Check, nothing
 from ....tracks import ARKIT, MotionTrack, lips
 from .basis import JAW_DROP, ExpressionBasis
-from .controls import Controls, read_controls, shown_gap
+from .closing import Closing
+from .controls import Controls, closes, read_controls, shown_gap
 from .device_warp import Piece, overlap, picture_warp, pixel_maps, seen_box
+from .folds import Folds
 from .frame import FaceFrame, measure_mouth
 from .glasses import spectacle_zone, wears_glasses
 from .grid import Box, Grid, smoothstep
@@ -39,6 +41,12 @@ REACH = (2.1, 2.3, 2.5)  # fw around the face's centre that are looked at: sidew
 FACE_REACH = 2.0  # outline sizes that the expression grid covers
 FACE_STILL = (1.3, 1.55)  # outline sizes between which expressions die away
 BACKGROUND_STILL = (0.06, 0.28)  # fw outside the person between which expressions die away
+SEEN_GAP = 0.02  # fw of an opening that is seen where lips should be shut
+STAYS_OPEN = Sentence(
+    "The mouth in this picture is open too far to be shut cleanly; it stays a little open. "
+    "A picture whose lips are closer together looks better."
+)
+STEEP_GAP = 0.05  # fw; closing a mouth that is further open moves some skin further than its neighbours
 LIP_MARGIN = 0.075  # fw around the lips that are painted in layers
 EYE_MARGIN = 0.02  # fw around the eyes that may be painted
 GLASSES_HOLD_BROWS = 0.7  # share of the brows' motion that rims would show as a bend
@@ -94,8 +102,6 @@ class WarpRenderer:
     what turns it and what moves it, the latter on `face_grid`. lips: its two lips, as layers.
     """
 
-    notices: tuple[str, ...] = ()
-
     def __init__(self, portrait: Portrait, *, workers: int | None = None, device: str = "cpu") -> None:
         """workers: threads that render frames, default one a processor. device: where the picture is warped,
         as torch names it; OpenCV does it on "cpu", and wherever the device cannot."""
@@ -110,20 +116,28 @@ class WarpRenderer:
         self._tracked_gap = FaceFrame.of(portrait.face.landmarks).own_gap
         self._locate(portrait.face.landmarks, width, height)
         frame = self.frame
-        self._mouth = measure_mouth(frame)
+        closing = Closing.of(frame)
+        self._steep = frame.own_gap > STEEP_GAP
+        self._hanging = closing.jaw
+        self._mouth = measure_mouth(closing.local, open_wide=self._steep)
         rows, columns = self._source.shape[:2]
         self._box: Box = (0, 0, columns, rows)
         fw = frame.width
         low, high = _around(frame, FACE_REACH)
         self.face_grid = Grid.over(*low, *high, max(2, round(fw / FACE_CELLS)))
         gx, gy = self.face_grid.nodes()
-        self.basis = ExpressionBasis(frame, self._mouth, self.face_grid, self._stillness(gx, gy))
+        self.basis = ExpressionBasis(frame, self._mouth, closing, self.face_grid, self._stillness(gx, gy))
         self.lips = LipLayers(self._source, frame)
         self._lower_share = smoothstep(self.lips.lip_line(gx, gy), -0.05, 0.05).astype(np.float32)
-        self._limits = measure_limits(self.head, self.basis, self.face_grid, self.lips.lip_line(gx, gy))
+        self._folds = Folds(self.basis, self.face_grid, self.lips.lip_line(gx, gy))
+        self._limits = measure_limits(self.head, self._folds)
+        self._closes = closes(frame.own_gap, self.basis.gain, self._limits)
+        stays = (1 - self._closes) * frame.own_gap
+        self.notices: tuple[str, ...] = (STAYS_OPEN,) if stays > SEEN_GAP else ()
         skin = skin_tone(self._source, frame.points)
-        self._interior = MouthInterior(self._source, frame.points, fw, skin)
-        strength = 0.0 if portrait.face.source == "points" else 1.0
+        marked = portrait.face.source == "points"
+        self._interior = MouthInterior(self._source, frame.points, fw, skin, marked)
+        strength = 0.0 if marked else 1.0
         self._lids = Eyelids(self._source, frame.points, fw, strength=strength)
         self._shading = FaceShading(self._source, frame, self._mouth, self.face_grid)
         self._warper = picture_warp(self._source, self._source_alpha, device)
@@ -156,7 +170,7 @@ class WarpRenderer:
 
     def opening(self, track: MotionTrack) -> np.ndarray:
         """(T,) fw of lip gap that the frames show, the picture's own opening included."""
-        return shown_gap(track, self._tracked_gap)
+        return shown_gap(track, self._tracked_gap, self._closes)
 
     def render(self, track: MotionTrack, *, check: Check = nothing) -> Generator[np.ndarray, None, None]:
         """Frames of an ARKit track: uint8 (H, W, 3), or (H, W, 4) when the portrait has alpha, in order.
@@ -192,15 +206,16 @@ class WarpRenderer:
         """The controls of a stretch of the track and the number in it, of every frame in turn."""
         frame, limits, gain = self.frame, self._limits, self.head.gain
         brows = 1 - GLASSES_HOLD_BROWS * self._glasses
-        around = (
-            math.ceil(max(lips.RELEASE_S, lips.ATTACK_S) * track.fps) + 1
-        )  # frames that matter to a frame
+        # How many frames before and behind it matter to a frame.
+        around = math.ceil(max(lips.RELEASE_S, lips.ATTACK_S) * track.fps) + 1
         for start in range(0, len(track), STRETCH):
             first, stop = max(0, start - around), min(start + STRETCH, len(track))
             part = replace(track, data=track.data[first : stop + around])
             controls = read_controls(
                 part, self._mouth, frame.own_gap, frame.rim, self.basis.gain, limits, gain, brows
             )
+            moves = controls.moves * self._folds.share(controls.moves)[:, None]
+            controls = replace(controls, moves=moves)
             for index in range(start, stop):
                 yield controls, index - first
 
@@ -248,8 +263,8 @@ class WarpRenderer:
         grid, basis = self.face_grid, self.basis
         up = basis.combine(basis.upper, moves)
         low = basis.combine(basis.lower, moves)
-        up_x, up_y = grid.invert(*up)
-        low_x, low_y = grid.invert(*low)
+        up_x, up_y = grid.invert(*up, steep=self._steep)
+        low_x, low_y = grid.invert(*low, steep=self._steep)
         gx, gy = grid.nodes()
         x, y = up_x, up_y
         for _ in range(2):
@@ -291,7 +306,8 @@ class WarpRenderer:
         if box[2] - box[0] < 4 or box[3] - box[1] < 4:
             return
         skull = pixel_maps([] if head is None else [head], box)
-        sunk = self.frame.axes[:2, 1] * np.float32(pose.jaw * JAW_DROP * self.frame.width)
+        drop = pose.jaw * JAW_DROP - pose.seal * self._hanging
+        sunk = self.frame.axes[:2, 1] * np.float32(drop * self.frame.width)
         jaw = (skull[0] - sunk[0], skull[1] - sunk[1])
         upper = (grid.enlarge(face.upper[0], box), grid.enlarge(face.upper[1], box))
         lower = (grid.enlarge(face.lower[0], box), grid.enlarge(face.lower[1], box))

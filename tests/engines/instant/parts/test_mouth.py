@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from types import ModuleType
 
+import cv2
 import numpy as np
 import pytest
 
@@ -211,3 +212,40 @@ def test_mouth_outside_the_picture(face: ModuleType) -> None:
     points[:, :2] += (400, 300)
     mouth = MouthInterior(picture, points, WIDTH, face.SKIN)
     assert np.isfinite(draw(mouth, points)).all()
+
+
+def test_own_teeth_are_the_only_upper_ones(face: ModuleType) -> None:
+    mouth, points, _ = interior(face, gap=0.03, teeth=True)
+    colour = draw(mouth, points, sunk=0.10, gap=0.13, jaw=0.8, teeth=1.0)
+    xs, ys = window(points)
+    column = int(points[13, 0] - xs[0, 0])
+    bright = colour[:, column - 6 : column + 7].mean((1, 2)) > 110
+    rows = ys[:, 0] - points[13, 1]
+    upper = bright & (rows < 0.6 * 0.13 * WIDTH)  # below lie the lower teeth
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], upper, [False]]).astype(int)))
+    assert len(edges) == 2  # one row begins and ends
+    assert (edges[1] - edges[0]) / WIDTH < 0.035  # and is as high as in the picture
+
+
+def test_a_mouth_in_black_and_white_has_no_colour(face: ModuleType) -> None:
+    points = face.mesh(WIDTH)
+    grey = np.repeat(face.paint(points).mean(-1, keepdims=True), 3, -1).astype(np.uint8)
+    tone = MouthInterior(grey, points, WIDTH, np.repeat(face.SKIN.mean(), 3)).tone
+    for colour in (tone.teeth, tone.tongue, tone.cavity):
+        assert np.ptp(colour) < 1
+    coloured = MouthInterior(face.paint(points), points, WIDTH, face.SKIN).tone
+    assert np.ptp(coloured.cavity) > 10
+
+
+def test_a_marked_muzzle_without_lips_gets_a_drawn_mouth(face: ModuleType) -> None:
+    points = face.mesh(WIDTH)
+    picture = face.paint(points)
+    assert MouthInterior(picture, points, WIDTH, face.SKIN, marked=True).tone.flat < 0.5
+    fur = np.full_like(picture, (238, 232, 225))
+    line = np.round(points[[61, 13, 291], :2]).astype(np.int32)
+    cv2.polylines(fur, [line], False, (30.0, 20.0, 15.0), 6, cv2.LINE_AA)
+    fur = np.clip(fur + np.random.default_rng(0).normal(0, 6, fur.shape), 0, 255).astype(np.uint8)
+    skin = np.array([238.0, 232.0, 225.0])
+    drawn = MouthInterior(fur, points, WIDTH, skin, marked=True)
+    assert drawn.tone.flat == 1
+    assert draw(drawn, points).mean() > draw(MouthInterior(fur, points, WIDTH, skin), points).mean()

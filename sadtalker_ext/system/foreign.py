@@ -1,0 +1,125 @@
+"""Bytes of strangers into values, within bounds, or into the one error that says what is wrong with the file.
+
+Every reader of such bytes works inside `damage_as`: decoders raise dozens of classes, and none may get out.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import stat
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+from ..errors import SadTalkerError
+
+JSON_BYTES = 8_000_000
+JSON_VALUES = 300_000  # in lists and objects; each takes up to a hundred bytes of memory
+JSON_DEPTH = 100
+WHOLE_NUMBER_DIGITS = 19  # of what fits into 64 bits
+
+
+@contextmanager
+def damage_as(
+    told: Exception | Callable[[Exception], Exception],
+    passing: tuple[type[Exception], ...] = (SadTalkerError, OSError),
+) -> Iterator[None]:
+    """Whatever goes wrong within it is raised as `told`, or what that makes of it.
+
+    passing: errors that are let through: ours, and the system's, which are about no bytes.
+    """
+    try:
+        yield
+    except passing:
+        raise
+    except Exception as error:
+        raise (told if isinstance(told, Exception) else told(error)) from error
+
+
+def open_file(path: Path) -> IO[bytes]:
+    """A file opened for reading, never waiting for the writer of a pipe; `OSError` for what is no file."""
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError("it is not an ordinary file")
+        return open(descriptor, "rb")
+    except BaseException:
+        os.close(descriptor)
+        raise
+
+
+def read_file(path: Path, most: int) -> bytes:
+    """All of a file; `ValueError` where it has more than `most` bytes, `OSError` where it is none."""
+    with open_file(path) as file:
+        data = file.read(most + 1)
+    if len(data) > most:
+        raise ValueError(f"more than {most:,} bytes")
+    return data
+
+
+def parse_json(text: str | bytes, *, strict: bool = False) -> Any:
+    """Plain values of a JSON document; `ValueError` for what is none, or larger or deeper than any of ours.
+
+    Texts are as they are: whoever shows them cleans them. strict: names that come twice, and numbers that
+    are not finite or do not fit into 64 bits, are refused; otherwise the last one counts, and such numbers
+    are None.
+    """
+    if len(text) > JSON_BYTES:
+        raise ValueError(f"more than {JSON_BYTES:,} characters of JSON")
+    if isinstance(text, (bytes, bytearray)):
+        text = text.decode("utf-8")
+    if sum(map(text.count, "[{,")) > JSON_VALUES:
+        raise ValueError(f"more than {JSON_VALUES:,} values in JSON")
+    number = _strict if strict else _or_none
+    try:
+        document = json.loads(
+            text,
+            parse_constant=number(float),
+            parse_float=number(float),
+            parse_int=number(_whole),
+            object_pairs_hook=_without_twins if strict else None,
+        )
+        _check_depth(document, JSON_DEPTH)
+        return document
+    except RecursionError:
+        raise ValueError("JSON that is nested too deep") from None
+
+
+def _whole(digits: str) -> int | float:
+    return int(digits) if len(digits.lstrip("-")) <= WHOLE_NUMBER_DIGITS else float(digits)
+
+
+def _or_none(kind: Callable[[str], float]) -> Callable[[str], float | None]:
+    def read(text: str) -> float | None:
+        value = kind(text)
+        return value if math.isfinite(value) else None
+
+    return read
+
+
+def _strict(kind: Callable[[str], float]) -> Callable[[str], float]:
+    def read(text: str) -> float:
+        value = kind(text)
+        if not math.isfinite(value) or (kind is _whole and not isinstance(value, int)):
+            raise ValueError(f"the number {text[:WHOLE_NUMBER_DIGITS]}")
+        return value
+
+    return read
+
+
+def _without_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a name that comes twice")
+    return found
+
+
+def _check_depth(value: Any, depth: int) -> None:
+    if depth < 0:
+        raise ValueError("JSON that is nested too deep")
+    if isinstance(value, (dict, list)):
+        for inner in value.values() if isinstance(value, dict) else value:
+            _check_depth(inner, depth - 1)
