@@ -146,10 +146,15 @@ def _spline(rng: np.random.Generator, phase: np.ndarray, spacing: float) -> np.n
     i = u.astype(int)
     f = u - i
     points = rng.standard_normal(int(i[-1]) + 4)
-    weights = ((1 - f) ** 3, 3 * f**3 - 6 * f**2 + 4, -3 * f**3 + 3 * f**2 + 3 * f + 1, f**3)
+    weights = (
+        lambda: (1 - f) ** 3,
+        lambda: 3 * f**3 - 6 * f**2 + 4,
+        lambda: -3 * f**3 + 3 * f**2 + 3 * f + 1,
+        lambda: f**3,
+    )
     curve = np.zeros(len(u))
-    for k, weight in enumerate(weights):
-        curve += points[i + k] * weight / 6
+    for k, weight in enumerate(weights):  # one at a time: those of long speech are large
+        curve += points[i + k] * weight() / 6
     return curve / SPLINE_SPREAD
 
 
@@ -158,7 +163,7 @@ def _postures(prosody: Prosody, rng: np.random.Generator) -> np.ndarray:
     starts = np.maximum(0, (prosody.phrases[:, 0] - POSTURE_BEFORE_S) * RATE).astype(int)
     poses = rng.standard_normal((len(starts) + 1, 3)).T
     which = np.searchsorted(starts, np.arange(len(prosody.activity)), side="right")
-    return smooth(poses[:, which], POSTURE_SIGMA_S * RATE, axis=1)
+    return np.stack([smooth(pose[which], POSTURE_SIGMA_S * RATE) for pose in poses])
 
 
 def _nods(prosody: Prosody, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:

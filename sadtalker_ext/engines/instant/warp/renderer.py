@@ -206,7 +206,7 @@ class WarpRenderer:
         """The controls of a stretch of the track and the number in it, of every frame in turn."""
         frame, limits, gain = self.frame, self._limits, self.head.gain
         brows = 1 - GLASSES_HOLD_BROWS * self._glasses
-        # Frames on either side that matter to a frame.
+        # How many frames before and behind it matter to a frame.
         around = math.ceil(max(lips.RELEASE_S, lips.ATTACK_S) * track.fps) + 1
         for start in range(0, len(track), STRETCH):
             first, stop = max(0, start - around), min(start + STRETCH, len(track))
@@ -214,8 +214,8 @@ class WarpRenderer:
             controls = read_controls(
                 part, self._mouth, frame.own_gap, frame.rim, self.basis.gain, limits, gain, brows
             )
-            held = controls.moves * self._folds.share(controls.moves)[:, None]
-            controls = replace(controls, moves=held)
+            moves = controls.moves * self._folds.share(controls.moves)[:, None]
+            controls = replace(controls, moves=moves)
             for index in range(start, stop):
                 yield controls, index - first
 
