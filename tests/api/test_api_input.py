@@ -231,7 +231,7 @@ def test_what_is_no_picture(client, content, path):
 
 
 def test_a_damaged_picture_in_detect(client, picture):
-    cut = base64.b64encode(picture[: len(picture) // 2]).decode()
+    cut = base64.b64encode(picture[:60]).decode()  # nothing of it can be shown
     refused(client.post(f"{V1}/detect", json={"picture": cut}), 422, "picture")
 
 
