@@ -231,8 +231,11 @@ def test_what_is_no_picture(client, content, path):
 
 
 def test_a_damaged_picture_in_detect(client, picture):
-    cut = base64.b64encode(picture[:60]).decode()  # nothing of it can be shown
-    refused(client.post(f"{V1}/detect", json={"picture": cut}), 422, "picture")
+    cut = base64.b64encode(picture[: len(picture) // 2]).decode()
+    (notice,) = client.post(f"{V1}/detect", json={"picture": cut}).json()["notices"]
+    assert "cut short" in notice
+    broken = base64.b64encode(picture[:16] + b"rubbish" * 90).decode()
+    refused(client.post(f"{V1}/detect", json={"picture": broken}), 422, "picture")
 
 
 @pytest.mark.parametrize("fields", [{}, {"detector": 3}, {"detector": "x"}, {"detector": ["auto"]}, {"a": 1}])

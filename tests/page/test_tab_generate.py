@@ -286,6 +286,7 @@ LEFT_OPEN = {
         "track",
         "end",
         "detector",
+        "mouth",
         "fps",
         "crf",
         "preset",
