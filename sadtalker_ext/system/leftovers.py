@@ -15,11 +15,11 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
 
 from . import interrupts, processes
+from .caches import kept
 
 STEM_CHARACTERS = 30  # of the target's name in the temporary one; file systems allow 255 bytes
 PREFIX = "sadtalker-"  # of folders in the system's temporary one
@@ -41,7 +41,7 @@ def beside(target: Path) -> Path:
     """A fresh hidden name beside the target, with the same suffix; what dead processes left there goes."""
     sweep(target.parent)
     name = f".{target.stem[:STEM_CHARACTERS]}.partial-{_owner()}-{secrets.token_hex(6)}{target.suffix}"
-    return _kept(target.with_name(name))
+    return _noted(target.with_name(name))
 
 
 def new_folder(kind: str = "") -> Path:
@@ -52,7 +52,7 @@ def new_folder(kind: str = "") -> Path:
     sweep(Path(tempfile.gettempdir()))
     prefix = f"{PREFIX}{kind}-" if kind else PREFIX
     with interrupts.held():
-        return _kept(Path(tempfile.mkdtemp(prefix=f"{prefix}{_owner()}-")))
+        return _noted(Path(tempfile.mkdtemp(prefix=f"{prefix}{_owner()}-")))
 
 
 @contextmanager
@@ -102,7 +102,7 @@ def sweep(place: Path) -> None:
                     remove(Path(entry.path))
 
 
-def _kept(path: Path) -> Path:
+def _noted(path: Path) -> Path:
     if not _made:
         interrupts.undoes(remove_all)
     _made.add(path)
@@ -127,12 +127,12 @@ def _owner() -> str:
     return _owner_of(os.getpid())  # asked each time: a process may fork
 
 
-@lru_cache(4)
+@kept(4)
 def _owner_of(process: int) -> str:
     return f"{_machine()}-{_boot()}-{process}-{processes.started(process) or UNKNOWN}"
 
 
-@lru_cache(1)
+@kept(1)
 def _machine() -> str:
     """A mark of this machine and, in a container, of its own numbering of processes."""
     import socket
@@ -143,7 +143,7 @@ def _machine() -> str:
     return sha256("\n".join(parts).encode("utf-8", "replace")).hexdigest()[:12]
 
 
-@lru_cache(1)
+@kept(1)
 def _boot() -> str:
     told = _read("/proc/sys/kernel/random/boot_id")
     return sha256(told.encode()).hexdigest()[:8] if told else UNKNOWN
