@@ -99,7 +99,8 @@ class WarpRenderer:
     region: (x0, y0, x1, y1) px outside which every pixel of every frame equals the picture's.
     limits: degrees of yaw, pitch, roll as asked for, and the jaw's scale 0..1, up to which this picture moves
     without tearing; larger demands are bent to these. frame: the face as it lies in the region. head, basis:
-    what turns it and what moves it, the latter on `face_grid`. lips: its two lips, as layers.
+    what turns it and what moves it, the latter on `face_grid`. lips: its two lips, as layers. closes: share
+    of the picture's own lip gap that can be shut.
     """
 
     def __init__(self, portrait: Portrait, *, workers: int | None = None, device: str = "cpu") -> None:
@@ -131,8 +132,8 @@ class WarpRenderer:
         self._lower_share = smoothstep(self.lips.lip_line(gx, gy), -0.05, 0.05).astype(np.float32)
         self._folds = Folds(self.basis, self.face_grid, self.lips.lip_line(gx, gy))
         self._limits = measure_limits(self.head, self._folds)
-        self._closes = closes(frame.own_gap, self.basis.gain, self._limits)
-        stays = (1 - self._closes) * frame.own_gap
+        self.closes = closes(frame.own_gap, self.basis.gain, self._limits)
+        stays = (1 - self.closes) * frame.own_gap
         self.notices: tuple[str, ...] = (STAYS_OPEN,) if stays > SEEN_GAP else ()
         skin = skin_tone(self._source, frame.points)
         marked = portrait.face.source == "points"
@@ -170,7 +171,7 @@ class WarpRenderer:
 
     def opening(self, track: MotionTrack) -> np.ndarray:
         """(T,) fw of lip gap that the frames show, the picture's own opening included."""
-        return shown_gap(track, self._tracked_gap, self._closes)
+        return shown_gap(track, self._tracked_gap, self.closes)
 
     def render(self, track: MotionTrack, *, check: Check = nothing) -> Generator[np.ndarray, None, None]:
         """Frames of an ARKit track: uint8 (H, W, 3), or (H, W, 4) when the portrait has alpha, in order.
@@ -202,8 +203,21 @@ class WarpRenderer:
             pool.shutdown(wait=True)
             _OPENCV_THREADS.release()
 
+    def movements(self, track: MotionTrack) -> tuple[np.ndarray, np.ndarray]:
+        """What a track asks of the face, (T, moves) as in `basis.MOVES`; and (T,) the share 0..1 of it that this
+        picture takes without a fold, which is what frames show."""
+        asked = np.concatenate([controls.moves[rows] for controls, rows in self._stretches(track)])
+        return asked, self._folds.share(asked)
+
     def _demands(self, track: MotionTrack) -> Generator[tuple[Controls, int], None, None]:
         """The controls of a stretch of the track and the number in it, of every frame in turn."""
+        for controls, rows in self._stretches(track):
+            held = controls.moves * self._folds.share(controls.moves)[:, None]
+            controls = replace(controls, moves=held)
+            yield from ((controls, index) for index in range(rows.start, rows.stop))
+
+    def _stretches(self, track: MotionTrack) -> Generator[tuple[Controls, slice], None, None]:
+        """Controls of one stretch of the track after the other, and which of their rows are its own."""
         frame, limits, gain = self.frame, self._limits, self.head.gain
         brows = 1 - GLASSES_HOLD_BROWS * self._glasses
         # How many frames before and behind it matter to a frame.
@@ -214,10 +228,7 @@ class WarpRenderer:
             controls = read_controls(
                 part, self._mouth, frame.own_gap, frame.rim, self.basis.gain, limits, gain, brows
             )
-            moves = controls.moves * self._folds.share(controls.moves)[:, None]
-            controls = replace(controls, moves=moves)
-            for index in range(start, stop):
-                yield controls, index - first
+            yield controls, slice(start - first, stop - first)
 
     def _frame_at(self, controls: Controls, index: int) -> np.ndarray:
         moves, angles = controls.moves[index], controls.angles[index]
