@@ -204,8 +204,8 @@ class WarpRenderer:
             _OPENCV_THREADS.release()
 
     def movements(self, track: MotionTrack) -> tuple[np.ndarray, np.ndarray]:
-        """What a track asks of the face, (T, moves) as in `basis.MOVES`; and (T,) the share 0..1 of it that this
-        picture takes without a fold, which is what frames show."""
+        """What a track asks of the face, (T, moves) as in `basis.MOVES`, and (T,) the share 0..1 of it that frames
+        show: what this picture takes without a fold."""
         asked = np.concatenate([controls.moves[rows] for controls, rows in self._stretches(track)])
         return asked, self._folds.share(asked)
 
