@@ -47,7 +47,7 @@ STAYS_OPEN = Sentence(
     "A picture whose lips are closer together looks better."
 )
 OPEN_WIDE = 0.05  # fw of an opening that draws the corners in
-OFF = 0.0015  # fw by which a displacement may be undone wrongly
+OFF = 0.003  # fw by which a displacement may be undone wrongly
 LIP_MARGIN = 0.075  # fw around the lips that are painted in layers
 EYE_MARGIN = 0.02  # fw around the eyes that may be painted
 GLASSES_HOLD_BROWS = 0.7  # share of the brows' motion that rims would show as a bend
