@@ -14,6 +14,7 @@ from . import interrupts
 
 # Why a program cannot be started although nothing is wrong with it.
 SHORTAGES = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN)
+UNKNOWN = "0"  # a start that this system does not tell
 PROC = "/proc"
 START, STATE = 19, 0  # fields of /proc/N/stat after the name
 DEAD = ("Z", "X")
@@ -70,7 +71,7 @@ def started(process: int) -> str | None:
 
 
 def is_gone(process: int, start: str) -> bool:
-    """Whether the process that began at `start` (of `started`, or any mark where that is unknown) has ended.
+    """Whether the process that began at `start` (of `started`, or `UNKNOWN`) has ended.
 
     False wherever that is not certain.
     """
@@ -80,7 +81,8 @@ def is_gone(process: int, start: str) -> bool:
         fields = _stat(process)
         if fields is None:
             return not os.path.exists(f"{PROC}/{process}")
-        return fields[STATE] in DEAD or (len(fields) > START and f"{int(fields[START]):x}" != start)
+        known = start != UNKNOWN and len(fields) > START
+        return fields[STATE] in DEAD or (known and f"{int(fields[START]):x}" != start)
     try:
         os.kill(process, 0)
     except ProcessLookupError:
@@ -108,7 +110,7 @@ def _windows_gone(process: int, start: str) -> bool:
     if found is None:
         return False
     created, runs = found
-    return not runs or (created != 0 and f"{created:x}" != start)
+    return not runs or (start != UNKNOWN and created != 0 and f"{created:x}" != start)
 
 
 def _windows_times(process: int) -> tuple[int, bool] | None:
