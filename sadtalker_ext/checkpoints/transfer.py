@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 
 from ..errors import Place, Sentence, WeightsError
 from ..host import CancelToken
+from ..system import interrupts
 from ..system.outputs import note_written
 from ..version import __version__
 from .catalog import Checkpoint
@@ -94,8 +95,9 @@ def download(
         target.parent.mkdir(parents=True, exist_ok=True)
         with _locked(part) as file:
             _fetch(checkpoint, file, part, progress or (lambda _: None), cancel or CancelToken(), by_hand)
-        os.replace(part, target)
-        note_written(target)
+        with interrupts.held():
+            os.replace(part, target)
+            note_written(target)
     except OSError as error:
         why = f"{checkpoint.file} cannot be written into {{path}} ({{error}})"
         advice = "make room there, or make the folder writable."
