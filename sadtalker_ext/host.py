@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from .errors import Cancelled
-from .system.paths import cache_folder
+from .user_folders import cache_folder
 
 if TYPE_CHECKING:
     import numpy as np
