@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 EXIT_CODE = 130
 NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")  # Windows lacks the third and alone has the last
 STUCK_SECONDS = 5.0  # after which a library that does not let Python's handlers run is not waited for
-# After as many more, a step that must not be torn apart, or the clean-up, is not waited for: network disks are slow.
+# After as many more neither is a step that must not be torn apart, or the clean-up: network disks are slow.
 HELD_SECONDS, LOOK_SECONDS = 120.0, 0.05
 IMPATIENT = 3  # as many signals end the process without waiting for the clean-up
 COMMAND_NAMES = ("sadtalker", "sadtalker.exe", "sadtalker-script.py")

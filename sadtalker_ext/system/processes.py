@@ -80,7 +80,7 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
 
 
 def _has_ended(process: subprocess.Popen[bytes]) -> bool:
-    """Without a wait for anybody; the exit status stays for whoever asks for it, as another one means success."""
+    """Without a wait for anybody; the exit status is left for whoever asks: without one it had succeeded."""
     if process.poll() is not None:
         return True
     if not hasattr(os, "waitid"):
