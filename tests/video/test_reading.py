@@ -237,3 +237,14 @@ def test_pictures_of_a_folder_are_plain_png_with_their_alpha(
         with Image.open(tmp_path / "a" / f"frame_{number:06d}.png") as stored:
             assert (stored.format, stored.mode) == ("PNG", "RGBA")
             np.testing.assert_array_equal(np.asarray(stored), frame)
+
+
+@pytest.mark.parametrize("wrong", ["text", [1, 2], 7, None, True])
+def test_a_folder_whose_document_is_none_has_an_empty_one(
+    tmp_path: Path, write_video: WriteVideo, wrong: object
+) -> None:
+    folder = write_video(f"{tmp_path}/frames/", 2, metadata={"a": 1})
+    (facts,) = Path(folder).glob("*.json")
+    facts.write_text(json.dumps({**json.loads(facts.read_text()), "document": wrong}))
+    assert read_metadata(folder) == {}
+    assert json.loads(probe(folder).metadata["comment"]) == {}
