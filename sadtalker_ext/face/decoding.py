@@ -20,6 +20,7 @@ NEW = 4.0  # mean difference, of 255, from which a frame of an animation is wort
 LOOKS = 40  # frames that are looked at at most
 PREVIEW = (96, 96)  # px at which frames are compared
 ANIMATED = frozenset(("GIF", "WEBP", "PNG", "AVIF"))
+TOO_SHORT = ("truncated", "buffer is not large enough")  # what Pillow says, the latter of a mapped file
 JPEGS = frozenset(("JPEG", "MPO"))
 # What no encoder writes: the decoder makes other pixels of it than the grey with which it goes on at an end.
 _JPEG_TAIL = b"\0" + np.random.default_rng(0).integers(0, 255, 4096, np.uint8).tobytes() + b"\xff\xd9"
@@ -27,12 +28,12 @@ _JPEG_TAIL = b"\0" + np.random.default_rng(0).integers(0, 255, 4096, np.uint8).t
 _switch = threading.Lock()
 
 
-def open_file(path: Path, tail: bytes = b"") -> Image.Image:
-    """The picture in a file, as if `tail` stood at its end, opened.
+def open_file(path: Path, tail: bytes | None = None) -> Image.Image:
+    """The picture in a file, opened; with `tail` from memory, as if that stood at its end.
 
     A WebP file whose end is missing gets one. Raises what Pillow raises.
     """
-    if tail:
+    if tail is not None:
         return Image.open(io.BytesIO(path.read_bytes() + tail))
     with path.open("rb") as file:
         head = file.read(12)
@@ -57,19 +58,19 @@ def _missing_of_webp(data: bytes) -> float:
     return 1.0
 
 
-def read_pixels(open_it: Callable[[bytes], Image.Image]) -> tuple[Image.Image, float]:
+def read_pixels(open_it: Callable[[bytes | None], Image.Image]) -> tuple[Image.Image, float]:
     """A picture with its pixels read, and the share of it, 0..1, that its file lacks.
 
-    open_it: opens it anew each time, as if the bytes it is given stood at its end. Raises what Pillow raises
+    open_it: opens it anew each time, see `tail` of `open_file`. Raises what Pillow raises
     where too little is there.
     """
     with tolerance(False):
         try:
-            image = open_it(b"")
+            image = open_it(None)
             image.load()
             return image, float(image.info.get("missing", 0))
-        except OSError as error:
-            if "truncated" not in str(error):
+        except (OSError, ValueError) as error:
+            if not any(words in str(error) for words in TOO_SHORT):
                 raise
             broken = error
     with tolerance(True):
@@ -93,16 +94,15 @@ def tolerance(tolerant: bool) -> Iterator[None]:
             ImageFile.LOAD_TRUNCATED_IMAGES = before
 
 
-def _missing(image: Image.Image, open_it: Callable[[bytes], Image.Image]) -> float:
+def _missing(image: Image.Image, open_it: Callable[[bytes | None], Image.Image]) -> float:
     """Share of the pixels that come from no file: which are others where the decoder starts from white."""
     other: Any = open_it(b"")
     prepare = other.load_prepare
 
     def prepare_white() -> None:
         prepare()
-        if not getattr(other, "map", None):  # what is mapped is all there, and not to be written to
-            bands = len(other.getbands())
-            other.im.paste((255,) * bands if bands > 1 else 255, (0, 0, *other.size))
+        bands = len(other.getbands())
+        other.im.paste((255,) * bands if bands > 1 else 255, (0, 0, *other.size))
 
     other.load_prepare = prepare_white
     other.load()
@@ -110,7 +110,7 @@ def _missing(image: Image.Image, open_it: Callable[[bytes], Image.Image]) -> flo
     return float((differ.any(2) if differ.ndim == 3 else differ).mean())
 
 
-def _missing_of_jpeg(image: Image.Image, open_it: Callable[[bytes], Image.Image]) -> float:
+def _missing_of_jpeg(image: Image.Image, open_it: Callable[[bytes | None], Image.Image]) -> float:
     """Share of the rows at the end that the decoder made up: all grey, and others where the file goes on."""
     other = open_it(_JPEG_TAIL)
     other.load()

@@ -100,7 +100,7 @@ def _read(path: Path) -> Picture:
         stack.enter_context(_quiet())
         full: tuple[int, int] | None = None  # size of what is read at less than that
 
-        def open_it(tail: bytes) -> Image.Image:
+        def open_it(tail: bytes | None) -> Image.Image:
             nonlocal full
             image = stack.enter_context(_open(path, tail))
             _check_shape(image.size, path.name)
@@ -182,7 +182,7 @@ def _quiet() -> Iterator[None]:
         yield
 
 
-def _open(path: Path, tail: bytes = b"") -> Image.Image:
+def _open(path: Path, tail: bytes | None = None) -> Image.Image:
     try:
         kind = kind_of(path)
         if kind is not None:

@@ -24,7 +24,8 @@ def grainy() -> np.ndarray:
     "margin", [(255, 255, 255), (0, 0, 0), (128, 128, 128), (127, 127, 127), (20, 90, 160)]
 )
 @pytest.mark.parametrize(
-    "kind", ["jpg", "fine.jpg", "grey.jpg", "cmyk.jpg", "png", "gif", "bmp", "tif", "ppm"]
+    "kind",
+    ["jpg", "fine.jpg", "grey.jpg", "cmyk.jpg", "png", "gif", "bmp", "tif", "ppm", "grey.ppm", "cmyk.tif"],
 )
 def test_a_plain_margin_is_not_missing(
     grainy: np.ndarray, tmp_path: Path, margin: tuple[int, int, int], kind: str
@@ -32,7 +33,7 @@ def test_a_plain_margin_is_not_missing(
     """Neither above nor below, nor where a part of the file is missing indeed."""
     image = Image.new("RGB", (320, 480), margin)
     image.paste(Image.fromarray(grainy), (80, 180))
-    image = image.convert({"grey.jpg": "L", "cmyk.jpg": "CMYK"}.get(kind, "RGB"))
+    image = image.convert({"grey": "L", "cmyk": "CMYK"}.get(kind.split(".")[0], "RGB"))
     path = tmp_path / f"cut.{kind}"
     image.save(path, **({"quality": 95} if kind == "fine.jpg" else {}))
     data = path.read_bytes()
