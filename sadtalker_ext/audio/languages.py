@@ -152,7 +152,7 @@ def _plain_letters(text: str) -> Iterator[str]:
 
 
 def _script(letter: str) -> str:
-    """The script of a letter; "" of what is none, ordinals like º and signs that stand for a word included."""
+    """The script of a letter; "" of what is none, such as ordinals (º) and signs for a word (µ)."""
     category = unicodedata.category(letter)
     if not category.startswith("L") or category == "Lm" or letter == MICRO:
         return ""

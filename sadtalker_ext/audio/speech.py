@@ -229,7 +229,7 @@ def _decode(
                 raise _too_long(path.name)
             if last is not None and count >= last:
                 return _Read(mix, file.uneven, None)
-        return _Read(mix, file.uneven, file.damage(count))
+        return _Read(mix, file.uneven, file.damage())
 
 
 def _from_array(source: Sequence[Any], start: float, end: float | None, check: Check) -> Speech:
