@@ -8,8 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sadtalker_ext.audio import load_speech
+from sadtalker_ext.audio import load_speech, soundtrack
 from sadtalker_ext.audio.ogg import links
+from sadtalker_ext.errors import Cancelled
+from sadtalker_ext.host import CancelToken
 from sadtalker_ext.video import VideoWriter
 
 MakeSound = Callable[..., Path]
@@ -68,6 +70,44 @@ def test_a_part_of_a_chain(make_sound: MakeSound, tone: Tone) -> None:
     speech = load_speech(path, start=2.5, end=3.5)
     assert speech.duration == pytest.approx(1.0)
     assert pitches(np.tile(speech.samples, 2), 1) == pytest.approx([600], abs=8)
+
+
+def test_of_an_uneven_recording_only_the_chosen_part_is_written(
+    make_sound: MakeSound, tone: Tone, tmp_path: Path
+) -> None:
+    path, _ = chain(make_sound, tone, "three")
+    speech = load_speech(path, start=2.5, end=3.5)
+    asked: list[int] = []
+    sound = soundtrack(speech, tmp_path, lambda: asked.append(1))
+    assert sound is not None
+    written = (tmp_path / "soundtrack.au").stat().st_size
+    assert written == pytest.approx(sound.rate * sound.channels * 4, abs=100)
+    assert f"start_sample=0:end_sample={sound.rate}" in sound.filters
+    assert 0 < len(asked) < 6
+    with VideoWriter(tmp_path / "out.mp4", width=32, height=32, fps=5, soundtrack=speech) as writer:
+        for _ in range(5):
+            writer.write(np.zeros((32, 32, 3), np.uint8))
+    heard = load_speech(tmp_path / "out.mp4")
+    assert heard.duration == pytest.approx(1.0, abs=0.05)
+    assert pitches(np.tile(heard.samples[:16000], 2), 1) == pytest.approx([600], abs=8)
+
+
+def test_writing_of_an_uneven_recording_can_be_cancelled(
+    make_sound: MakeSound, tone: Tone, tmp_path: Path
+) -> None:
+    path, _ = chain(make_sound, tone, "three")
+    speech, token = load_speech(path), CancelToken()
+    token.cancel()
+    target = tmp_path / "out"
+    target.mkdir()
+    with (
+        pytest.raises(Cancelled),
+        VideoWriter(
+            target / "a.mp4", width=32, height=32, fps=5, soundtrack=speech, check=token.check
+        ) as writer,
+    ):
+        writer.write(np.zeros((32, 32, 3), np.uint8))
+    assert list(target.iterdir()) == []
 
 
 def test_links_and_whether_the_last_page_is_whole(make_sound: MakeSound, tone: Tone) -> None:
