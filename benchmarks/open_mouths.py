@@ -24,7 +24,6 @@ from PIL import Image
 from sadtalker_ext.audio import load_speech
 from sadtalker_ext.cli.demo import DEMO
 from sadtalker_ext.engines.instant.warp.basis import MOVE_INDEX, MOVES
-from sadtalker_ext.engines.instant.warp.controls import read_controls
 from sadtalker_ext.engines.instant.warp.grid import jacobian
 from sadtalker_ext.engines.instant.warp.renderer import WarpRenderer
 from sadtalker_ext.face import Portrait, load_portrait
@@ -32,7 +31,7 @@ from sadtalker_ext.motion import generate_head, generate_lips
 from sadtalker_ext.tracks import ARKIT, MotionTrack, lips
 
 FPS = 25.0
-OPENED = (0.5, 1.0, 1.5)  # jawOpen with which the demo portrait is opened, the lips parted by as much
+OPENED = ((0.4,), (0.8,), (1.2,), (1.5,), (1.5, 1.0))  # jawOpen, once or twice, the lips parted by as much
 SHEET_COLUMNS, SHEET_SIDE, SHEET_REACH = 7, 240, 0.55  # frames, px, fw around the mouth
 
 
@@ -67,20 +66,6 @@ def areas(renderer: WarpRenderer, moves: np.ndarray) -> tuple[float, float]:
     return least, most
 
 
-def demanded(renderer: WarpRenderer, track: MotionTrack) -> np.ndarray:
-    frame = renderer.frame
-    controls = read_controls(
-        track,
-        renderer._mouth,
-        frame.own_gap,
-        frame.rim,
-        renderer.basis.gain,
-        renderer._limits,
-        renderer.head.gain,
-    )
-    return controls.moves
-
-
 def strip(portrait: Portrait, renderer: WarpRenderer, track: MotionTrack) -> np.ndarray:
     """The picture's mouth and frames of it, from the most shut to the widest open."""
     order = np.argsort(lips.opening(track), kind="stable")
@@ -98,10 +83,12 @@ def pictures(paths: list[Path]) -> Iterator[tuple[str, Portrait]]:
     if paths:
         yield from ((path.name, load_portrait(path)) for path in paths)
         return
-    demo = load_portrait(DEMO / "portrait.png")
-    yield "demo portrait", demo
-    for amount in OPENED:
-        yield f"opened by {amount:g}", load_portrait(opened(demo, amount))
+    yield "demo", load_portrait(DEMO / "portrait.png")
+    for steps in OPENED:
+        portrait = load_portrait(DEMO / "portrait.png")
+        for amount in steps:
+            portrait = load_portrait(opened(portrait, amount))
+        yield f"opened by {' and '.join(f'{amount:g}' for amount in steps)}", portrait
 
 
 def main() -> None:
@@ -116,14 +103,13 @@ def main() -> None:
     rows = []
     for title, portrait in pictures(given.pictures):
         renderer = WarpRenderer(portrait)
-        moves = demanded(renderer, track)
-        shares = renderer._folds.share(moves)
+        moves, shares = renderer.movements(track)
         least, most = areas(renderer, moves * shares[:, None])
         seal = np.zeros((1, len(MOVES)), np.float32)
-        seal[0, MOVE_INDEX["seal"]] = renderer._limits["seal"]
+        seal[0, MOVE_INDEX["seal"]] = 1
         alone = areas(renderer, seal)
         print(
-            f"{title[-31:]:<32}{renderer.frame.own_gap:>7.3f}{renderer._closes:>7.2f}{least:>8.2f}{most:>7.2f}"
+            f"{title[-31:]:<32}{renderer.frame.own_gap:>7.3f}{renderer.closes:>7.2f}{least:>8.2f}{most:>7.2f}"
             f"{alone[0]:>8.2f}{alone[1]:>6.2f}{int((shares < 1).sum()):>8} to {float(shares.min()):.2f}"
         )
         rows.append(strip(portrait, renderer, track) if given.sheet else None)

@@ -16,7 +16,7 @@ from ..system.foreign import damage_as
 from ..system.paths import existing_file, is_folder, user_path
 from .folder import folder_facts
 from .gif import gif_facts, is_gif
-from .metadata import parse_ffmetadata, to_json
+from .metadata import parse_ffmetadata, read_metadata, to_json
 from .target import exact_rate
 
 VIDEO = re.compile(r"Stream #0:\d+.*?: Video: (?P<rest>.*)")
@@ -141,7 +141,7 @@ def _probe_folder(folder: Path) -> MediaInfo:
     frames = int(facts["frames"])
     return MediaInfo(
         width=facts["width"], height=facts["height"], fps=float(rate), duration=float(frames / rate),
-        frames=frames, has_video=True, metadata={"comment": to_json(facts.get("document", {}))},
+        frames=frames, has_video=True, metadata={"comment": to_json(read_metadata(folder))},
     )  # fmt: skip
 
 

@@ -263,3 +263,14 @@ def test_tracks_of_which_none_can_be_used_are_measured_too(tmp_path: Path) -> No
 def test_the_code_of_a_codec_is_no_size(tmp_path: Path) -> None:
     facts = probe(make(tmp_path / "a.wmv", "-f", "lavfi", "-i", "color=red:s=64x48:d=1"))
     assert (facts.width, facts.height) == (64, 48)
+
+
+@pytest.mark.parametrize("wrong", ["text", [1, 2], 7, None, True])
+def test_a_folder_whose_document_is_none_has_an_empty_one(
+    tmp_path: Path, write_video: WriteVideo, wrong: object
+) -> None:
+    folder = write_video(f"{tmp_path}/frames/", 2, metadata={"a": 1})
+    (facts,) = Path(folder).glob("*.json")
+    facts.write_text(json.dumps({**json.loads(facts.read_text()), "document": wrong}))
+    assert read_metadata(folder) == {}
+    assert json.loads(probe(folder).metadata["comment"]) == {}

@@ -9,7 +9,7 @@ import pytest
 
 from sadtalker_ext.engines.instant.warp.basis import MOVES
 from sadtalker_ext.engines.instant.warp.closing import Closing
-from sadtalker_ext.engines.instant.warp.controls import closes, read_controls
+from sadtalker_ext.engines.instant.warp.controls import closes
 from sadtalker_ext.engines.instant.warp.folds import LEAST_AREA, Folds
 from sadtalker_ext.engines.instant.warp.frame import FaceFrame
 from sadtalker_ext.engines.instant.warp.grid import jacobian
@@ -45,12 +45,8 @@ def chatter(frames: int = 60) -> MotionTrack:
 
 
 def moves_of(renderer: WarpRenderer, track: MotionTrack) -> np.ndarray:
-    frame = renderer.frame
-    limits, gain = renderer._limits, renderer.head.gain
-    controls = read_controls(
-        track, renderer._mouth, frame.own_gap, frame.rim, renderer.basis.gain, limits, gain
-    )
-    return controls.moves * renderer._folds.share(controls.moves)[:, None]
+    moves, shares = renderer.movements(track)
+    return moves * shares[:, None]
 
 
 def least_area(renderer: WarpRenderer, moves: np.ndarray) -> float:
