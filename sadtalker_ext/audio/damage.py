@@ -26,6 +26,7 @@ FILE_START = re.compile(r"Duration: \S+ start: (\d+\.\d+)")
 STREAM_START = re.compile(r", start (\d+\.\d+)")
 # Containers whose own duration is that of the sound alone; in others it counts from the zero of their clock.
 LENGTH_ALONE = ("mov", "mp3", "mpegts", "mpeg")
+START_UNTOLD = ("avi",)  # these count from zero too, and do not say where the sound begins
 LANGUAGE = re.compile(r"\(([a-z]{2,3})\)")
 # ffmpeg's words for packets that a decoder could not use, and for a file that is not whole.
 UNDECODABLE = re.compile(r"Error submitting packet to decoder|Decoding error|corrupt decoded frame")
@@ -77,7 +78,9 @@ class Heading:
         timed = sum(found["kind"] in ("Audio", "Video") for found in streams)
         known = length is not None and timed == 1 and "Estimating duration from bitrate" not in told
         named = name[1] if name else ""
-        counted = 0.0 if set(LENGTH_ALONE) & set(named.split(",")) else start
+        formats = set(named.split(","))
+        counted = 0.0 if formats & set(LENGTH_ALONE) else start
+        known = known and not formats & set(START_UNTOLD)
         return cls(named, whole, max(0.0, whole - counted) if known else None, tuple(tracks))
 
     def is_one_of(self, formats: tuple[str, ...]) -> bool:

@@ -10,7 +10,8 @@ from types import MappingProxyType
 
 LATIN, HAN = "LATIN", "CJK"  # as the Unicode standard begins the names of their letters
 SYLLABIC = {HAN: 3, "HIRAGANA": 2, "KATAKANA": 2, "HANGUL": 2}  # letters of an alphabet that one stands for
-LEAST = 2  # letters of a script, side by side, that call for a voice that reads it
+LEAST = 2  # letters of a script that call for a voice that reads it
+IN_FORMULAS = ("GREEK", "HEBREW")  # of which these must stand side by side: π, ℵ
 MOSTLY = 0.7  # share of the letters
 RAISED = ("<super>", "<sub>")  # how Unicode marks letters of ordinals, formulas and phonetics
 MICRO = "\u00b5"  # a unit, for Unicode a letter; every voice says it as a word
@@ -70,7 +71,7 @@ def scripts(text: str) -> Counter[str]:
 def foreign_script(text: str) -> str | None:
     """The script other than Latin that a text needs a voice for, by its name in Unicode; None without one.
 
-    Letters that stand alone, as in formulas, need none: every voice knows their names.
+    A single letter needs none, nor do those that stand alone in formulas: every voice knows their names.
     """
     found = _in_words(text)
     found.pop(LATIN, None)
@@ -81,8 +82,8 @@ def foreign_script(text: str) -> str | None:
 
 
 def _in_words(text: str) -> Counter[str]:
-    """As `scripts`, of those scripts alone in which more than one letter stands at a time."""
-    longest: Counter[str] = Counter()
+    """As `scripts`, of those scripts alone of which there is more than a letter at a time."""
+    found, longest = scripts(text), Counter[str]()
     last, run = "", 0
     for letter in text:
         if unicodedata.category(letter).startswith("M"):  # vowels and accents belong to their letter
@@ -90,7 +91,8 @@ def _in_words(text: str) -> Counter[str]:
         script = _script(letter)
         run = SYLLABIC.get(script, 1) + (run if script == last else 0)
         longest[script], last = max(longest[script], run), script
-    return Counter({script: size for script, size in scripts(text).items() if longest[script] >= LEAST})
+    together = {script: longest[script] if script in IN_FORMULAS else size for script, size in found.items()}
+    return Counter({script: found[script] for script, size in together.items() if size >= LEAST})
 
 
 def mostly_latin(text: str) -> bool:

@@ -44,7 +44,7 @@ NEVER_CUT: dict[str, tuple[str, ...]] = {
     "a.ac3": (),
     "a.caf": (),
     "a.mov": (),
-    **{f"late.{ending}": LATE for ending in ("mka", "webm", "nut", "wma", "ogg", "mov", "ts", "flv")},
+    **{f"late.{ending}": LATE for ending in ("mka", "webm", "nut", "wma", "ogg", "mov", "ts", "flv", "avi")},
     "very late.webm": ("-af", "asetpts=PTS+5/TB"),
 }
 

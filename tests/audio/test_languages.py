@@ -49,7 +49,14 @@ def test_latin_letters_numbers_and_signs_need_no_voice_of_their_own(text: str) -
 
 @pytest.mark.parametrize(
     ("text", "script"),
-    [("ᮃᮊ", "SUNDANESE"), ("ⵣⵓⵍ", "TIFINAGH"), ("น้ำ", "THAI"), ("κι", "GREEK"), ("我", "CJK")],
+    [
+        ("ᮃᮊ", "SUNDANESE"),
+        ("ⵣⵓⵍ", "TIFINAGH"),
+        ("น้ำ", "THAI"),
+        ("А и Б", "CYRILLIC"),
+        ("κι", "GREEK"),
+        ("我", "CJK"),
+    ],
 )
 def test_scripts_that_no_language_here_has_are_scripts(text: str, script: str) -> None:
     assert foreign_script(plain_letters(text)) == script
