@@ -159,7 +159,8 @@ def _packed(heard: Transcript) -> bytes:
 def unpacked(line: bytes) -> Transcript:
     """What a line of an answer says."""
     answer = json.loads(line)
-    return Transcript(tuple(Phone(*row) for row in answer["phones"]), answer["text"])
+    phones = (Phone(sys.intern(name), *row) for name, *row in answer["phones"])
+    return Transcript(tuple(phones), answer["text"])
 
 
 def answer(source: BinaryIO, target: BinaryIO) -> None:
