@@ -56,8 +56,8 @@ class Heading:
     @classmethod
     def of(cls, messages: str) -> Heading:
         told = messages.split("Output #0")[0].split("Stream mapping:")[0]
-        name = re.search(r"Input #0, (.*), from", told)
-        length = re.search(r"Duration: (\d+):(\d+):([\d.]+)", told)
+        name = re.search(r"(?m)^Input #0, (.*), from", told)
+        length = re.search(r"(?m)^ *Duration: (\d+):(\d+):([\d.]+)", told)
         hours, minutes, seconds = length.groups() if length else ("0", "0", "0")
         streams = [found for found in STREAM.finditer(told) if "(attached pic)" not in found["rest"]]
         tracks = [_track(found) for found in streams if found["kind"] == "Audio"]
