@@ -219,7 +219,7 @@ class _Described:
 
     def _find(self, module: str, name: str) -> Any:
         if (module, name) == ("collections", "OrderedDict"):
-            return self._ordered
+            return self._reader.ordered
         if module == "torch._utils" and name in _TENSOR_BUILDERS:
             return _tensor
         if module == "torch._utils" and name in _WRAPPERS:
@@ -230,10 +230,6 @@ class _Described:
             return Opaque(name)
         called = cleaned(f"{module}.{name}", REASON_CHARACTERS)
         raise Fault(UNSAFE, f"would run {called} when loaded, which weights never need")
-
-    def _ordered(self, pairs: Any = ()) -> dict[Any, Any]:
-        self._reader.spend(len(pairs))
-        return {checked_key(key): value for key, value in pairs}
 
     def _storage(self, pid: Any) -> None:
         if isinstance(pid, tuple) and len(pid) >= 5 and pid[0] == "storage":

@@ -71,7 +71,8 @@ def test_no_secrets(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     "told",
     [
         "password" + " " * 300 + "pumpkin", "password" + " " * 300 + "=" + " " * 300 + "pumpkin",
-        "secret : pumpkin", "'token': 'pumpkin'", "Authorization: Bearer pumpkin", "authorization=Basic pumpkin", "Bearer pumpkin",
+        "secret : pumpkin", "'token': 'pumpkin'", "Authorization: Bearer pumpkin",
+        "authorization=Basic pumpkin", "Bearer pumpkin",
     ],
     ids=lambda told: " ".join(told.split()),
 )  # fmt: skip
