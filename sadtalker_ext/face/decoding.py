@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import struct
 import threading
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,8 +18,37 @@ FLAT = 2.0  # spread of values, of 255, below which a picture shows nothing
 NEW = 4.0  # mean difference, of 255, from which a frame of an animation is worth a look
 LOOKS = 40  # frames that are looked at at most
 PREVIEW = (96, 96)  # px at which frames are compared
+# Kinds whose decoders are part of Pillow; the others may start programs (EPS) or have no clear beginning.
+PLAIN_KINDS = ("PNG", "JPEG", "MPO", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF")
 # Pillow has one switch for the whole process, and a host may have set it.
 _switch = threading.Lock()
+
+
+@contextmanager
+def open_plain(path: Path) -> Iterator[Image.Image]:
+    """The picture in a file, its head read, if it is of a kind that Pillow itself decodes.
+
+    Raises `DecompressionBombError` for a large one, and whatever a damaged head makes Pillow stumble over.
+    """
+    Image.init()
+    kinds = [kind for kind in PLAIN_KINDS if kind in Image.OPEN]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with Image.open(path, formats=kinds) as image:
+            yield image
+
+
+def is_picture(path: Path) -> bool:
+    """Whether a file begins as a picture of a plain kind does."""
+    try:
+        with open_plain(path):
+            return True
+    except Image.DecompressionBombError:
+        return True
+    except MemoryError:
+        raise
+    except Exception:  # decoders raise dozens of classes
+        return False
 
 
 def open_file(path: Path) -> Image.Image:
