@@ -327,6 +327,11 @@ def _kind(error: BaseException) -> str:
     return FAULT
 
 
+def is_shortage(error: BaseException) -> bool:
+    """Whether memory or open files have run out, which is about nothing that was given."""
+    return _kind(error) in (MEMORY, DEVICE_MEMORY, OPEN_FILES)
+
+
 def _lacks_memory(error: BaseException) -> bool:
     """Whether a library says so in words; OpenCV's own class is called `error`."""
     if isinstance(error, OSError) and error.errno == errno.ENOMEM:

@@ -25,8 +25,6 @@ from .limits import Limits
 
 VALUE_FIELDS = ("text", "voice", "idle", "options", "manner_preset", "preset", "format")
 FORMATS: Mapping[str, str] = MappingProxyType({"mp4": "video/mp4", "webm": "video/webm", "gif": "image/gif"})
-# Kinds whose decoders are part of Pillow; the others may start programs (EPS) or have no clear beginning.
-PICTURE_KINDS = ("PNG", "JPEG", "MPO", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF")
 NPZ_MAGIC = b"PK"
 MESH_START = 4096  # bytes of a mesh by which it is known
 VIDEO_STEM = "video"
@@ -184,17 +182,13 @@ def _mesh_file(path: Path, name: str, limits: Limits) -> Path:
 
 def check_picture(path: Path, limits: Limits) -> None:
     """Refuse, from its first bytes, what is no picture of a known kind or would be too large unpacked."""
-    import warnings
-
     from PIL import Image
 
-    Image.init()
-    kinds = [kind for kind in PICTURE_KINDS if kind in Image.OPEN]
+    from ..face.decoding import open_plain
+
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            with Image.open(path, formats=kinds) as image:
-                width, height = image.size
+        with open_plain(path) as image:
+            width, height = image.size
     except Image.DecompressionBombError:
         width, height = limits.picture_pixels + 1, 1
     except Exception as error:  # Pillow's plugins raise whatever a damaged header makes them stumble over

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
 CHUNK_BYTES = 1 << 18
+RANGE = re.compile(r"\s{0,9}bytes\s{0,9}=\s{0,9}([0-9]{0,18})\s{0,9}-\s{0,9}([0-9]{0,18})\s{0,9}")
 NO_CACHE = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 
 
@@ -92,7 +93,7 @@ def byte_range(asked: str | None, size: int) -> tuple[int, int] | None:
     What is not one plain range means the whole file, as the standard allows; one that lies outside the file
     is empty.
     """
-    found = re.fullmatch(r"\s*bytes\s*=\s*(\d{0,18})\s*-\s*(\d{0,18})\s*", asked or "", re.ASCII)
+    found = RANGE.fullmatch(asked or "")
     if found is None or found.group(1, 2) == ("", ""):
         return None
     first, last = found.groups()

@@ -67,8 +67,8 @@ class Heading:
     @classmethod
     def of(cls, messages: str) -> Heading:
         told = messages.split("Output #0")[0].split("Stream mapping:")[0]
-        name = re.search(r"Input #0, (.*), from", told)
-        length = re.search(r"Duration: (\d+):(\d+):([\d.]+)", told)
+        name = re.search(r"(?m)^Input #0, (.*), from", told)
+        length = re.search(r"(?m)^ *Duration: (\d+):(\d+):([\d.]+)", told)
         hours, minutes, seconds = length.groups() if length else ("0", "0", "0")
         start, whole = _start(FILE_START, told), int(hours) * 3600 + int(minutes) * 60 + float(seconds)
         # A stream is listed under each of its programs.

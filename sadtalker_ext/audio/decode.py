@@ -157,7 +157,7 @@ def in_blocks(samples: np.ndarray, rate: int) -> Iterator[np.ndarray]:
 
 def _unreadable(path: Path, messages: str) -> AudioError:
     opened = "Input #0" in messages
-    if opened and not re.search(r"Stream #0:\d+.*: Audio:", messages):
+    if opened and not re.search(r"(?m)^ *Stream #0:\d+.*: Audio:", messages):
         return AudioError(
             f"{path.name} has no sound: it holds no audio stream; give a file with speech in it."
         )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ..system.lazy import lazily
 from .catalog import CATALOG, Checkpoint, by_engine, by_name, hand_in, pairs
-from .contents import DAMAGED, MISSING, PRESENT, UNSAFE, WRONG, Contents, Fault, read_contents
+from .contents import DAMAGED, MISSING, PRESENT, UNREADABLE, UNSAFE, WRONG, Contents, Fault, read_contents
 from .places import folders, home
 from .state import Status, faulty, find, require, status, verify
 

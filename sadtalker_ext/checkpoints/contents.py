@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import math
 import struct
@@ -16,6 +17,9 @@ from ..system.foreign import damage_as, open_file, parse_json
 from ..system.pickles import Broken, Opaque, Reader, Unsafe, checked_key
 
 PRESENT, MISSING, DAMAGED, WRONG, UNSAFE = "present", "missing", "damaged", "wrong kind", "unsafe"
+UNREADABLE = "unreadable"  # the file may be good
+# What the system says of a name that leads to no file; None: `open_file` found that it is something else.
+NO_FILE = (None, errno.ENOENT, errno.ELOOP, errno.EISDIR, errno.ENOTDIR)
 
 HEADER_LIMIT = 8_000_000  # bytes of JSON; the format allows more, and forty thousand tensors have as much
 PICKLE_LIMIT = 16_000_000  # bytes; descriptions of tensors are far smaller
@@ -49,12 +53,23 @@ _DTYPES = ("float", "bfloat", "int", "uint", "complex", "bool", "half", "double"
 
 
 class Fault(Exception):
-    """Why a file cannot be used. state: `DAMAGED`, `WRONG` or `UNSAFE`; reason: continues the file's name."""
+    """Why a file cannot be used.
+
+    state: `DAMAGED`, `WRONG`, `UNSAFE` or `UNREADABLE`. reason: continues the file's name.
+    """
 
     def __init__(self, state: str, reason: str) -> None:
         super().__init__(reason)
         self.state = state
         self.reason = reason
+
+
+def unreadable(error: OSError | MemoryError) -> Fault:
+    """What to say of a file of which, this time, nothing is known."""
+    if isinstance(error, MemoryError):
+        return Fault(UNREADABLE, "cannot be read (there is not enough memory)")
+    state = DAMAGED if error.errno in NO_FILE else UNREADABLE
+    return Fault(state, f"cannot be read ({cleaned(str(error.strerror or error), REASON_CHARACTERS)})")
 
 
 @dataclass(frozen=True)
@@ -69,10 +84,13 @@ def read_contents(path: Path) -> Contents:
     """Names and shapes of the tensors in a file, and whether all its bytes are there.
 
     Reads the headers only, so it is quick for files of any size; damage inside the numbers is found by their
-    sha256 alone. Time and memory are bounded, whatever is in the file. Raises `Fault`, and `OSError` where
-    the file cannot be opened or is none.
+    sha256 alone. Time and memory are bounded, whatever is in the file. Raises `Fault`; `OSError` where the
+    file cannot be read or is none, and `MemoryError`, which tell nothing of what is in it.
     """
-    with open_file(path) as file, damage_as(Fault(DAMAGED, "is cut off or damaged"), passing=(Fault,)):
+    with (
+        open_file(path) as file,
+        damage_as(Fault(DAMAGED, "is cut off or damaged"), passing=(Fault, OSError)),
+    ):
         size = file.seek(0, io.SEEK_END)
         file.seek(0)
         return _read(file, size, named=path.suffix == ".safetensors")
@@ -219,7 +237,7 @@ class _Described:
 
     def _find(self, module: str, name: str) -> Any:
         if (module, name) == ("collections", "OrderedDict"):
-            return self._ordered
+            return self._reader.ordered
         if module == "torch._utils" and name in _TENSOR_BUILDERS:
             return _tensor
         if module == "torch._utils" and name in _WRAPPERS:
@@ -230,10 +248,6 @@ class _Described:
             return Opaque(name)
         called = cleaned(f"{module}.{name}", REASON_CHARACTERS)
         raise Fault(UNSAFE, f"would run {called} when loaded, which weights never need")
-
-    def _ordered(self, pairs: Any = ()) -> dict[Any, Any]:
-        self._reader.spend(len(pairs))
-        return {checked_key(key): value for key, value in pairs}
 
     def _storage(self, pid: Any) -> None:
         if isinstance(pid, tuple) and len(pid) >= 5 and pid[0] == "storage":

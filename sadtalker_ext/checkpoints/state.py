@@ -11,7 +11,18 @@ from pathlib import Path
 from ..errors import Named, Place, Sentence, WeightsError
 from ..system.caches import kept
 from .catalog import CATALOG, TORCH_HUB, Checkpoint
-from .contents import DAMAGED, MISSING, PRESENT, UNSAFE, WRONG, Contents, Fault, read_contents
+from .contents import (
+    DAMAGED,
+    MISSING,
+    PRESENT,
+    UNREADABLE,
+    UNSAFE,
+    WRONG,
+    Contents,
+    Fault,
+    read_contents,
+    unreadable,
+)
 from .places import bases, folders, home
 
 HASH_CHUNK = 1 << 20  # bytes
@@ -19,6 +30,7 @@ SUFFIXES = (".safetensors", ".pth", ".tar", ".pt", ".ckpt", ".bin", ".zip")
 TELLING = (".safetensors", ".pth", ".pt", ".ckpt")  # names that nothing but weights have
 LOOKED_AT = 200  # files of a folder whose contents are looked at for renamed checkpoints
 WRAPPERS = ("", "state_dict.")  # what a training program may put around its tensors
+AGAIN = "try again, or see that it can be read."
 PART = ".part"  # what the name of an unfinished download ends in
 
 Check = Callable[[], None]
@@ -29,7 +41,8 @@ Report = Callable[[int, int], None]  # bytes done, bytes in all
 class Status:
     """What is known of a checkpoint.
 
-    state: `PRESENT`, `MISSING`, `DAMAGED`, `WRONG` (another kind of file) or `UNSAFE` (it would run code).
+    state: `PRESENT`, `MISSING`, `DAMAGED`, `WRONG` (another kind of file), `UNSAFE` (it would run code) or
+    `UNREADABLE` (it may be good).
     path: the file, or where it belongs. size: bytes on disk, 0 when missing. note: a sentence, or "".
     part: bytes of an interrupted download that can be resumed. elsewhere: it does not lie in its own folder.
     """
@@ -85,6 +98,8 @@ def require(checkpoint: Checkpoint, models_dir: Path) -> Path:
     if found.state == MISSING:
         needs = f"The engine {checkpoint.engine} needs {checkpoint.file}; {{fetch}}, or from"
         raise WeightsError(f"{needs} {checkpoint.page} into {{path}}.", Named("fetch", checkpoint.id), folder)
+    if found.state == UNREADABLE:
+        raise WeightsError("{note}; " + AGAIN, note=found.note)
     anew = f"fetch {checkpoint.file} anew from {checkpoint.page} into {{path}}."
     raise WeightsError("{note}; " + anew, folder, note=found.note)
 
@@ -115,7 +130,7 @@ def faulty(models_dir: Path) -> tuple[Sentence, ...]:
         for path in _weight_files(folder):
             found = _contents_or_fault(path)
             if isinstance(found, Fault) and (
-                found.state in (DAMAGED, UNSAFE) or path.suffix.lower() in TELLING
+                found.state in (DAMAGED, UNSAFE, UNREADABLE) or path.suffix.lower() in TELLING
             ):
                 told.append(Sentence("{path} {reason}, so it is not used.", path, reason=found.reason))
     return tuple(told)
@@ -130,7 +145,7 @@ def verify(
     """
     found = fault(checkpoint, path)
     if found is not None:
-        anew = f"fetch {checkpoint.file} anew from {checkpoint.page}."
+        anew = AGAIN if found.state == UNREADABLE else f"fetch {checkpoint.file} anew from {checkpoint.page}."
         raise WeightsError("{path} {reason}; " + anew, path, reason=found.reason)
     if checkpoint.sha256 and not file_hash(path, report, check).startswith(checkpoint.sha256):
         anew = f"fetch it anew from {checkpoint.page}, unless you changed it yourself."
@@ -201,14 +216,17 @@ def _size(path: Path) -> int:
 def _contents_or_fault(path: Path) -> Contents | Fault:
     try:
         return contents_of(path)
-    except OSError as error:
-        return Fault(DAMAGED, f"cannot be read ({error.strerror or error})")
+    except (OSError, MemoryError) as error:
+        return unreadable(error)
     except Fault as found:
         return found
 
 
 def contents_of(path: Path) -> Contents:
-    """What `read_contents` finds in a file, remembered as long as the file does not change."""
+    """What `read_contents` finds in a file, remembered as long as the file does not change.
+
+    What kept it from being read is not remembered.
+    """
     stat = path.stat()
     found = _read(path, stat.st_size, stat.st_mtime_ns)
     if isinstance(found, Fault):

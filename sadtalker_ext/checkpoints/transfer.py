@@ -22,7 +22,7 @@ from ..system import interrupts
 from ..system.outputs import note_written
 from ..version import __version__
 from .catalog import Checkpoint
-from .contents import DAMAGED, MISSING
+from .contents import DAMAGED, MISSING, UNREADABLE
 from .places import home
 from .state import PART, fault, file_hash, status
 
@@ -88,6 +88,8 @@ def download(
     if not checkpoint.sha256:
         why = f"{checkpoint.file} has no published sha256, so that no program can tell the right one"
         raise WeightsError(why + "; {by_hand}.", by_hand=by_hand)
+    if there.state == UNREADABLE and there.path == target:
+        raise WeightsError("{note}; it may be good, so it is not fetched anew.", note=there.note)
     if there.state not in (MISSING, DAMAGED) and there.path == target:
         raise WeightsError("{note}; move it away first, then download again.", note=there.note)
     part = target.with_name(target.name + PART)
@@ -140,6 +142,8 @@ def _fetch(
 def _trouble(checkpoint: Checkpoint, part: Path, progress: Listener, cancel: CancelToken, source: str) -> str:
     """What is wrong with a file that has arrived; "" when it is whole and the published one."""
     found = fault(checkpoint, part)
+    if found is not None and found.state == UNREADABLE:
+        raise WeightsError("{path} {reason}; what has arrived is kept, try again.", part, reason=found.reason)
     if found is not None:
         return f"the file {found.reason}"
 

@@ -15,13 +15,14 @@ def kind_of(name: str | None) -> str:
     """What is in a file: a motion, by its name; a picture or a recording, by its content; "" for others."""
     if name is None:
         return ""
-    path = Path(name)
-    if path.suffix.lower() in MOTION_SUFFIXES:
+    if Path(name).suffix.lower() in MOTION_SUFFIXES:
         return MOTION
-    _, problem = existing_file(path)
+    path, problem = existing_file(name)
     if problem:
         return ""
-    return PICTURE if _is_picture(path) else RECORDING if _has_sound(path) else ""
+    from ..face.decoding import is_picture
+
+    return PICTURE if is_picture(path) else RECORDING if _has_sound(path) else ""
 
 
 def check_inputs(picture: str | None, audio: str | None) -> None:
@@ -31,7 +32,7 @@ def check_inputs(picture: str | None, audio: str | None) -> None:
             raise OptionsError(
                 "{path} is a motion; draw it with: sadtalker render PICTURE TRACK.", Place(name or "")
             )
-    if audio is None or not _is_picture(Path(audio)):
+    if audio is None or kind_of(audio) != PICTURE:
         return
     if kind_of(picture) == RECORDING:
         told = "{path} is a picture and {recording} a recording; name the picture first."
@@ -63,16 +64,6 @@ def check_rendered(picture: str | None, track: str) -> None:
     if kind == RECORDING:
         told = "{path} is a recording; give it with --audio, and make a motion of it with: sadtalker motion."
         raise TrackError(told, Place(track))
-
-
-def _is_picture(path: Path) -> bool:
-    from PIL import Image
-
-    try:
-        with Image.open(path):
-            return True
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-        return False
 
 
 def _has_sound(path: Path) -> bool:

@@ -77,7 +77,7 @@ def choose_engine(
     missing = engine.missing(folder)
     if missing:
         raise EngineError(
-            "The engine {name} cannot run yet; missing {remedies}.",
+            "The engine {name} cannot run yet; {remedies}.",
             name=name,
             remedies=_remedies(missing, folder),
         )
@@ -85,20 +85,21 @@ def choose_engine(
 
 
 def _remedies(missing: Sequence[Need], folder: Path) -> Sentence:
-    """What is missing and how to get it; all weights by one command."""
+    """What is missing or damaged and how to get it; all weights by one command."""
     weights = [need for need in missing if need.weights]
     parts = [
-        Sentence("{need.name}: {remedy}", need=need, remedy=need.remedy)
+        Sentence("missing {need.name}: {remedy}", need=need, remedy=need.remedy)
         for need in missing
         if not need.weights
     ]
     if weights:
-        files = ", ".join(
-            need.name + (f" (the one there {need.fault})" if need.fault else "") for need in weights
-        )
+        absent = ", ".join(need.name for need in weights if not need.fault)
+        told = [f"missing {absent}"] if absent else []
+        told += [f"{need.name} {need.fault}" for need in weights if need.fault]
         names = " ".join(need.weights for need in weights)
         place, download = Place(folder, "the folder for models"), Named("download", names)
-        parts.append(Sentence("{files} in {path}: {download}", place, files=files, download=download))
+        files = ", ".join(told)
+        parts.append(Sentence("{files} (in {path}): {download}", place, files=files, download=download))
     return joined(parts, "; ")
 
 

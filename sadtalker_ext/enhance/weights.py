@@ -67,9 +67,9 @@ def available(models_dir: Path) -> list[Weights]:
         for path in files[:LOOKED_AT]:
             try:
                 status = path.stat()
-            except OSError:
+                weights = _recognised(path, status.st_mtime_ns, status.st_size)
+            except (OSError, MemoryError):  # not remembered: the next look may succeed
                 continue
-            weights = _recognised(path, status.st_mtime_ns, status.st_size)
             if weights is not None:
                 found.append(weights)
     return found
@@ -129,7 +129,7 @@ def _registry(architecture: str) -> Any:
 def _recognised(path: Path, changed: int, size: int) -> Weights | None:
     try:
         return _by_tensors(path, read_contents(path).tensors)
-    except (Fault, OSError):
+    except Fault:
         return None
 
 

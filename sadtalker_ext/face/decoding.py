@@ -7,6 +7,7 @@ import io
 import itertools
 import struct
 import threading
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -24,8 +25,37 @@ TOO_SHORT = ("truncated", "buffer is not large enough")  # what Pillow says, the
 JPEGS = frozenset(("JPEG", "MPO"))
 # What no encoder writes: the decoder makes other pixels of it than the grey with which it goes on at an end.
 _JPEG_TAIL = b"\0" + np.random.default_rng(0).integers(0, 255, 4096, np.uint8).tobytes() + b"\xff\xd9"
+# Kinds whose decoders are part of Pillow; the others may start programs (EPS) or have no clear beginning.
+PLAIN_KINDS = ("PNG", "JPEG", "MPO", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF")
 # Pillow has one switch for the whole process, and a host may have set it.
 _switch = threading.Lock()
+
+
+@contextlib.contextmanager
+def open_plain(path: Path) -> Iterator[Image.Image]:
+    """The picture in a file, its head read, if it is of a kind that Pillow itself decodes.
+
+    Raises `DecompressionBombError` for a large one, and whatever a damaged head makes Pillow stumble over.
+    """
+    Image.init()
+    kinds = [kind for kind in PLAIN_KINDS if kind in Image.OPEN]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with Image.open(path, formats=kinds) as image:
+            yield image
+
+
+def is_picture(path: Path) -> bool:
+    """Whether a file begins as a picture of a plain kind does."""
+    try:
+        with open_plain(path):
+            return True
+    except Image.DecompressionBombError:
+        return True
+    except MemoryError:
+        raise
+    except Exception:  # decoders raise dozens of classes
+        return False
 
 
 def open_file(path: Path, tail: bytes | None = None) -> Image.Image:

@@ -13,7 +13,7 @@ import numpy as np
 
 from ..errors import MeshError, cleaned
 from ..system.foreign import damage_as, open_file
-from ..system.pickles import Opaque, Reader, Unsafe, checked_key
+from ..system.pickles import Opaque, Reader, Unsafe
 
 SIZE_LIMIT = 1 << 28  # bytes; the templates and regions that are published have some MB
 DEPTH_LIMIT = 8  # of dictionaries and lists in each other
@@ -79,7 +79,7 @@ class _Names:
         elif module in ("builtins", "__builtin__"):
             known = {"bytes": _no_bytes}
         elif module == "collections":
-            known = {"OrderedDict": self.ordered}
+            known = {"OrderedDict": self.reader.ordered}
         if name not in known:
             raise _Refused(f"{module}.{name}")
         return known[name]
@@ -89,10 +89,6 @@ class _Names:
             raise _Refused("a text in another encoding")
         self.reader.spend_bytes(len(text))
         return text.encode("latin1")  # how Python 3 writes bytes for Python 2
-
-    def ordered(self, pairs: Any = ()) -> dict[Any, Any]:
-        self.reader.spend(len(pairs))
-        return {checked_key(key): value for key, value in pairs}
 
     def reconstruct(self, kind: Any, *rest: Any) -> _Array:
         if kind is not _Array:

@@ -11,7 +11,7 @@ from typing import Any
 import gradio as gr
 
 from ..checkpoints.catalog import CATALOG, Checkpoint, by_engine, pairs
-from ..checkpoints.contents import MISSING, PRESENT, UNSAFE, WRONG
+from ..checkpoints.contents import MISSING, PRESENT, UNREADABLE, UNSAFE, WRONG
 from ..checkpoints.downloads import DOWNLOADS, Downloads, Job
 from ..checkpoints.places import home
 from ..checkpoints.state import Status, faulty, status
@@ -71,7 +71,7 @@ def view(shell: Shell, checkpoint: Checkpoint, downloads: Downloads) -> Row:
     job = downloads.job(checkpoint)
     running = job is not None and job.running
     allowed = shell.settings().downloads and bool(checkpoint.urls)
-    offered = allowed and not running and found.state not in (PRESENT, WRONG, UNSAFE)
+    offered = allowed and not running and found.state not in (PRESENT, WRONG, UNSAFE, UNREADABLE)
     cancel = job is not None and job.running and not job.cancelled
     return Row(_html(shell, found, job), _button_text(found) if offered else None, cancel)
 

@@ -26,8 +26,9 @@ MAGIC = b"\x93NUMPY"
 HEADER_BYTES = 10_000
 HEADER = re.compile(
     r"\{\s*'descr':\s*'([<>|=]?[biufUS]\d{1,6})',\s*'fortran_order':\s*(True|False),"
-    r"\s*'shape':\s*\(((?:\d{1,18}L?,?\s*)*)\),?\s*\}\s*"
+    r"\s*'shape':\s*\(([0-9L, ]{0,600})\),?\s*\}\s*"
 )
+SIDE = re.compile(r"[0-9]{1,18}L?")
 
 
 class _Bounded:
@@ -109,8 +110,16 @@ def read_array_header(file: IO[bytes]) -> ArrayHeader:
     found = HEADER.fullmatch(text.decode("latin1"))
     if found is None:
         raise ValueError("an array that is no plain one")
-    shape = tuple(int(side) for side in found[3].replace("L", "").replace(",", " ").split())
-    return ArrayHeader(found[1], shape, found[2] == "True")
+    return ArrayHeader(found[1], _sides(found[3]), found[2] == "True")
+
+
+def _sides(text: str) -> tuple[int, ...]:
+    """The sides of a shape, as Python writes tuples; `ValueError` for what is none."""
+    *sides, last = (side.strip() for side in text.split(","))
+    sides += [last] if last else []
+    if not all(map(SIDE.fullmatch, sides)):
+        raise ValueError("an array of no shape")
+    return tuple(int(side.rstrip("L")) for side in sides)
 
 
 def map_array(path: Path) -> np.ndarray:

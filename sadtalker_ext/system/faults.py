@@ -30,7 +30,7 @@ SENTENCE_CHARACTERS = 300  # of what an error says of itself
 # What comes after these is nobody's business.
 SECRET_FLAGS = ("--auth",)
 SECRET = re.compile(
-    r"(?i)((?:password|passwd|secret|token|api[_-]?key|authorization|bearer)\"?'?\s*[=: ]\s*)\S+"
+    r"(?i)((?:password|passwd|secret|token|api[_-]?key|authorization|bearer)\"?'?(?:\s*[=:]\s*|\s+)(?:(?:bearer|basic)\s+)?)\S+"
     r"|(?<=://)[^/\s@]+(?=@)|\bhf_\w{8,}"
 )
 SECRET_VARIABLE = re.compile(r"(?i)auth|token|secret|passw|api_?key|credential")

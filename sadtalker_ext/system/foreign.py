@@ -5,6 +5,7 @@ Every reader of such bytes works inside `damage_as`: decoders raise dozens of cl
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import os
@@ -14,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-from ..errors import SadTalkerError
+from ..errors import SadTalkerError, is_shortage
 
 JSON_BYTES = 8_000_000
 JSON_VALUES = 300_000  # in lists and objects; each takes up to a hundred bytes of memory
@@ -29,14 +30,20 @@ def damage_as(
 ) -> Iterator[None]:
     """Whatever goes wrong within it is raised as `told`, or what that makes of it.
 
-    passing: errors that are let through: ours, and the system's, which are about no bytes.
+    passing: errors that are let through: ours, and the system's, which are about no bytes. A shortage of
+    memory or of open files always is: who fetched the file anew would have the same again.
     """
     try:
         yield
-    except passing:
-        raise
     except Exception as error:
+        if is_shortage(error) or (isinstance(error, passing) and not _of_bytes(error)):
+            raise
         raise (told if isinstance(told, Exception) else told(error)) from error
+
+
+def _of_bytes(error: Exception) -> bool:
+    """Whether a system's error comes from what a file says: a place in it before its beginning."""
+    return isinstance(error, OSError) and error.errno == errno.EINVAL
 
 
 def open_file(path: Path) -> IO[bytes]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import codecs
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import IO, Any
 
 INSTRUCTIONS = 500_000  # of one pickle, and values that they handle; ten thousand tensors take as many
@@ -17,6 +17,11 @@ NUMBER_BYTES = 64  # of a whole number
 LINE_BYTES = 40  # of a number, or of a name in the memo, that is written out
 NAME_CHARACTERS = 200  # of a module, or of what is in it
 HASHED = 16  # values in a tuple that is a key
+MOST_KEY = 1 << 60  # of a whole number: larger ones can be chosen so that all of them have one hash
+# Hashes of numbers can be foreseen, and keys chosen of which each has to pass all before it. So each pays
+# for those, and a tuple, which is compared slowly, for more; twenty thousand numbers in no order are free.
+PASSED_KEYS = 200_000_000
+TUPLE_COST = 16
 
 
 class Unsafe(Exception):
@@ -65,8 +70,9 @@ class Reader:
     def load(self) -> Any:
         """The value; `Broken` or `Unsafe` where there is none to be had."""
         self._stack: list[Any] = []
-        self._memo: dict[int, Any] = {}
-        self._left, self._bytes_left = self._instructions, self._most
+        self._memo: list[Any] = []  # no dictionary: places can be chosen as keys can
+        self._memorized = 0
+        self._left, self._bytes_left, self._passes_left = self._instructions, self._most, PASSED_KEYS
         read, codes = self._file.read, _CODES
         while (code := read(1)) != b".":
             self.spend(1)
@@ -150,15 +156,19 @@ class Reader:
     def put(self, place: int) -> None:
         if not 0 <= place <= self._instructions:
             raise Broken("a memo of more values than the file can hold")
-        self._memo[place] = self.top()
+        value = self.top()
+        if place >= len(self._memo):
+            self._memo += [_MARK] * (place + 1 - len(self._memo))
+        self._memorized += self._memo[place] is _MARK
+        self._memo[place] = value
 
     def get(self, place: int) -> None:
-        if place not in self._memo:
+        if not 0 <= place < len(self._memo) or self._memo[place] is _MARK:
             raise Broken("nothing in the memo")
         self.push(self._memo[place])
 
     def memoize(self) -> None:
-        self.put(len(self._memo))
+        self.put(self._memorized)
 
     # --- what instructions do ------------------------------------------------------------------------------
 
@@ -197,8 +207,22 @@ class Reader:
             return
         if not isinstance(target, dict) or len(items) % 2:
             raise Broken("items of what is no dictionary")
-        for key, value in zip(items[::2], items[1::2], strict=True):
-            target[checked_key(key)] = value
+        self.enter(target, zip(items[::2], items[1::2], strict=True))
+
+    def enter(self, target: dict[Any, Any], pairs: Iterable[tuple[Any, Any]]) -> None:
+        """Fills a dictionary; `Broken` for what is no key, or would take too long to find its place."""
+        for key, value in pairs:
+            self._passes_left -= _passed(checked_key(key), len(target))
+            if self._passes_left < 0:
+                raise Broken("more keys than any such file has")
+            target[key] = value
+
+    def ordered(self, pairs: Any = ()) -> dict[Any, Any]:
+        """What `collections.OrderedDict` makes of pairs."""
+        self.spend(len(pairs))
+        made: dict[Any, Any] = {}
+        self.enter(made, pairs)
+        return made
 
 
 _PLAIN_KEYS = (str, bytes, int, float, type(None))  # bool is an int
@@ -210,7 +234,16 @@ def checked_key(key: Any) -> Any:
     parts = key if isinstance(key, tuple) else (key,)
     if len(parts) > HASHED or not all(isinstance(part, (*_PLAIN_KEYS, Opaque)) for part in parts):
         raise Broken("a key that is no plain value")
+    if any(isinstance(part, int) and abs(part) >= MOST_KEY for part in parts):
+        raise Broken("a key that is no such number")
     return key
+
+
+def _passed(key: Any, there: int) -> int:
+    """How many keys this one may have to pass, at worst, in a dictionary of that many."""
+    if isinstance(key, (str, bytes)) or (isinstance(key, int) and 0 <= key <= there + 1):
+        return 0  # of a hash that nobody foresees, or counted up: each has its own place
+    return there * (TUPLE_COST if isinstance(key, tuple) else 1)
 
 
 def _whole(data: bytes) -> int:

@@ -19,9 +19,10 @@ from .gif import gif_facts, is_gif
 from .metadata import parse_ffmetadata, read_metadata, to_json
 from .target import exact_rate
 
-VIDEO = re.compile(r"Stream #0:\d+.*?: Video: (?P<rest>.*)")
-AUDIO = re.compile(r"Stream #0:(?P<index>\d+).*?: Audio: (?P<rest>.*)")
-SIZE = re.compile(r"(?<!\w)(\d{1,5})x(\d{1,5})(?!\w)")
+# From the beginning of a line: what follows may be a tag of the file, of any text and length.
+VIDEO = re.compile(r"^ *Stream #0:\d+.*?: Video: (?P<rest>.*)", re.MULTILINE)
+AUDIO = re.compile(r"^ *Stream #0:(?P<index>\d+).*?: Audio: (?P<rest>.*)", re.MULTILINE)
+SIZE = re.compile(r"(?<![\dx])(\d{1,5})x(\d{1,5})(?![\dx])")
 CHANNELS = {
     "mono": 1, "stereo": 2, "2.1": 3, "3.0": 3, "quad": 4, "4.0": 4, "5.0": 5, "5.1": 6, "6.1": 7, "7.1": 8,
 }  # fmt: skip
@@ -146,13 +147,13 @@ def _probe_folder(folder: Path) -> MediaInfo:
 
 
 def _stated_seconds(messages: str) -> float:
-    found = re.search(r"Duration: (\d+):(\d+):([\d.]+)", messages)
+    found = re.search(r"(?m)^ *Duration: (\d+):(\d+):([\d.]+)", messages)
     return int(found[1]) * 3600 + int(found[2]) * 60 + float(found[3]) if found else 0.0
 
 
 def _turned(messages: str) -> bool:
     """Whether the video is stored lying on its side (a phone held upright)."""
-    found = re.search(r"rotation of (-?[\d.]+) degrees", messages)
+    found = re.search(r"(?mi)^ *display ?matrix: rotation of (-?[\d.]+) degrees", messages)
     return found is not None and round(abs(float(found[1]))) % 180 == 90
 
 
@@ -166,7 +167,7 @@ def _rate(path: Path, messages: str) -> Fraction:
         drawn = gif_facts(path)
         return _mean_rate(drawn.frames, drawn.seconds)
     for unit in ("fps", "tbr"):
-        found = re.search(rf"([\d.]+) {unit}", _video_line(messages))
+        found = re.search(rf"(?<![\d.])([\d.]+) {unit}", _video_line(messages))
         if found and float(found[1]) > 0:
             return exact_rate(float(found[1]))
     return Fraction(0)

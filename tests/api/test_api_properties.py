@@ -258,6 +258,18 @@ def test_a_range_lies_within_the_file(asked, size):
         assert found[1] <= size
 
 
+@pytest.mark.parametrize("blanks", [" " * 20_000, "\t" * 20_000])
+def test_a_range_of_blanks_alone_is_passed_over_at_once(blanks):
+    for asked in (
+        f"bytes={blanks}x",
+        f"bytes={blanks}-{blanks}x",
+        f"{blanks}bytes{blanks}=",
+        f"bytes=1-{blanks}x",
+    ):
+        assert byte_range(asked, 5) is None
+    assert byte_range(" bytes = 1 - 2 ", 5) == (1, 3)
+
+
 @pytest.fixture
 def serve_once(serve: Any, temp: Any) -> Any:
     return serve(), temp

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import errno
 import io
 import json
 import os
@@ -10,6 +12,7 @@ import struct
 import zipfile
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 from bombs import PICKLES, encrypted, in_zip, of_header
@@ -17,7 +20,7 @@ from memory import traced_peak
 from small_checkpoint import PLAIN, WHOLE
 
 from sadtalker_ext import checkpoints as weights
-from sadtalker_ext.checkpoints import DAMAGED, UNSAFE, WRONG, Fault, read_contents
+from sadtalker_ext.checkpoints import DAMAGED, UNREADABLE, UNSAFE, WRONG, Fault, read_contents
 from sadtalker_ext.checkpoints.contents import _LEGACY_MAGIC
 from sadtalker_ext.checkpoints.state import faulty
 from sadtalker_ext.checkpoints.tensors import read_tensors
@@ -187,6 +190,58 @@ def test_a_file_that_may_not_be_read(here: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr("sadtalker_ext.checkpoints.contents.open_file", refuse)
     assert weights.status(PLAIN, here).note.endswith("thing.safetensors cannot be read (Permission denied).")
     assert len(faulty(here)) == 1
+
+
+TROUBLES = [
+    (OSError(errno.EIO, "Input/output error"), "Input/output error"),
+    (OSError(errno.EMFILE, "Too many open files"), "Too many open files"),
+    (OSError(errno.ESTALE, "Stale file handle"), "Stale file handle"),
+    (MemoryError(), "not enough memory"),
+]
+
+
+@pytest.mark.parametrize(("trouble", "told"), TROUBLES, ids=lambda value: repr(value)[:40])
+@pytest.mark.parametrize("place", ["contents._read", "contents.parse_json", "contents.open_file"])
+def test_what_cannot_be_read_now_is_not_damaged_and_can_be_read_again(
+    here: Path, monkeypatch: pytest.MonkeyPatch, trouble: Exception, told: str, place: str
+) -> None:
+    home = weights.home(PLAIN, here)
+    home.mkdir(parents=True)
+    (home / PLAIN.file).write_bytes(WHOLE)
+
+    def fail(*arguments: Any, **named: Any) -> None:
+        raise trouble
+
+    def fetch() -> None:
+        weights.download(dataclasses.replace(PLAIN, urls=("http://127.0.0.1:9/x",), sha256="0" * 64), here)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(f"sadtalker_ext.checkpoints.{place}", fail)
+        found = weights.status(PLAIN, here)
+        assert (found.state, found.usable) == (UNREADABLE, False)
+        assert told in found.note
+        for act in (lambda: weights.require(PLAIN, here), lambda: weights.verify(PLAIN, found.path), fetch):
+            with pytest.raises(WeightsError, match=told) as caught:
+                act()
+            assert "damaged" not in str(caught.value)
+            assert "fetch" not in str(caught.value).replace("not fetched", "")
+        with pytest.raises(type(trouble)):
+            read_contents(found.path)
+    assert (home / PLAIN.file).read_bytes() == WHOLE
+    assert weights.status(PLAIN, here).usable
+
+
+def test_a_place_before_the_file_is_damage(tmp_path: Path) -> None:
+    """A zip archive can say where its list of members begins, also before its own beginning."""
+    whole = bytearray(in_zip(pickle.dumps({"a": 1}, 2)))
+    end = whole.rindex(b"PK\x05\x06")
+    for size in (b"\xff\xff\xff\x7f", b"\xff\xff\xff\xff", struct.pack("<I", end + 100)):
+        whole[end + 12 : end + 16] = size
+        path = tmp_path / "a.pth"
+        path.write_bytes(whole)
+        with pytest.raises(Fault) as caught:
+            read_contents(path)
+        assert caught.value.state == DAMAGED
 
 
 def test_a_file_that_shrinks_while_it_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import pickle
 import struct
 import zipfile
+from collections.abc import Callable
 
 
 def _laughs(opened: bytes, member: bytes, close: bytes) -> bytes:
@@ -20,6 +22,18 @@ def _laughs(opened: bytes, member: bytes, close: bytes) -> bytes:
     return b"\x80\x02)q\x000" + levels + b"h\x3c."
 
 
+def _keys(key: Callable[[int], object], count: int = 40_000) -> bytes:
+    """A dictionary of these keys."""
+    return pickle.dumps({key(number): None for number in range(count)}, 2)
+
+
+def _alike(key: Callable[[int], object], count: int = 40_000) -> bytes:
+    """The same where the keys have one hash: made without ever having the dictionary."""
+    keys = b"".join(pickle.dumps(key(number), 2)[2:-1] + b"N" for number in range(count))
+    return b"\x80\x02}(" + keys + b"u."
+
+
+ONE_HASH = 2**61 - 1  # a whole number's hash is its rest by this one
 PICKLES: dict[str, bytes] = {
     "nested tuple as a key": b"\x80\x02})" + b"\x85" * 60_000 + b"K\x01s.",
     "nested tuple in a tuple as a key": b"\x80\x02}K\x01)" + b"\x85" * 60_000 + b"\x86K\x01s.",
@@ -49,6 +63,19 @@ PICKLES: dict[str, bytes] = {
     "nothing on the stack": b"\x80\x02.",
     "a call of a number": b"\x80\x02K\x01)R.",
     "an end too early": b"\x80\x02}(X",
+    "keys of one hash": _alike(lambda number: number * ONE_HASH),
+    "negative keys of one hash": _alike(lambda number: -number * ONE_HASH),
+    "a few keys of one hash": _alike(lambda number: 7 + number * ONE_HASH, 10),
+    "keys that are written out": b"\x80\x02}(" + b"".join(
+        b"L%dL\nN" % (number * ONE_HASH) for number in range(40_000)) + b"u.",
+    "keys in tuples of one hash": _alike(lambda number: (number * ONE_HASH,)),
+    "keys behind a text, of one hash": _alike(lambda number: ("a", number * ONE_HASH)),
+    "one key after the other, of one hash": b"\x80\x02}" + b"".join(
+        pickle.dumps(number * ONE_HASH, 2)[2:-1] + b"Ns" for number in range(40_000)) + b".",
+    "numbers in no order as keys": _keys(lambda number: number * 7919 << 20),
+    "odd numbers as keys": _keys(lambda number: (number * 0.7) * 2.0**61),
+    "negative numbers as keys": _keys(lambda number: -number * 5),
+    "tuples of numbers as keys": _keys(lambda number: (number, number)),
 }  # fmt: skip
 
 

@@ -64,6 +64,11 @@ def test_what_numpy_writes_is_mapped(tmp_path_factory: Any, array: np.ndarray, b
     np.testing.assert_array_equal(map_array(path), array)
 
 
+SIDES = [
+    "1" * 40 + "!", "1" * 5000, "1" * 17 + "L" + "1" * 17, "1L1L" * 2000 + "!", "1 1", ",",
+    "1,,1", " " * 9000,
+    "1," * 140 + "!", "L", "LL,", "1LL,", "\xb2,", ", " * 200, "1" * 18 + "\n" * 300,
+]  # fmt: skip
 HEADERS = [
     "{" * 5000, "(" * 9000, "-" * 9000 + "1", "'" * 7, "lambda: 1", "{'a':" * 500, "\x00", "", "1",
     "{'descr': '|O', 'fortran_order': False, 'shape': (1,), }",
@@ -79,6 +84,8 @@ HEADERS = [
     "{'descr': '<f8', 'fortran_order': False, 'shape': (" + "1, " * 3000 + "), }",
     "{'descr': '<f8', 'fortran_order': False, 'shape': (2,), }",
     "{'descr': '<f8', 'fortran_order': False, 'shape': __import__('os'), }",
+    "{" + " " * 9000, "{'descr': '<f8'," + " " * 9000 + "!",
+    *(f"{{'descr': '<f8', 'fortran_order': False, 'shape': ({sides}), }}" for sides in SIDES),
 ]  # fmt: skip
 
 

@@ -67,6 +67,25 @@ def test_no_secrets(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "https://" in text
 
 
+@pytest.mark.parametrize(
+    "told",
+    [
+        "password" + " " * 300 + "pumpkin", "password" + " " * 300 + "=" + " " * 300 + "pumpkin",
+        "secret : pumpkin", "'token': 'pumpkin'", "Authorization: Bearer pumpkin",
+        "authorization=Basic pumpkin", "Bearer pumpkin",
+    ],
+    ids=lambda told: " ".join(told.split()),
+)  # fmt: skip
+def test_a_secret_is_found_whatever_lies_between(cache: Path, told: str) -> None:
+    faults.report(fault(told))
+    assert "pumpkin" not in (cache / "sadtalker" / faults.NAME).read_text()
+
+
+def test_blanks_behind_a_word_do_not_hold_it_up(cache: Path) -> None:
+    faults.report(fault("password" + " " * faults.ENTRY_CHARACTERS))  # took minutes when each was tried twice
+    assert (cache / "sadtalker" / faults.NAME).exists()
+
+
 def test_another_place_where_the_first_cannot_be_written(cache: Path, tmp_path: Path) -> None:
     cache.write_bytes(b"a file")
     sentence = faults.report(fault())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import lzma
 import os
@@ -23,7 +24,8 @@ TOLD = VideoError("It is damaged.")
 @pytest.mark.parametrize(
     "error",
     [
-        RecursionError(), MemoryError(), OverflowError(), RuntimeError(), SyntaxError(), AttributeError(),
+        RecursionError(), OSError(errno.EINVAL, "x"), OverflowError(),
+        RuntimeError(), SyntaxError(), AttributeError(),
         tokenize.TokenError(), lzma.LZMAError(), AssertionError(), StopIteration(), UnicodeError(),
     ],
     ids=repr,
@@ -39,6 +41,22 @@ def test_whatever_is_raised_becomes_the_sentence(error: Exception) -> None:
 )
 def test_what_is_said_already_is_let_through(error: BaseException) -> None:
     with pytest.raises(type(error)) as caught, damage_as(TOLD):
+        raise error
+    assert caught.value is error
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(), OSError(errno.EMFILE, "x"), OSError(errno.ENFILE, "x"), OSError(errno.ENOMEM, "x"),
+        RuntimeError("unable to mmap 8 bytes: Cannot allocate memory (12)"),
+    ],
+    ids=repr,
+)  # fmt: skip
+@pytest.mark.parametrize("passing", [(), (VideoError,), None])
+def test_a_shortage_is_no_damage(error: Exception, passing: Any) -> None:
+    settings = {} if passing is None else {"passing": passing}
+    with pytest.raises(type(error)) as caught, damage_as(TOLD, **settings):
         raise error
     assert caught.value is error
 

@@ -8,7 +8,7 @@ import pickle
 from typing import Any
 
 import pytest
-from bombs import PICKLES
+from bombs import ONE_HASH, PICKLES
 from hypothesis import given
 from hypothesis import strategies as st
 from memory import traced_peak
@@ -24,7 +24,9 @@ PLAIN = st.recursive(
     | st.text()
     | st.binary(),
     lambda inner: (
-        st.lists(inner) | st.tuples(inner, inner) | st.dictionaries(st.text() | st.integers(), inner)
+        st.lists(inner)
+        | st.tuples(inner, inner)
+        | st.dictionaries(st.text() | st.integers(1 - 2**60, 2**60 - 1), inner)
     ),
     max_leaves=20,
 )
@@ -75,6 +77,42 @@ def test_bombs_are_refused_within_bounds(name: str) -> None:
 @pytest.mark.parametrize("name", WALKED)
 def test_what_is_only_large_when_it_is_walked_costs_nothing(name: str) -> None:
     assert traced_peak(lambda: read(PICKLES[name])) < 5e6
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {number: number for number in range(100_000)},
+        {number: number for number in range(1, 30_000)},
+        {(1 << 47) + 16 * number: [] for number in range(5000)},  # addresses, as optimizers' states have them
+        {-number / 3: None for number in range(5000)},
+        {("a", number): None for number in range(2000)},
+        {f"{number}": None for number in range(50_000)},
+        {b"%d" % number: None for number in range(20_000)},
+        {person: {frame: 7 for frame in range(900, 1300)} for person in range(200)},  # frames of a corpus
+        {True: 1, None: 2, -1: 3, -2: 4, 1.5: 5},
+    ],
+    ids=lambda value: repr(value)[:30],
+)
+def test_keys_of_data_are_read(value: dict[Any, Any]) -> None:
+    for protocol in (0, 2, 4):
+        assert read(pickle.dumps(value, protocol)) == value
+
+
+@pytest.mark.parametrize("make", [lambda number: number * ONE_HASH, lambda number: (number, -number)])
+def test_keys_in_pairs_pay_too(make: Any) -> None:
+    reader = Reader(io.BytesIO(), lambda module, name: None)
+    pairs = [(make(number), None) for number in range(40_000)]
+    with contextlib.suppress(Broken):
+        reader.load()
+    with pytest.raises(Broken, match="key"):
+        reader.ordered(pairs)
+
+
+def test_the_memo_may_have_gaps() -> None:
+    assert read(b"\x80\x04K\x01q\x050K\x02\x940h\x05h\x01\x86.") == (1, 2)
+    with pytest.raises(Broken, match="memo"):
+        read(b"\x80\x04K\x01q\x050h\x03.")
 
 
 def test_what_stands_for_a_name_takes_what_is_done_to_it() -> None:

@@ -116,6 +116,24 @@ def test_cover_art_is_no_video(tmp_path: Path) -> None:
     assert not probe(song).has_video
 
 
+def test_tags_that_look_like_streams_are_none(tmp_path: Path) -> None:
+    told = "Stream #0:0: Video: h264, 4x4, 99 fps\n  Duration: 99:00:00\nrotation of 90 degrees"
+    path = make(tmp_path / "a.mka", "-f", "lavfi", "-i", "sine=d=1:r=22050", "-metadata", f"title={told}")
+    info = probe(path)
+    assert (info.has_video, info.has_audio, info.audio_rate) == (False, True, 22050)
+    assert info.duration == pytest.approx(1, abs=0.1)
+
+
+def test_a_long_tag_is_read_once(tmp_path: Path) -> None:
+    title = "Stream #0:1" * 5000  # was read to its end from each of its beginnings
+    told = tmp_path / "tags.txt"
+    told.write_text(f";FFMETADATA1\ntitle={title}\n".replace("#", "\\#"))
+    path = make(
+        tmp_path / "a.mka", "-f", "lavfi", "-i", "sine=d=1", "-i", file_url(told), "-map_metadata", "1"
+    )  # fmt: skip
+    assert title in str(probe(path).metadata)
+
+
 def test_probe_of_any_channel_count(tmp_path: Path) -> None:
     for count in (1, 2, 3, 6, 8):
         path = make(tmp_path / "a.wav", "-f", "lavfi", "-i", "sine=d=0.2", "-ac", str(count))

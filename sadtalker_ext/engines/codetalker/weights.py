@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from ...checkpoints.catalog import by_name
-from ...checkpoints.contents import DAMAGED, WRONG, Fault
+from ...checkpoints.contents import WRONG, Fault, unreadable
 from ...checkpoints.places import bases
 from ...checkpoints.state import LOOKED_AT, SUFFIXES, contents_of
 from ...checkpoints.tensors import read_tensors
@@ -194,8 +194,10 @@ def _search(models_dir: Path) -> dict[str, _Found]:
         label, number = _label(path, shared)
         try:
             stage = recognise(path)
-        except (Fault, OSError) as error:
-            stage, fault = None, error if isinstance(error, Fault) else Fault(DAMAGED, "cannot be read")
+        except Fault as error:
+            stage, fault = None, error
+        except (OSError, MemoryError) as error:
+            stage, fault = None, unreadable(error)
         else:
             fault = Fault(WRONG, "holds other weights than those of CodeTalker")
         if stage is not None:
