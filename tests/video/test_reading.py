@@ -279,7 +279,7 @@ def test_tracks_of_which_none_can_be_used_are_measured_too(tmp_path: Path) -> No
 
 
 def test_the_code_of_a_codec_is_no_size(tmp_path: Path) -> None:
-    facts = probe(make(tmp_path / "a.wmv", "-f", "lavfi", "-i", "color=red:s=64x48:d=1"))
+    facts = probe(make(tmp_path / "a.wmv", "-f", "lavfi", "-i", "color=red:s=64x48:d=1", "-c:v", "wmv2"))
     assert (facts.width, facts.height) == (64, 48)
 
 
