@@ -247,7 +247,7 @@ def _pass_on(number: int) -> None:
     if hasattr(signal, "pthread_kill"):  # which also wakes it where it sleeps
         signal.pthread_kill(_main, number)
     else:
-        _thread.interrupt_main(number)
+        _thread.interrupt_main(signal.Signals(number))
 
 
 def _leave_fork(code: int) -> None:
