@@ -237,9 +237,17 @@ def _act() -> None:
         _leave()
     _heard = 0
     if _thread.get_ident() != _main:  # it has only held the signal up
-        _thread.interrupt_main(_number)  # by the same, as another may be ignored
+        _pass_on(_number)
         return
     raise KeyboardInterrupt
+
+
+def _pass_on(number: int) -> None:
+    """The same signal to the main thread; another one may be ignored."""
+    if hasattr(signal, "pthread_kill"):  # which also wakes it where it sleeps
+        signal.pthread_kill(_main, number)
+    else:
+        _thread.interrupt_main(signal.Signals(number))
 
 
 def _leave_fork(code: int) -> None:
