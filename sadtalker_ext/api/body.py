@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import base64
 import binascii
-import json
 import re
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import anyio
 from anyio import to_thread
 from starlette.requests import Request
 
+from ..errors import cleaned
+from ..system import foreign
 from .access import check_same_site
 from .arrival import Arrival
 from .form import FormReader
@@ -126,26 +127,15 @@ def _read_json(
 
 def parse_json(text: str | bytearray, what: str, most_values: int) -> Any:
     """Plain JSON; `Refusal` (400) of what is none, is nested too deep, holds NaN or more values than that."""
-    # A value of two bytes takes eighty when it is read.
-    if _marks(text) > most_values:
-        raise Refusal(400, f"{what} holds too many values; send files as a form, not as lists of numbers.")
     try:
-        return json.loads(text, parse_constant=_refuse_constant)
-    except RecursionError:
+        return foreign.parse_json(text, finite=True, most=len(text), most_values=most_values)
+    except foreign.TooManyValues:
+        told = f"{what} holds too many values; send files as a form, not as lists of numbers."
+        raise Refusal(400, told) from None
+    except foreign.TooDeep:
         raise Refusal(400, f"{what} is nested too deep.") from None
     except ValueError as error:
-        raise Refusal(400, f"{what} is not valid JSON ({str(error)[:100]}).") from None
-
-
-def _marks(text: str | bytearray) -> int:
-    """How often a value may begin in a JSON text."""
-    if isinstance(text, str):
-        return sum(text.count(mark) for mark in "[{,")
-    return sum(text.count(mark) for mark in b"[{,")
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not a number of JSON")
+        raise Refusal(400, f"{what} is not valid JSON ({cleaned(str(error), 100)}).") from None
 
 
 def from_base64(name: str, text: Any) -> bytes:

@@ -23,6 +23,14 @@ JSON_DEPTH = 100
 WHOLE_NUMBER_DIGITS = 19  # of what fits into 64 bits
 
 
+class TooManyValues(ValueError):
+    """JSON of more values than its reader takes."""
+
+
+class TooDeep(ValueError):
+    """JSON that is nested too deep."""
+
+
 @contextmanager
 def damage_as(
     told: Exception | Callable[[Exception], Exception],
@@ -67,20 +75,29 @@ def read_file(path: Path, most: int) -> bytes:
     return data
 
 
-def parse_json(text: str | bytes, *, strict: bool = False) -> Any:
+def parse_json(
+    text: str | bytes | bytearray,
+    *,
+    strict: bool = False,
+    finite: bool = False,
+    most: int = JSON_BYTES,
+    most_values: int = JSON_VALUES,
+) -> Any:
     """Plain values of a JSON document; `ValueError` for what is none, or larger or deeper than any of ours.
 
-    Texts are as they are: whoever shows them cleans them. strict: names that come twice, and numbers that
-    are not finite or do not fit into 64 bits, are refused; otherwise the last one counts, and such numbers
-    are None.
+    Texts are as they are: whoever shows them cleans them. Numbers that are not finite are None, whole ones
+    that do not fit into 64 bits become floats, and of names that come twice the last one counts. finite:
+    the first are refused. strict: all three are. most: characters. most_values: in lists and objects, beyond
+    which nothing is read.
     """
-    if len(text) > JSON_BYTES:
-        raise ValueError(f"more than {JSON_BYTES:,} characters of JSON")
-    if isinstance(text, (bytes, bytearray)):
-        text = text.decode("utf-8")
-    if sum(map(text.count, "[{,")) > JSON_VALUES:
-        raise ValueError(f"more than {JSON_VALUES:,} values in JSON")
-    number = _strict if strict else _or_none
+    if len(text) > most:
+        raise ValueError(f"more than {most:,} characters of JSON")
+    marks = "[{," if isinstance(text, str) else b"[{,"
+    if sum(map(text.count, marks)) > most_values:  # type: ignore[arg-type]  # of the same kind
+        raise TooManyValues(f"more than {most_values:,} values in JSON")
+    if not isinstance(text, str):
+        text = text.decode(json.detect_encoding(text), "surrogatepass")
+    number = _strict if strict else _finite if finite else _or_none
     try:
         document = json.loads(
             text,
@@ -92,7 +109,7 @@ def parse_json(text: str | bytes, *, strict: bool = False) -> Any:
         _check_depth(document, JSON_DEPTH)
         return document
     except RecursionError:
-        raise ValueError("JSON that is nested too deep") from None
+        raise TooDeep("JSON that is nested too deep") from None
 
 
 def _whole(digits: str) -> int | float:
@@ -109,8 +126,19 @@ def _or_none(kind: Callable[[str], float]) -> Callable[[str], float | None]:
 
 def _strict(kind: Callable[[str], float]) -> Callable[[str], float]:
     def read(text: str) -> float:
+        value = finite(text)
+        if kind is _whole and not isinstance(value, int):
+            raise ValueError(f"the number {text[:WHOLE_NUMBER_DIGITS]}")
+        return value
+
+    finite = _finite(kind)
+    return read
+
+
+def _finite(kind: Callable[[str], float]) -> Callable[[str], float]:
+    def read(text: str) -> float:
         value = kind(text)
-        if not math.isfinite(value) or (kind is _whole and not isinstance(value, int)):
+        if not math.isfinite(value):
             raise ValueError(f"the number {text[:WHOLE_NUMBER_DIGITS]}")
         return value
 
@@ -126,7 +154,7 @@ def _without_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _check_depth(value: Any, depth: int) -> None:
     if depth < 0:
-        raise ValueError("JSON that is nested too deep")
+        raise TooDeep("JSON that is nested too deep")
     if isinstance(value, (dict, list)):
         for inner in value.values() if isinstance(value, dict) else value:
             _check_depth(inner, depth - 1)
