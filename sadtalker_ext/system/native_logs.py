@@ -68,18 +68,26 @@ class _Silence:
         self._file: IO[bytes] | None = None
 
     def enter(self) -> None:
+        """Raises `OSError` where there is no room for what is held back."""
         with self._lock:
+            if self._count == 0:
+                self._hold_back()
             self._count += 1
-            if self._count > 1:
-                return
-            try:
-                sys.stderr.flush()
-                self._file = tempfile.TemporaryFile()  # noqa: SIM115 - until the last has left
-                self._saved = os.dup(2)
-                interrupts.error_descriptor = self._saved
-                os.dup2(self._file.fileno(), 2)
-            except (OSError, AttributeError, ValueError):
-                self._give_back()
+
+    def _hold_back(self) -> None:
+        try:
+            sys.stderr.flush()
+            saved = os.dup(2)
+        except (OSError, AttributeError, ValueError):
+            return
+        try:
+            self._file = tempfile.TemporaryFile()  # noqa: SIM115 - until the last has left
+            os.dup2(self._file.fileno(), 2)
+        except OSError:
+            os.close(saved)
+            self._file = None
+            raise
+        self._saved = interrupts.error_descriptor = saved
 
     def leave(self) -> None:
         with self._lock:
@@ -93,8 +101,6 @@ class _Silence:
         if file is None:
             return
         with file, suppress(OSError, AttributeError, ValueError):
-            if saved < 0:
-                return
             sys.stderr.flush()
             os.dup2(saved, 2)
             os.close(saved)

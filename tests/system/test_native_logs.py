@@ -54,7 +54,7 @@ def test_after_a_failure_stderr_is_back(capfd: pytest.CaptureFixture[str]) -> No
     assert told(capfd) == ["after"]
 
 
-@pytest.mark.parametrize("missing", ["stderr", "file", "descriptor"])
+@pytest.mark.parametrize("missing", ["stderr", "descriptor"])
 def test_where_it_cannot_be_held_back_the_work_goes_on(
     capfd: pytest.CaptureFixture[str], missing: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -63,8 +63,6 @@ def test_where_it_cannot_be_held_back_the_work_goes_on(
 
     if missing == "stderr":
         monkeypatch.setattr(sys, "stderr", None)
-    elif missing == "file":
-        monkeypatch.setattr(tempfile, "TemporaryFile", refuse)
     else:
         monkeypatch.setattr(os, "dup", refuse)
     with quiet_stderr():
@@ -74,3 +72,18 @@ def test_where_it_cannot_be_held_back_the_work_goes_on(
         pass
     assert told(capfd) == ["within"]
     assert native_logs._silence._count == 0
+
+
+def test_without_room_for_it_that_is_said(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*arguments: object) -> None:
+        raise OSError("No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(tempfile, "TemporaryFile", refuse)
+        with pytest.raises(OSError, match="No space"), quiet_stderr():
+            pass
+    with quiet_stderr():
+        os.write(2, b"within\n")
+    assert told(capfd) == ["within"]
