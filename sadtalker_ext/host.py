@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from .errors import Cancelled
+from .user_folders import cache_folder
 
 if TYPE_CHECKING:
     import numpy as np
@@ -121,12 +122,7 @@ class StandaloneHost:
         named = os.environ.get(MODELS_VARIABLE)
         if named:
             return Path(named)
-        cache = os.environ.get("XDG_CACHE_HOME") or os.environ.get("LOCALAPPDATA")
-        try:
-            folder = Path(cache) if cache else Path.home() / ".cache"
-        except RuntimeError:  # nobody knows the user's
-            folder = Path(os.path.abspath(".cache"))
-        return folder / "sadtalker" / "models" / "SadTalker"
+        return cache_folder() / "sadtalker" / "models" / "SadTalker"
 
     def output_dir(self) -> Path:
         return Path.cwd()

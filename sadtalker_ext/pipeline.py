@@ -263,11 +263,10 @@ def _fitted(track: MotionTrack, speech: Speech | None, actor: Actor, run: Run) -
     moves, sounds = track.duration, speech.duration
     if left < -1:
         run.notice(f"The motion lasts {moves:.1f} s; it ends with the sound, {sounds:.1f} s.")
-    elif left > 1:
-        ends = f"The motion ends after {round(moves, 1):g} s, the sound after {round(sounds, 1):g} s"
-        run.notice(f"{ends}; from there on the face is quietly present.")
     if left < HELD_S * track.fps:
         return track.fitted(frames)
+    ends = f"The motion ends after {round(moves, 1):g} s, the sound after {round(sounds, 1):g} s"
+    run.notice(f"{ends}; from there on the face is quietly present.")
     return track.continued(actor.idle(left, track.space))
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from sadtalker_ext.errors import Cancelled
-from sadtalker_ext.host import CancelToken, StandaloneHost
+from sadtalker_ext.host import MODELS_VARIABLE, CancelToken, StandaloneHost
+from sadtalker_ext.user_folders import cache_folder
 
 
 def test_a_token_raises_only_after_cancel():
@@ -35,3 +36,17 @@ def test_device_is_one_torch_knows():
     import torch
 
     torch.zeros(1, device=StandaloneHost().device())
+
+
+@pytest.mark.parametrize("named", ["XDG_CACHE_HOME", "LOCALAPPDATA", ""])
+def test_one_folder_of_the_user_holds_weights_and_faults(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, named: str
+) -> None:
+    for name in (MODELS_VARIABLE, "XDG_CACHE_HOME", "LOCALAPPDATA"):
+        monkeypatch.delenv(name, raising=False)
+    if named:
+        monkeypatch.setenv(named, str(tmp_path))
+    monkeypatch.setattr(Path, "home", lambda: tmp_path / "home")
+    folder = tmp_path if named else tmp_path / "home" / ".cache"
+    assert cache_folder() == folder
+    assert StandaloneHost().models_dir().parents[2] == folder

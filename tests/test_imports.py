@@ -39,7 +39,7 @@ VERBS = (
 )
 # The files and folders directly in the package. Each imports only those of earlier lines.
 LAYERS = """
-    errors version
+    errors version user_folders
     system options host
     audio face tracks checkpoints
     video mesh request enhance

@@ -86,14 +86,13 @@ def find_faces_in(path: Path, detector: str | None, limits: Limits) -> dict[str,
 
     Raises a `SadTalkerError`: no picture, too large, or no face finder.
     """
-    from ..face import find_faces, load_picture
+    from ..face import find_in, load_picture
 
     knob = knob_named("detector")
     chosen = knob.check(detector or knob.default)
     check_picture(path, limits)
-    picture = load_picture(path)
+    picture, faces = find_in(load_picture(path), detector=chosen, thorough=True)
     scale = 1 / picture.scale
-    faces = find_faces(picture.image, detector=chosen, thorough=True)
     return {
         "width": round(picture.width * scale),
         "height": round(picture.height * scale),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -20,7 +21,12 @@ UNKNOWN_SIZES = range(0x7FFF0000, 0x100000000)
 RIFF_HEADER, CHUNK = struct.Struct("<4sI4s"), struct.Struct("<4sI")
 MOST_CHUNKS = 1000
 
-STREAM = re.compile(r"^ *Stream #0:\d+(?P<id>\S*?): (?P<kind>\w+): (?P<rest>.*)$", re.MULTILINE)
+STREAM = re.compile(r"^ *Stream #0:(?P<index>\d+)(?P<id>\S*?): (?P<kind>\w+): (?P<rest>.*)$", re.MULTILINE)
+FILE_START = re.compile(r"Duration: \S+ start: (\d+\.\d+)")
+STREAM_START = re.compile(r", start (\d+\.\d+)")
+# Containers whose own duration is that of the sound alone; in others it counts from the zero of their clock.
+LENGTH_ALONE = ("mov", "mp3", "mpegts", "mpeg")
+START_UNTOLD = ("avi",)  # these count from zero too, and do not say where the sound begins
 LANGUAGE = re.compile(r"\(([a-z]{2,3})\)")
 # ffmpeg's words for packets that a decoder could not use, and for a file that is not whole.
 UNDECODABLE = re.compile(r"Error submitting packet to decoder|Decoding error|corrupt decoded frame")
@@ -34,23 +40,28 @@ UNCERTAIN_ENDS = ("mp3", "mpegts", "mpeg", "ac3", "eac3")
 
 @dataclass(frozen=True)
 class AudioTrack:
-    """One audio stream. default: the file says that it is to be heard. language: like "eng", or ""."""
+    """One audio stream.
+
+    default: the file says that it is to be heard. language: like "eng", or "". late: seconds from where the
+    file begins to where it does.
+    """
 
     default: bool
     language: str
+    late: float = 0.0
 
 
 @dataclass(frozen=True)
 class Heading:
     """What ffmpeg says of a file before it decodes.
 
-    format: of the container. seconds: its own idea of its duration, 0 without one; expected: whether the
-    sound should last that long. tracks: the audio streams.
+    format: of the container. seconds: its own idea of its duration, 0 without one; expected: how long the
+    sound should last, None where nothing tells. tracks: the audio streams, in ffmpeg's order.
     """
 
     format: str
     seconds: float
-    expected: bool
+    expected: float | None
     tracks: tuple[AudioTrack, ...]
 
     @classmethod
@@ -59,15 +70,18 @@ class Heading:
         name = re.search(r"(?m)^Input #0, (.*), from", told)
         length = re.search(r"(?m)^ *Duration: (\d+):(\d+):([\d.]+)", told)
         hours, minutes, seconds = length.groups() if length else ("0", "0", "0")
-        streams = [found for found in STREAM.finditer(told) if "(attached pic)" not in found["rest"]]
-        tracks = [_track(found) for found in streams if found["kind"] == "Audio"]
+        start, whole = _start(FILE_START, told), int(hours) * 3600 + int(minutes) * 60 + float(seconds)
+        # A stream is listed under each of its programs.
+        listed = {int(found["index"]): found for found in STREAM.finditer(told)}
+        streams = [listed[i] for i in sorted(listed) if "(attached pic)" not in listed[i]["rest"]]
+        tracks = [_track(found, start) for found in streams if found["kind"] == "Audio"]
         timed = sum(found["kind"] in ("Audio", "Video") for found in streams)
-        return cls(
-            format=name[1] if name else "",
-            seconds=int(hours) * 3600 + int(minutes) * 60 + float(seconds),
-            expected=length is not None and timed == 1 and "Estimating duration from bitrate" not in told,
-            tracks=tuple(tracks),
-        )
+        known = length is not None and timed == 1 and "Estimating duration from bitrate" not in told
+        named = name[1] if name else ""
+        formats = set(named.split(","))
+        counted = 0.0 if formats & set(LENGTH_ALONE) else start
+        known = known and not formats & set(START_UNTOLD)
+        return cls(named, whole, max(0.0, whole - counted) if known else None, tuple(tracks))
 
     def is_one_of(self, formats: tuple[str, ...]) -> bool:
         return bool(set(formats) & set(self.format.split(",")))
@@ -77,23 +91,24 @@ class Heading:
 class Decoded:
     """What came out of a file that was read to its end.
 
-    seconds: of sound. messages: ffmpeg's. cut: its last part is not whole. chained: several streams were put
-    one behind the other.
+    seconds: of sound. messages: ffmpeg's. cut: its last part is not whole. gap: parts of it are missing.
+    late: seconds on the container's clock before the sound begins. link: it is one of several streams that
+    were put one behind the other.
     """
 
     seconds: float
     messages: str
     cut: bool = False
-    chained: bool = False
+    gap: bool = False
+    late: float = 0.0
+    link: bool = False
 
 
 def damage(path: Path, heading: Heading, decoded: Decoded) -> Sentence | None:
     """What is missing of a recording, in a sentence; None where nothing is."""
     heard, said, riff = decoded.seconds, decoded.messages, riff_header(path)
-    expected = riff.seconds or (heading.seconds if heading.expected else None)
-    clock = max(heard, _clock(said))
-    if decoded.chained:  # each part has a clock of its own, and the container's length is that of the last
-        expected, clock = None, heard
+    expected = None if decoded.link else riff.seconds or heading.expected
+    clock = max(heard, _clock(said) - decoded.late)
     tolerance = TOLERANCE_S + TOLERANCE_SHARE * heard
     undecodable = UNDECODABLE.search(said) is not None
     broken_off = decoded.cut or riff.cut or _broken_off(said, heading)
@@ -104,7 +119,7 @@ def damage(path: Path, heading: Heading, decoded: Decoded) -> Sentence | None:
         )
         return Sentence(told, **facts, expected=expected)
     silently = heading.is_one_of(SILENT_LOSS) and clock - heard > LOOSE_S
-    if silently or ((undecodable or broken_off) and clock - heard > tolerance):
+    if silently or ((undecodable or broken_off or decoded.gap) and clock - heard > tolerance):
         told = "The recording {name} is damaged: {lost:.2f} s of its {clock:.2f} s cannot be heard."
         return Sentence(told, name=path.name, lost=clock - heard, clock=clock)
     if broken_off or (undecodable and expected is None and not heading.is_one_of(UNCERTAIN_ENDS)):
@@ -167,10 +182,27 @@ def _wav_header(file: BinaryIO, size: int) -> RiffHeader:
     return RiffHeader()
 
 
-def _track(stream: re.Match[str]) -> AudioTrack:
+def damage_of_links(path: Path, heading: Heading, links: Sequence[Decoded]) -> Sentence | None:
+    """As `damage`, of streams that were put one behind the other."""
+    damaged = [number for number, link in enumerate(links, 1) if damage(path, heading, link) is not None]
+    if not damaged:
+        return None
+    told = "The recording {name} is damaged: of the {count} parts that were put one behind the other, "
+    told += "{parts} not whole."
+    parts = f"parts {' and '.join(map(str, damaged))} are" if len(damaged) > 1 else f"part {damaged[0]} is"
+    return Sentence(told, name=path.name, count=len(links), parts=parts)
+
+
+def _start(pattern: re.Pattern[str], text: str) -> float:
+    found = pattern.search(text)
+    return float(found[1]) if found else 0.0
+
+
+def _track(stream: re.Match[str], begins: float) -> AudioTrack:
     language = LANGUAGE.search(stream["id"])
     known = language is not None and language[1] != "und"
-    return AudioTrack("(default)" in stream["rest"], language[1] if language and known else "")
+    late = max(0.0, _start(STREAM_START, stream["rest"]) - begins)
+    return AudioTrack("(default)" in stream["rest"], language[1] if language and known else "", late)
 
 
 def _clock(messages: str) -> float:

@@ -13,8 +13,8 @@ import numpy as np
 from ..errors import AudioError, Foreign, Sentence
 from ..system.ffmpeg import Ffmpeg, complaint, input_arguments, refusal
 from ..system.mapped import forget
-from .damage import Decoded, Heading, damage
-from .ogg import layout
+from .damage import Decoded, Heading, damage, damage_of_links
+from .ogg import Link, links
 
 BLOCK_SECONDS = 1.0
 AU_MAGIC = b".snd"
@@ -36,15 +36,13 @@ class AudioFile:
 
     def __init__(self, path: Path, track: int = 0) -> None:
         self.path, self._track = path, track
-        found = layout(path)
-        self._cut = found is not None and found.cut
         # ffmpeg stops at a link of other channels or another rate, so each gets a process of its own.
-        self._links: list[tuple[int, int] | None] = list(found.links) if found else []
-        if len(self._links) < 2:
-            self._links = [None]
+        self._links = links(path)
         self._chained = len(self._links) > 1
+        self._decoded: list[Decoded] = []  # of the links that have been read to their end
+        self._link_frames = 0
         self.rate, self.channels = 0, 0
-        self._process = self._started(self._links[0])
+        self._process = self._started(0)
         try:
             self.rate, self.channels = self._read_header()
             self.heading = Heading.of(self._process.messages())
@@ -70,35 +68,51 @@ class AudioFile:
         """Whether its rate or its channels have changed on the way, as far as it has been read."""
         return self._chained or RECONFIGURED in self._process.messages()
 
-    def damage(self, frames: int) -> Sentence | None:
-        """What is wrong with the file in a sentence, once it has been read to its end; else None.
+    def damage(self) -> Sentence | None:
+        """What is wrong with the file in a sentence, once it has been read to its end; else None."""
+        links = [*self._decoded, self._link_decoded()]
+        if self._chained:
+            return damage_of_links(self.path, self.heading, links)
+        return damage(self.path, self.heading, links[0])
 
-        frames: how many samples of a channel came out.
-        """
+    def _link_decoded(self) -> Decoded:
+        """What came out of the link that is being read, now that it is at its end."""
         self._process.finish()
-        decoded = Decoded(frames / self.rate, self._process.messages(), self._cut, self._chained)
-        return damage(self.path, self.heading, decoded)
+        tracks, number = self.heading.tracks, len(self._decoded)
+        link = self._links[number] if self._links else Link(0, 0)
+        return Decoded(
+            seconds=self._link_frames / self.rate,
+            messages=self._process.messages(),
+            cut=link.cut,
+            gap=link.gap,
+            late=tracks[self._track].late if self._track < len(tracks) else 0.0,
+            link=self._chained,
+        )
 
     def blocks(self) -> Iterator[np.ndarray]:
         """Yields float32 (n, channels) in native byte order, one second each and less at the end."""
         frame_bytes = SAMPLE.itemsize * self.channels
-        for link in self._links:
-            if link is not self._links[0]:
+        for number in range(max(1, len(self._links))):
+            if number:
+                self._decoded.append(self._link_decoded())
+                self._link_frames = 0
                 self._process.stop()
-                self._process = self._started(link)
+                self._process = self._started(number)
                 if self._header() is None:
                     continue
             while data := self._process.read(max(1, int(BLOCK_SECONDS * self.rate)) * frame_bytes):
                 count = len(data) // frame_bytes
+                self._link_frames += count
                 samples = np.frombuffer(data, SAMPLE, count * self.channels)
                 yield samples.reshape(count, self.channels).astype(np.float32)
 
-    def _started(self, link: tuple[int, int] | None) -> Ffmpeg:
+    def _started(self, number: int) -> Ffmpeg:
+        part = (self._links[number].start, self._links[number].end) if self._chained else None
         select = ["-map", f"0:a:{self._track}", "-vn", "-sn", "-dn", "-map_metadata", "-1"]
         if self.rate:
             select += ["-ar", str(self.rate), "-ac", str(self.channels)]
         target = ["-c:a", "pcm_f32be", "-f", "au", "pipe:1"]
-        return Ffmpeg([*input_arguments(self.path, link), *select, *target], stdout=True)
+        return Ffmpeg([*input_arguments(self.path, part), *select, *target], stdout=True)
 
     def _read_header(self) -> tuple[int, int]:
         found = self._header()

@@ -11,7 +11,11 @@ from types import MappingProxyType
 LATIN, HAN = "LATIN", "CJK"  # as the Unicode standard begins the names of their letters
 SYLLABIC = {HAN: 3, "HIRAGANA": 2, "KATAKANA": 2, "HANGUL": 2}  # letters of an alphabet that one stands for
 LEAST = 2  # letters of a script that call for a voice that reads it
+IN_FORMULAS = ("GREEK", "HEBREW")  # of which these must stand side by side: π, ℵ
 MOSTLY = 0.7  # share of the letters
+RAISED = ("<super>", "<sub>")  # how Unicode marks letters of ordinals, formulas and phonetics
+MICRO = "\u00b5"  # a unit, for Unicode a letter; every voice says it as a word
+NO_SCRIPTS = ("CLOSING", "MASU", "ROMAN", "TURNED", "VEDIC")  # with which names of lone signs begin
 # Scripts by the languages that are written in them, likeliest first; the tags are espeak-ng's.
 LANGUAGES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
@@ -67,15 +71,28 @@ def scripts(text: str) -> Counter[str]:
 def foreign_script(text: str) -> str | None:
     """The script other than Latin that a text needs a voice for, by its name in Unicode; None without one.
 
-    A single letter, as in a formula, needs none: every voice knows its name.
+    A single letter needs none, nor do those that stand alone in formulas: every voice knows their names.
     """
-    found = scripts(text)
+    found = _in_words(text)
     found.pop(LATIN, None)
-    found = +Counter({script: size for script, size in found.items() if size >= LEAST})
     for kana in ("HIRAGANA", "KATAKANA"):
         if kana in found:
             return kana  # Japanese is written in three scripts at once
     return found.most_common(1)[0][0] if found else None
+
+
+def _in_words(text: str) -> Counter[str]:
+    """As `scripts`, of those scripts alone of which there is more than a letter at a time."""
+    found, longest = scripts(text), Counter[str]()
+    last, run = "", 0
+    for letter in text:
+        if unicodedata.category(letter).startswith("M"):  # vowels and accents belong to their letter
+            continue
+        script = _script(letter)
+        run = SYLLABIC.get(script, 1) + (run if script == last else 0)
+        longest[script], last = max(longest[script], run), script
+    together = {script: longest[script] if script in IN_FORMULAS else size for script, size in found.items()}
+    return Counter({script: found[script] for script, size in together.items() if size >= LEAST})
 
 
 def mostly_latin(text: str) -> bool:
@@ -131,16 +148,21 @@ def plain_letters(text: str) -> str:
 def _plain_letters(text: str) -> Iterator[str]:
     for letter in text:
         shape = unicodedata.decomposition(letter)
-        dressed = shape.startswith("<") and not shape.startswith(("<super>", "<sub>"))
+        dressed = shape.startswith("<") and not shape.startswith(RAISED) and letter != MICRO
         is_letter = unicodedata.category(letter).startswith("L")
         yield unicodedata.normalize("NFKC", letter) if dressed and is_letter else letter
 
 
 def _script(letter: str) -> str:
-    if not unicodedata.category(letter).startswith("L") or unicodedata.category(letter) == "Lm":
+    """The script of a letter; "" of what is none, such as ordinals (º) and signs for a word (µ)."""
+    category = unicodedata.category(letter)
+    if not category.startswith("L") or category == "Lm" or letter == MICRO:
+        return ""
+    if unicodedata.decomposition(letter).startswith(RAISED):
         return ""
     name = re.sub(r"^(HALFWIDTH|FULLWIDTH|MATHEMATICAL|IDEOGRAPHIC)\s", "", unicodedata.name(letter, ""))
-    return name.split(" ")[0] if name else ""
+    script = name.split(" ")[0]
+    return "" if script in NO_SCRIPTS else script
 
 
 def _plain(tag: str) -> str:

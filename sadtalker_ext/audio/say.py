@@ -94,8 +94,8 @@ def speak(
     """Speaks a text into a wav file and returns its path; half a file is never left.
 
     text: up to `MAX_CHARACTERS`. target: the file, written as wav whatever its ending. voice: a `Voice.id`,
-    or its name or language (“en-us”, “zh”); None is the default of the preferred program, or where that does
-    not read the text's script, a voice that does. models_dir: as for
+    or its name or language (“en-us”, “zh”); None is the default of the preferred program, or for
+    a text that is not mostly in Latin letters, a voice that reads its script. models_dir: as for
     `voices`. overwrite: whether an existing file may be replaced. check: called several times a second;
     what it raises ends the program. Raises `AudioError` (no text, unknown voice, the program failed),
     `DependencyError` (no speech program) or `OutputError`.
@@ -141,7 +141,8 @@ def _speaker(words: str, wanted: str | None, models_dir: Path | None) -> Speaker
     if not here:
         raise no_program(models_dir)
     words = plain_letters(words)
-    script = foreign_script(words)
+    # A few foreign words among Latin letters are the affair of the voice that reads the rest.
+    script = None if mostly_latin(words) else foreign_script(words)
     if wanted is None:
         return here[0].default if script is None else _reader(words, script, here)
     found = _named(wanted, here)
@@ -152,7 +153,7 @@ def _speaker(words: str, wanted: str | None, models_dir: Path | None) -> Speaker
         raise AudioError(
             f"There is no voice {wanted[:60]!r} here; choose one that “sadtalker voices” lists{hint}."
         )
-    if script is not None and not mostly_latin(words) and not _can_read(found.voice, words, script):
+    if script is not None and not _can_read(found.voice, words, script):
         told = "The voice {name} cannot read the {script} of this text; choose another with {voice}."
         raise AudioError(told, VOICE, name=found.voice.name, script=script_in_words(script))
     return found
@@ -166,9 +167,7 @@ def _reader(words: str, script: str, here: list[Program]) -> Speaker:
             near = [
                 (closeness(language, speaker.voice.language), speaker)
                 for speaker in (program.default, *program.speakers)
-                if closeness(language, speaker.voice.language)
-                and _can_read(speaker.voice, words, script)
-                and not (script == HAN and mostly_latin(words) and _is_espeak(speaker.voice))
+                if closeness(language, speaker.voice.language) and _can_read(speaker.voice, words, script)
             ]
             if near:
                 return max(near, key=lambda pair: (pair[0], -len(pair[1].voice.language)))[1]
@@ -189,11 +188,8 @@ def _can_read(voice: Voice, words: str, script: str) -> bool:
 
 def _spells(voice: Voice) -> bool:
     """Whether a voice says "Chinese letter" for each Chinese character, as most of espeak-ng's do."""
-    return _is_espeak(voice) and not any(closeness(tag, voice.language) for tag in ("cmn", "yue", "hak"))
-
-
-def _is_espeak(voice: Voice) -> bool:
-    return voice.program.startswith("espeak")
+    is_espeak = voice.program.startswith("espeak")
+    return is_espeak and not any(closeness(tag, voice.language) for tag in ("cmn", "yue", "hak"))
 
 
 def finds(voice: str, models_dir: Path | None = None) -> bool:

@@ -184,7 +184,10 @@ def _from_file(path: Path, start: float, end: float | None, track: int | None, c
         raise problem
     chosen = heard[-1] if not heard[-1].is_silent else heard[0]
     passed = order[: order.index(chosen.track)]
-    return replace(chosen, remarks=(choice(path.name, tracks, chosen.track, passed), *chosen.remarks))
+    silent = [speech.track for speech in heard if speech.track in passed]
+    unusable = [number for number in passed if number not in silent]
+    told = choice(path.name, tracks, chosen.track, silent, unusable)
+    return replace(chosen, remarks=(told, *chosen.remarks))
 
 
 def _from_track(path: Path, track: int, start: float, end: float | None, check: Check) -> Speech:
@@ -229,7 +232,7 @@ def _decode(
                 raise _too_long(path.name)
             if last is not None and count >= last:
                 return _Read(mix, file.uneven, None)
-        return _Read(mix, file.uneven, file.damage(count))
+        return _Read(mix, file.uneven, file.damage())
 
 
 def _from_array(source: Sequence[Any], start: float, end: float | None, check: Check) -> Speech:

@@ -22,9 +22,18 @@ def has_sound(path: Path) -> bool:
     return bool(_tracks(path))
 
 
+def stated_seconds(path: Path) -> float:
+    """A file's own idea of its duration; 0 when it has none. Not exact."""
+    return _heading(path).seconds
+
+
 def _tracks(path: Path) -> tuple[AudioTrack, ...]:
+    return _heading(path).tracks
+
+
+def _heading(path: Path) -> Heading:
     _, _, messages = run(input_arguments(path))
-    return Heading.of(messages).tracks
+    return Heading.of(messages)
 
 
 def in_order(tracks: Sequence[AudioTrack]) -> list[int]:
@@ -41,14 +50,23 @@ def no_such_track(name: str, count: int, wanted: int) -> AudioError:
     return AudioError(told, "track", name=name, count=count, wanted=wanted)
 
 
-def choice(name: str, tracks: Sequence[AudioTrack], chosen: int, silent: Sequence[int]) -> Sentence:
-    """That a file has several tracks, and which is heard. silent: those that were tried before it."""
+def choice(
+    name: str, tracks: Sequence[AudioTrack], chosen: int, silent: Sequence[int], unusable: Sequence[int]
+) -> Sentence:
+    """That a file has several tracks, and which is heard.
+
+    silent, unusable: those that were tried before it, and in which nothing is heard or that cannot be read.
+    """
     track = tracks[chosen - 1]
-    why = ", the default one" if track.default else ""
-    if silent:
-        listed = f"track{'s' if len(silent) > 1 else ''} {' and '.join(map(str, silent))}"
-        why = f", since nothing can be heard in {listed}"
+    reasons = [f"nothing can be heard in {_listed(silent)}"] if silent else []
+    reasons += [f"{_listed(unusable)} cannot be used"] if unusable else []
+    why = f", since {' and '.join(reasons)}" if reasons else ", the default one" if track.default else ""
     language = f" ({track.language})" if track.language else ""
     told = f"{{name}} has {len(tracks)} audio tracks; track {chosen}{language} is used{why}. "
     told += "Choose with {track}."
     return Sentence(told, Named("track", "N"), name=name)
+
+
+def _listed(numbers: Sequence[int]) -> str:
+    *others, last = map(str, numbers)
+    return f"tracks {', '.join(others)} and {last}" if others else f"track {last}"

@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 
 from ..errors import Place, Sentence, WeightsError
 from ..host import CancelToken
+from ..system import interrupts
 from ..system.outputs import note_written
 from ..version import __version__
 from .catalog import Checkpoint
@@ -96,8 +97,9 @@ def download(
         target.parent.mkdir(parents=True, exist_ok=True)
         with _locked(part) as file:
             _fetch(checkpoint, file, part, progress or (lambda _: None), cancel or CancelToken(), by_hand)
-        os.replace(part, target)
-        note_written(target)
+        with interrupts.held():
+            os.replace(part, target)
+            note_written(target)
     except OSError as error:
         why = f"{checkpoint.file} cannot be written into {{path}} ({{error}})"
         advice = "make room there, or make the folder writable."
@@ -187,29 +189,7 @@ def _once(
     try:
         with _open(url, have) as response:
             total = _accept(checkpoint, response, file, have)
-            have = file.seek(0, os.SEEK_END)
-            _check_space(file, total - have if total else 0)
-            last = 0.0
-            while True:
-                cancel.check()
-                chunk = read_chunk(response)
-                if not chunk:
-                    break
-                file.write(chunk)
-                have += len(chunk)
-                if total and have > total:
-                    raise _SourceFailed(f"it sends more than the {total:,} bytes it announced")
-                if have > checkpoint.most_bytes:
-                    file.truncate(0)
-                    raise _SourceFailed(f"it sends more than {megabytes(checkpoint.most_bytes)}")
-                if time.monotonic() - last >= REPORT_EVERY:
-                    last = time.monotonic()
-                    progress(Transfer(DOWNLOADING, have, total, source))
-            file.flush()
-            progress(Transfer(DOWNLOADING, have, total, source))
-            if total and have < total:
-                raise _Interrupted("the connection was closed early")
-
+            _receive(checkpoint, response, file, total, progress, cancel, source)
     except urllib.error.HTTPError as error:
         error.close()
         if error.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE and have:
@@ -225,6 +205,40 @@ def _once(
         raise _Interrupted(_said(error)) from error
     finally:
         file.flush()
+
+
+def _receive(
+    checkpoint: Checkpoint,
+    response: Any,
+    file: IO[bytes],
+    total: int,
+    progress: Listener,
+    cancel: CancelToken,
+    source: str,
+) -> None:
+    """What the server sends, to its end, behind what the file has; total: bytes of both, 0 when unknown."""
+    have = file.seek(0, os.SEEK_END)
+    _check_space(file, total - have if total else 0)
+    last = 0.0
+    while True:
+        cancel.check()
+        chunk = read_chunk(response)
+        if not chunk:
+            break
+        file.write(chunk)
+        have += len(chunk)
+        if total and have > total:
+            raise _SourceFailed(f"it sends more than the {total:,} bytes it announced")
+        if have > checkpoint.most_bytes:
+            file.truncate(0)
+            raise _SourceFailed(f"it sends more than {megabytes(checkpoint.most_bytes)}")
+        if time.monotonic() - last >= REPORT_EVERY:
+            last = time.monotonic()
+            progress(Transfer(DOWNLOADING, have, total, source))
+    file.flush()
+    progress(Transfer(DOWNLOADING, have, total, source))
+    if total and have < total:
+        raise _Interrupted("the connection was closed early")
 
 
 def _said(error: object) -> str:

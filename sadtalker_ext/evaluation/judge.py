@@ -10,7 +10,7 @@ import numpy as np
 
 from ..audio import load_speech
 from ..errors import VideoError, cleaned
-from ..face import FaceTracker, load_picture
+from ..face import FaceTracker, find_in, load_picture
 from ..host import Check, nothing
 from ..motion.phones import SAMPLE_RATE, Phone, available
 from ..motion.recognition import recognise
@@ -58,6 +58,8 @@ def evaluate(
     metadata = read_metadata(path)
     notices: list[str] = []
     source = None if picture is None else load_picture(Path(picture))
+    if source is not None and source.animation is not None:  # the video is of the frame with the face
+        source, _ = find_in(source)
     watcher = Watcher(
         None if source is None else source.image,
         None if source is None or source.alpha is None else source.alpha == OPAQUE,

@@ -8,12 +8,12 @@ from .geometry import eye_aperture, face_width, head_pose, lip_gap
 from .mean import mean_face
 from .picture import Picture, load_picture
 from .points import face_from_points
-from .portrait import Portrait, load_portrait
+from .portrait import Portrait, find_in, load_portrait
 from .preview import check_picture_output, draw_faces, save_picture, save_preview
 from .tracker import FaceTracker
 
 __all__ = [
     "DETECTORS", "Face", "FaceTracker", "LandmarkDetector", "Picture", "Portrait", "check_picture_output",
-    "draw_faces", "eye_aperture", "face_from_points", "face_width", "find_faces", "head_pose", "lip_gap",
-    "load_picture", "load_portrait", "mean_face", "save_picture", "save_preview",
+    "draw_faces", "eye_aperture", "face_from_points", "face_width", "find_faces", "find_in", "head_pose",
+    "lip_gap", "load_picture", "load_portrait", "mean_face", "save_picture", "save_preview",
 ]  # fmt: skip

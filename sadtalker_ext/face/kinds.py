@@ -116,7 +116,7 @@ def kind_of(path: Path) -> Kind | None:
         return next((kind for brands, kind in _BRANDS if head[8:12] in brands), VIDEO)
     if head[:4] == b"RIFF" and head[8:12] in (b"AVI ", b"WAVE"):
         return VIDEO if head[8:12] == b"AVI " else SOUND
-    if head[:1] == b"G" and head[188:189] == b"G":  # packets of 188 bytes, each of which begins so
+    if head[:4] != b"GIF8" and head[::188] == b"GGG":  # packets of 188 bytes, each of which begins so
         return VIDEO
     text = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     if text.startswith((b"<!doctype html", b"<html")):

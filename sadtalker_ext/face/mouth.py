@@ -35,6 +35,10 @@ NO_SKIN = 15.0
 # of the skin's colour. Every mouth that is seen, a drawn one of a single line too, is more uneven. Of a face
 # whose dark and light are FULL apart; less where they are nearer.
 BARE, BARE_GRAIN, BARE_LINE, FULL = 2.5, 2.5, 8.0, 50.0
+# Lips that stand out by LIT, with no edge of more than SOFT between them and the eyes, are seen in the
+# light of a lamp of another colour. Of 145 faces lit so, the lips stand out by 8 and more and the edges are
+# at most 11; of 119 covers two stand out by more than 4, and the edges of those are above 30.
+LIT, SOFT = 6.0, 12.0
 SENTENCES: Mapping[str, str] = MappingProxyType(
     {
         COVERED: "The mouth seems covered and is left as it is; set {mouth} to talk to move it all the same.",
@@ -89,7 +93,38 @@ def cover(image: np.ndarray, landmarks: np.ndarray) -> float:
     even = max(unlike) < BARE * share and grain < BARE_GRAIN * share and line < BARE_LINE * share
     if even and not small:
         return 2 * COVERED_FROM
-    return max(*plain, min(strange) - NO_SKIN + COVERED_FROM)
+    apart = max(*plain, min(strange) - NO_SKIN + COVERED_FROM)
+    if apart > COVERED_FROM and max(unlike) > LIT and _merge(colours, valid):
+        return COVERED_FROM
+    return apart
+
+
+def _merge(colours: np.ndarray, valid: np.ndarray) -> bool:
+    """Whether skin goes over into what is around the mouth without an edge, as it does in light and shade."""
+    pairs = _neighbours()
+    soft = _apart(colours[pairs[:, 0]], colours[pairs[:, 1]], SHADE) < SOFT
+    one, other = pairs[soft & valid[pairs].all(1)].T
+    patch = np.arange(len(colours))
+    while True:  # each patch takes the lowest of its numbers
+        lower = patch.copy()
+        np.minimum.at(lower, one, patch[other])
+        np.minimum.at(lower, other, patch[one])
+        if (lower == patch).all():
+            break
+        patch = lower[lower]
+    skin, around = (patch[_regions()[name] & valid] for name in ("skin", "around"))
+    main = np.bincount(skin).argmax()
+    return bool((skin == main).mean() >= 0.5 and (around == main).mean() >= 0.5)
+
+
+@kept(1)
+def _neighbours() -> np.ndarray:
+    """Pairs (N, 2) of the mean face's triangles that share an edge."""
+    sides = np.sort(mean_face().triangles[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2), axis=1)
+    of = np.repeat(np.arange(len(sides) // 3), 3)
+    order = np.lexsort(sides.T)
+    same = (sides[order[1:]] == sides[order[:-1]]).all(1)
+    return np.stack([of[order[:-1]][same], of[order[1:]][same]], axis=1)
 
 
 def _strange(colour: np.ndarray, skin: np.ndarray) -> float:

@@ -6,7 +6,7 @@ import contextlib
 import io
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -16,7 +16,7 @@ from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
 from ..errors import PictureError, Place
 from ..system.paths import existing_file
-from .decoding import frames, is_flat, open_file, read_pixels, tolerance
+from .decoding import file_of, frames, is_flat, is_read, moves, open_file, read_pixels, tolerance
 from .kinds import kind_of
 
 PictureSource: TypeAlias = "str | Path | Image.Image | np.ndarray | Picture"
@@ -40,6 +40,8 @@ class Picture:
     path: the file it came from, if any.
     notices: sentences about what was changed on the way in.
     scale: pixels of `image` for one of the (upright) source; 1 unless it was scaled down.
+    animation: the file of which it is the first frame, or the first that shows anything; None of other
+        pictures.
     """
 
     image: np.ndarray
@@ -47,6 +49,7 @@ class Picture:
     path: Path | None = None
     notices: tuple[str, ...] = ()
     scale: float = 1.0
+    animation: Path | bytes | None = None
 
     def __repr__(self) -> str:
         alpha = "" if self.alpha is None else " with alpha"
@@ -80,8 +83,7 @@ def load_picture(source: PictureSource) -> Picture:
     if isinstance(source, np.ndarray):
         return _finish(_array_to_image(source), None, [])
     if isinstance(source, Image.Image):
-        with _damage_as_sentence("the picture"), tolerance(True):
-            return _finish(_decode(source.copy(), "the picture"), None, [])
+        return _of_open(source)
     if not isinstance(source, (str, Path)):
         raise PictureError(
             f"A picture must be a file path, a Pillow image or an array, not {type(source).__name__}."
@@ -96,54 +98,76 @@ def _read(path: Path) -> Picture:
     notices: list[str] = []
     with contextlib.ExitStack() as stack:
         stack.enter_context(_quiet())
-        before = (0, 0)
+        full: tuple[int, int] | None = None  # size of what is read at less than that
 
-        def open_it() -> Image.Image:
-            nonlocal before
-            image = stack.enter_context(_open(path))
+        def open_it(tail: bytes | None) -> Image.Image:
+            nonlocal full
+            image = stack.enter_context(_open(path, tail))
             _check_shape(image.size, path.name)
-            before = image.size
-            if image.format == "JPEG" and before[0] * before[1] > MAX_PIXELS:
-                shrink = (MAX_PIXELS / (before[0] * before[1])) ** 0.5
-                image.draft(None, (int(before[0] * shrink), int(before[1] * shrink)))  # a half, a quarter …
+            width, height = image.size
+            if image.format == "JPEG" and width * height > MAX_PIXELS:
+                shrink = (MAX_PIXELS / (width * height)) ** 0.5
+                image.draft(None, (int(width * shrink), int(height * shrink)))  # a half, a quarter …
+                full = (width, height) if image.size != (width, height) else None
             return image
 
         with _damage_as_sentence(path.name):
             image, missing = read_pixels(open_it)
             if missing > LITTLE:
                 notices.append(f"{path.name} is cut short; {missing:.0%} of the picture seems to be missing.")
-            if moves(image) and is_flat(image):
-                for number, frame in frames(image):
-                    notices.append(frame_notice(path.name, number, "nothing"))
-                    image = frame
-                    break
-            decoded = _decode(image, path.name)
-        scale = 1.0
-        if image.size != before:
-            notices.append(_scaled_notice(path.name, before))
-            scale = max(decoded.size) / max(before)
-    return _finish(decoded, path, notices, scale)
+            decoded = _decode(_first_shown(image, path.name, notices), path.name)
+        animation = path if moves(image) else None
+    if full is None:
+        return replace(_finish(decoded, path, notices), animation=animation)
+    notices.append(_scaled_notice(path.name, full))
+    return _finish(decoded, path, notices, max(decoded.size) / max(full))
+
+
+def _of_open(source: Image.Image) -> Picture:
+    """Of an animation that has been turned to a frame on purpose, that one."""
+    notices: list[str] = []
+    with _quiet(), _damage_as_sentence("the picture"):
+        animation = file_of(source)
+        # Once its pixels are read, Pillow lets go of a file; and a caller may have drawn on them.
+        anew = animation is not None and not is_read(source)
+        with tolerance(True):
+            image = Image.open(io.BytesIO(animation or b"")) if anew else source.copy()
+            image.load()
+        if animation is not None and is_flat(image):
+            image = _first_shown(Image.open(io.BytesIO(animation)), "the picture", notices)
+        return replace(_finish(_decode(image, "the picture"), None, notices), animation=animation)
+
+
+def _first_shown(image: Image.Image, name: str, notices: list[str]) -> Image.Image:
+    """Of an animation the first frame that shows anything; a notice tells where that is another."""
+    if not (moves(image) and is_flat(image)):
+        return image
+    first = image.copy()
+    for number, frame in frames(image):
+        notices.append(frame_notice(name, number, "nothing"))
+        return frame
+    return first
 
 
 def later_frames(picture: Picture) -> Iterator[Picture]:
-    """The other frames of an animation that show something new, in order; none of any other picture."""
-    if picture.path is None:
+    """The other frames of an animation that show something new, in order, as far as they can be read; none
+    of any other picture."""
+    source, name = picture.animation, picture.name
+    if source is None:
         return
-    name = picture.path.name
     with contextlib.ExitStack() as stack:
         stack.enter_context(_quiet())
-        image = stack.enter_context(_open(picture.path))
-        if not moves(image):
-            return
+        image = _open(source) if isinstance(source, Path) else Image.open(io.BytesIO(source))
+        stack.enter_context(image)
         for number, frame in frames(image):
-            with _damage_as_sentence(name):
-                decoded = _decode(frame, name)
-            yield _finish(decoded, picture.path, [frame_notice(name, number, "no face")])
-
-
-def moves(image: Image.Image) -> bool:
-    """Whether a picture is an animation; the other pictures of an MPO file are other views."""
-    return bool(getattr(image, "is_animated", False)) and image.format != "MPO"
+            try:
+                with _damage_as_sentence(name):
+                    later = _finish(
+                        _decode(frame, name), picture.path, [frame_notice(name, number, "no face")]
+                    )
+            except PictureError:
+                return
+            yield later
 
 
 def frame_notice(name: str, number: int, shown: str) -> str:
@@ -158,14 +182,14 @@ def _quiet() -> Iterator[None]:
         yield
 
 
-def _open(path: Path) -> Image.Image:
+def _open(path: Path, tail: bytes | None = None) -> Image.Image:
     try:
         kind = kind_of(path)
         if kind is not None:
             kind.add()
         if kind is not None and not kind.package:
             raise kind.refusal(path.name)
-        return open_file(path)
+        return open_file(path, tail)
     except UnidentifiedImageError as error:
         if kind is not None:
             raise kind.refusal(path.name) from error
@@ -308,7 +332,7 @@ def _finish(image: Image.Image, path: Path | None, notices: list[str], scale: fl
     if width * height > MAX_PIXELS:
         shrink = (MAX_PIXELS / (width * height)) ** 0.5
         size = (max(1, int(width * shrink)), max(1, int(height * shrink)))
-        if not notices:
+        if scale == 1:  # otherwise that has been told
             notices.append(_scaled_notice(name, (width, height)))
         colours = cv2.resize(colours, size, interpolation=cv2.INTER_AREA)
         alpha = None if alpha is None else cv2.resize(alpha, size, interpolation=cv2.INTER_AREA)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from ..errors import DependencyError, FaceNotFoundError, Sentence
+from ..errors import DependencyError, EngineError, FaceNotFoundError, Sentence
 from ..host import Check, nothing
 from .detection import find_faces
 from .faces import Face, face_from_landmarks
@@ -107,16 +108,14 @@ def load_portrait(
         source = source.picture
     picture = load_picture(source)
     if points is not None:
+        if picture.animation is not None:  # the points are those of the frame that a preview shows
+            with suppress(EngineError):
+                picture, _ = find_in(picture, detector=detector, check=check)
         chosen = _scaled(face_from_points(points, *_source_size(picture)), picture.scale)
         return Portrait(picture, chosen, (chosen,))
     thorough = all_faces or face is not None or face_at is not None
     try:
-        faces = find_faces(picture.image, detector=detector, thorough=thorough, check=check)
-        for frame in () if faces else later_frames(picture):
-            faces = find_faces(frame.image, detector=detector, thorough=thorough, check=check)
-            if faces:
-                picture = frame
-                break
+        picture, faces = find_in(picture, detector=detector, thorough=thorough, check=check)
     except DependencyError as error:
         raise DependencyError("{error}; or {way}.", error, way=FIVE_POINT_WAY) from error
     if not faces:
@@ -131,6 +130,18 @@ def load_portrait(
         remark = Sentence(text, "face", count=len(faces))
     speaker = choose_face(faces, face, face_at, picture)
     return Portrait(picture, speaker, tuple(faces), remark, mouth_of(picture.image, speaker))
+
+
+def find_in(
+    picture: Picture, *, detector: str = "auto", thorough: bool = False, check: Check = nothing
+) -> tuple[Picture, list[Face]]:
+    """A picture and its faces, see `find_faces`; of an animation the first frame that has any."""
+    faces = find_faces(picture.image, detector=detector, thorough=thorough, check=check)
+    for frame in () if faces else later_frames(picture):
+        faces = find_faces(frame.image, detector=detector, thorough=thorough, check=check)
+        if faces:
+            return frame, faces
+    return picture, faces
 
 
 def choose_face(

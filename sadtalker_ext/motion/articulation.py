@@ -176,13 +176,14 @@ def articulate(phones: Sequence[Phone], loudness: np.ndarray) -> Articulation:
         if viseme.labiodental:
             held = np.clip(1 - _outside(seconds, phone.start, phone.end) / 0.055, 0, 1)
             labiodental[window] = np.maximum(labiodental[window], held * held * (3 - 2 * held))
-    tracks = {
-        name: smooth(total / (shape_pulls if name in ("width", "rounding") else pulls), 1.5)
-        for name, total in sums.items()
-    }
     voiced = _voiced(loudness)
-    gated = {name: track * voiced for name, track in tracks.items()}
-    return Articulation(**gated, labiodental=labiodental * voiced, closures=closures_of(phones))
+    tracks: dict[str, np.ndarray] = {}
+    while sums:  # one after the other: of long speech each is large
+        name, total = sums.popitem()
+        total /= shape_pulls if name in ("width", "rounding") else pulls
+        tracks[name] = smooth(total, 1.5)
+        tracks[name] *= voiced
+    return Articulation(**tracks, labiodental=labiodental * voiced, closures=closures_of(phones))
 
 
 def closures_of(phones: Sequence[Phone]) -> tuple[Closure, ...]:

@@ -142,23 +142,46 @@ def _articulation(
         "trust": round(float(trust[spoken].mean()) if spoken.any() else 0.0, 3),
         "words": round(share, 3),
     }
-    names = ("words", "allphone")
     heard = _by_net(samples) if method == "auto" else None  # first, since it needs most memory
-    surely, perhaps = articulate(words.phones, loud), articulate(phones.phones, loud)
+    names = ("words", "allphone")
     if heard is not None:
-        net, close = heard
-        closures = reconciled(surely.closures, close, doubtful=0.0, sure=SURE_OF_WORDS)
-        surely = replace(surely, closures=closures)
-        closures = reconciled(perhaps.closures, close, doubtful=DOUBTFUL, sure=SURE)
-        perhaps = replace(perhaps.mixed(net, net_share(phones.phones, spoken)), closures=closures)
         names = ("words", "allphone with visemes")
         provenance |= _net_hash()
-    if share == 1.0:
+    # Each articulation of long speech is large: none is made in vain, and VisemeNet's goes once it is used.
+    net, close = heard or (None, None)
+    del heard
+    surely = None if share == 0.0 else _surely(words.phones, loud, close)
+    if surely is not None and share == 1.0:
         return surely, {"lips": names[0], **provenance}
-    if share == 0.0:
+    perhaps = _perhaps(phones.phones, loud, net, close, spoken)
+    del net, close
+    if surely is None:
         return perhaps, {"lips": names[1], **provenance}
     weight = smooth(by_words.astype(np.float64), CROSSFADE_S * RATE)
     return perhaps.mixed(surely, weight), {"lips": " and ".join(names), **provenance}
+
+
+def _surely(phones: Sequence[recogniser.Phone], loud: np.ndarray, close: np.ndarray | None) -> Articulation:
+    """The articulation where words are understood. close: VisemeNet's closure track, (T,), if it is asked."""
+    spoken = articulate(phones, loud)
+    if close is None:
+        return spoken
+    return replace(spoken, closures=reconciled(spoken.closures, close, doubtful=0.0, sure=SURE_OF_WORDS))
+
+
+def _perhaps(
+    phones: Sequence[recogniser.Phone],
+    loud: np.ndarray,
+    net: Articulation | None,
+    close: np.ndarray | None,
+    spoken: np.ndarray,
+) -> Articulation:
+    """The articulation where no words are understood. net, close: VisemeNet's, if it is asked."""
+    heard = articulate(phones, loud)
+    if net is None or close is None:
+        return heard
+    closures = reconciled(heard.closures, close, doubtful=DOUBTFUL, sure=SURE)
+    return replace(heard.mixed(net, net_share(phones, spoken)), closures=closures)
 
 
 def net_share(phones: Sequence[recogniser.Phone], spoken: np.ndarray) -> np.ndarray:

@@ -58,7 +58,7 @@ PHONE_KINDS: Mapping[str, int] = MappingProxyType(
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)  # an hour of speech has a hundred thousand
 class Phone:
     """One phone: ARPAbet name or `SIL`, and when it sounds, in seconds.
 

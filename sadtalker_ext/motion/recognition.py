@@ -23,6 +23,7 @@ from typing import BinaryIO
 import numpy as np
 
 from ..host import Check, Report, nothing
+from ..system import processes
 from ..system.caches import Kept
 from ..system.mapped import forget
 from ..system.paths import ROOT
@@ -92,12 +93,15 @@ class _Children:
 
     def run(self, check: Check) -> list[Transcript]:
         count = min(os.cpu_count() or 1, len(self._jobs), MOST_CHILDREN)
-        processes = [child for child in (start_child() for _ in range(count)) if child is not None]
-        threads = [threading.Thread(target=self._serve, args=(child,), daemon=True) for child in processes]
+        children: list[subprocess.Popen[bytes]] = []
+        threads: list[threading.Thread] = []
         reported = 0
         try:
-            for thread in threads:
-                thread.start()
+            for _ in range(count):
+                if (child := start_child()) is not None:
+                    children.append(child)
+                    threads.append(threading.Thread(target=self._serve, args=(child,), daemon=True))
+                    threads[-1].start()
             while alive := [thread for thread in threads if thread.is_alive()]:
                 check()
                 alive[0].join(POLL_S)
@@ -106,11 +110,11 @@ class _Children:
                     self._progress(reported, len(self._jobs))
         finally:
             self._waiting.clear()
-            for process in processes:
-                with suppress(OSError):
-                    process.kill()
+            for child in children:
+                processes.end(child)
             for thread in threads:
-                thread.join()
+                with suppress(RuntimeError):  # it could not be started
+                    thread.join()
         for number, job in enumerate(self._jobs):
             if number not in self._heard:
                 LOGGER.info("recognising a piece of speech here: no child process answered")
@@ -136,14 +140,12 @@ def start_child() -> subprocess.Popen[bytes] | None:
     """A process that answers pieces (see `answer`), or None where no interpreter can be started."""
     path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
     try:
-        return subprocess.Popen(
+        return processes.start(
             [sys.executable, "-c", CHILD],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             env={**os.environ, "PYTHONPATH": path},
-            start_new_session=os.name == "posix",
-            creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
         )
     except OSError:
         return None
@@ -157,7 +159,8 @@ def _packed(heard: Transcript) -> bytes:
 def unpacked(line: bytes) -> Transcript:
     """What a line of an answer says."""
     answer = json.loads(line)
-    return Transcript(tuple(Phone(*row) for row in answer["phones"]), answer["text"])
+    phones = (Phone(sys.intern(name), *row) for name, *row in answer["phones"])
+    return Transcript(tuple(phones), answer["text"])
 
 
 def answer(source: BinaryIO, target: BinaryIO) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import contextlib
 import functools
+import io
 import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -44,14 +47,38 @@ def _forgiving(made: Component, step: str) -> Component:
 
 
 def image(*, label: str, elem_id: str, **kwargs: Any) -> Component:
-    """A picture as a PIL image with its transparency, uploaded or pasted."""
+    """A picture as a PIL image with its transparency, uploaded or pasted; an animation with its frames."""
     # Of a file's path Forge's gradio makes an error, so always PIL.
     settings: dict[str, Any] = {"type": "pil", "image_mode": "RGBA", "label": label, "elem_id": elem_id}
     if GRADIO4:
         settings.update(sources=["upload", "clipboard"], format="png")
     else:
         settings.update(source="upload", tool="select")
-    return _forgiving(component(gr.Image, **{**settings, **kwargs}), "preprocess")
+    made = component(gr.Image, **{**settings, **kwargs})
+    preprocess = made.preprocess
+
+    def moving(value: Any) -> Any:
+        animation = _animation(value)
+        return preprocess(value) if animation is None else animation
+
+    made.preprocess = moving
+    return _forgiving(made, "preprocess")
+
+
+def _animation(value: Any) -> Any:
+    """What gradio hands over, opened, where it is an animation; gradio itself would keep one frame."""
+    from PIL import Image
+
+    from ..face.decoding import moves
+
+    with contextlib.suppress(Exception):  # what cannot be read is told of by what reads pictures
+        if isinstance(value, str):  # gradio 3
+            data = base64.b64decode(value.split(",", 1)[1])
+        else:
+            data = Path(value.path).read_bytes()
+        opened = Image.open(io.BytesIO(data))
+        return opened if moves(opened) else None
+    return None
 
 
 OPEN_RECORDER = """(elem_id) => {

@@ -254,9 +254,11 @@ class FaceChoice:
 
 
 def content_key(picture: Image.Image) -> str:
-    """The same for the same pixels."""
+    """The same for the same pixels, of an animation in all of its frames."""
+    from ..face.decoding import file_of
+
     digest = hashlib.blake2b(f"{picture.mode} {picture.size}".encode(), digest_size=16)
-    digest.update(picture.tobytes())
+    digest.update(file_of(picture) or picture.tobytes())
     return digest.hexdigest()
 
 
@@ -275,12 +277,12 @@ def find(picture: Image.Image) -> Found:
 
 
 def _look(source: Image.Image, key: str) -> Found:
-    from ..face import find_faces, load_picture
+    from ..face import find_in, load_picture
 
     picture, problem = load_picture(source), ""
     faces: list[Face] = []
     try:
-        faces = find_faces(picture.image, thorough=True)
+        picture, faces = find_in(picture, thorough=True)
     except EngineError as error:
         # The five points need no detector; its own advice is about others.
         problem = f"Faces cannot be looked for ({worded(error.sentence, PAGE).split(';')[0].rstrip('.')})"

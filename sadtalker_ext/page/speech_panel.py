@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from ..errors import AudioError, OptionsError
+from ..errors import AudioError, OptionsError, worded
 from ..options import knob_named
 from ..system import leftovers
 from . import compat
 from .notes import explain, note
-from .words import PageWords
+from .words import PAGE, PageWords
 
 if TYPE_CHECKING:
     import numpy as np
@@ -173,13 +173,11 @@ def preview(value: Any) -> str:
 
 def _file_preview(path: Path) -> str:
     """A player for the beginning of any media file, its length, and what is worth knowing about it."""
-    from ..audio import load_speech
-    from ..audio.decode import AudioFile
+    from ..audio import load_speech, stated_seconds
 
-    with AudioFile(path) as opened:
-        stated = opened.stated_seconds
     speech = load_speech(path, end=PREVIEW_SECONDS)
     whole = speech.duration < PREVIEW_SECONDS
+    stated = 0.0 if whole else stated_seconds(path)
     told = [length_in_words(speech.duration if whole else max(stated, PREVIEW_SECONDS))]
     if not whole and stated > PREVIEW_SECONDS:
         told.append("Its first minute can be heard here.")
@@ -187,6 +185,9 @@ def _file_preview(path: Path) -> str:
         told.append("Nothing can be heard in it: the mouth will stay closed.")
     elif not whole and stated > LONG_SECONDS:
         told.append("That is long; start and end can choose a part of it.")
+    told += [worded(remark, PAGE) for remark in speech.remarks]
+    if speech.remarks and not whole:
+        told.append("The rest of it was not listened to yet.")
     return _player(speech.samples) + note(f"{path.name}: {' '.join(told)}")
 
 

@@ -62,8 +62,7 @@ def serve(settings: ServerSettings, announce: Callable[[str], None]) -> None:
     announce: gets the sentences to show. Raises a `SadTalkerError` where it cannot begin.
     """
     check_gradio()
-    local = settings.host in LOCAL_NAMES
-    if not local and not settings.auth:
+    if not _is_local(settings) and not settings.auth:
         raise OptionsError(
             f"Anyone who can reach {settings.host} could use this page; "
             "add --auth USER:PASSWORD, or leave --host out to serve this computer only."
@@ -74,39 +73,53 @@ def serve(settings: ServerSettings, announce: Callable[[str], None]) -> None:
     ):
         os.environ["GRADIO_TEMP_DIR"] = str(folder)  # read while the page is built
         os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
-        from ..api import Jobs, credentials
-        from .standalone import StandaloneShell
+        _serve_on(listener, settings, announce)
 
-        who = credentials(settings.auth)
-        shell = StandaloneShell(
-            settings.output_dir,
-            settings.models_dir,
-            device=_checked_device(settings.device),
-            downloads=settings.downloads,
-            local=local,
-        )
-        _check_output_dir(shell.settings().output_dir)
-        jobs = Jobs(shell)
-        port = listener.getsockname()[1]
-        address = f"http://{_reachable(settings.host)}:{port}/"
-        app = build_app(shell, who, jobs, address)
 
-        def ready() -> None:
-            if settings.port not in (0, port):
-                announce(f"Port {settings.port} is in use; {port} is taken instead.")
-            announce(f"SadTalker is at {address} (results in {shell.settings().output_dir}); Ctrl-C ends it.")
-            if settings.open_page:
-                webbrowser.open(address)
+def _serve_on(listener: socket.socket, settings: ServerSettings, announce: Callable[[str], None]) -> None:
+    from ..api import Jobs, credentials
 
-        try:
-            with suppress(KeyboardInterrupt), interrupts.raising():  # how uvicorn tells that it was stopped
-                _server(app, shell, ready).run(sockets=[listener])
-        finally:
-            shell.close()
-            jobs.close()
-            if not shell.wait_until_idle(STOP_SECONDS):
-                announce("A run did not stop in time.")
-        announce("Stopped.")
+    who = credentials(settings.auth)
+    shell = _shell(settings)
+    jobs = Jobs(shell)
+    port = listener.getsockname()[1]
+    address = f"http://{_reachable(settings.host)}:{port}/"
+    app = build_app(shell, who, jobs, address)
+
+    def ready() -> None:
+        if settings.port not in (0, port):
+            announce(f"Port {settings.port} is in use; {port} is taken instead.")
+        announce(f"SadTalker is at {address} (results in {shell.settings().output_dir}); Ctrl-C ends it.")
+        if settings.open_page:
+            webbrowser.open(address)
+
+    try:
+        with suppress(KeyboardInterrupt), interrupts.raising():  # how uvicorn tells that it was stopped
+            _server(app, shell, ready).run(sockets=[listener])
+    finally:
+        shell.close()
+        jobs.close()
+        if not shell.wait_until_idle(STOP_SECONDS):
+            announce("A run did not stop in time.")
+    announce("Stopped.")
+
+
+def _shell(settings: ServerSettings) -> StandaloneShell:
+    from .standalone import StandaloneShell
+
+    shell = StandaloneShell(
+        settings.output_dir,
+        settings.models_dir,
+        device=_checked_device(settings.device),
+        downloads=settings.downloads,
+        local=_is_local(settings),
+    )
+    _check_output_dir(shell.settings().output_dir)
+    return shell
+
+
+def _is_local(settings: ServerSettings) -> bool:
+    return settings.host in LOCAL_NAMES
 
 
 def _reachable(host: str) -> str:

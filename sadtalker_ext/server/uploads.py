@@ -30,6 +30,7 @@ FIELD = "files"  # of a form, as often as there are files
 MOST_FILES = 100  # of one form
 NAME_BYTES = 200
 ARRIVING = ".arriving-"
+PRIVATE = 0o700  # the mode of folders
 KEPT_SECONDS = 24 * 3600.0  # since a file was last used
 KEPT_BYTES = 8192 * MEGABYTE  # of all uploads; above, the oldest go
 IN_USE_SECONDS = 600.0  # that even then are left to whoever has just uploaded something
@@ -115,8 +116,9 @@ class Uploads:
                 with suppress(OSError):
                     path.unlink()
                     left -= size
-                with suppress(OSError):
-                    path.parent.rmdir()
+                if path.parent != self.folder:
+                    with suppress(OSError):
+                        path.parent.rmdir()
         if left > KEPT_BYTES:
             raise Refusal(503, "Too many files were uploaded in a short time; try again later.")
 
@@ -140,7 +142,7 @@ class UploadReader(FormReader):
 
     def __init__(self, content_type: str, folder: Path) -> None:
         super().__init__(content_type, folder, (FIELD,), ())
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(PRIVATE, parents=True, exist_ok=True)
         self._place = folder
         self._folder = Path(tempfile.mkdtemp(prefix=ARRIVING, dir=folder))
         self.size = 0
@@ -156,9 +158,10 @@ class UploadReader(FormReader):
         for key, path in self.files.items():
             name, digest = self._kept[key]
             folder = self._place / digest.hexdigest()
-            folder.mkdir(exist_ok=True)
-            os.replace(path, folder / name)
-            paths.append(str(folder / name))
+            try:
+                paths.append(_moved(path, folder, name))
+            except FileNotFoundError:  # a sweep found the folder empty meanwhile
+                paths.append(_moved(path, folder, name))
         return paths
 
     def close(self) -> None:
@@ -179,6 +182,12 @@ class UploadReader(FormReader):
         self._kept[self._name][1].update(data[start:end])
         self.size += end - start
         super()._take_data(data, start, end)
+
+
+def _moved(path: Path, folder: Path, name: str) -> str:
+    folder.mkdir(PRIVATE, exist_ok=True)
+    os.replace(path, folder / name)
+    return str(folder / name)
 
 
 def plain_name(given: str) -> str:

@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import cleaned, tell
+from ..user_folders import cache_folder
 from ..version import __version__
 from . import interrupts
-from .paths import cache_folder
 
 NAME = "sadtalker-faults.log"
 MOST_BYTES = 256 * 1024  # of the log; then its older half goes

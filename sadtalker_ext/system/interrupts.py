@@ -22,14 +22,18 @@ if TYPE_CHECKING:
 EXIT_CODE = 130
 NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")  # Windows lacks the third and alone has the last
 STUCK_SECONDS = 5.0  # after which a library that does not let Python's handlers run is not waited for
+# After as many more neither is a step that must not be torn apart, or the clean-up: network disks are slow.
+HELD_SECONDS, LOOK_SECONDS = 120.0, 0.05
 IMPATIENT = 3  # as many signals end the process without waiting for the clean-up
 COMMAND_NAMES = ("sadtalker", "sadtalker.exe", "sadtalker-script.py")
 SENTENCE = "Cancelled; nothing was written."
 
 _command = False  # whether this process is nothing but our command
+_process = 0  # its number: what it forks has its handlers, but not its programs and files
 _raising = 0  # how many blocks want an exception
 _held = 0  # how many blocks must not be torn apart
 _waiting = False  # a signal came in such a block
+_number = int(signal.SIGINT)  # which came last
 _heard = 0
 _leaving = False
 _code: int | None = None  # with which the process is to end
@@ -43,7 +47,7 @@ error_descriptor = 2  # where standard error really goes while somebody holds it
 
 def begin() -> None:
     """Where this process is our command: from here to its very end, a signal makes it say so and end."""
-    global _command
+    global _command, _process
     if _command or not _is_command():
         return
     for number in _numbers():
@@ -53,7 +57,7 @@ def begin() -> None:
                 signal.signal(number, _handle)
             except (ValueError, OSError):  # handlers can be set in the main thread only
                 return
-    _command = True
+    _command, _process = True, os.getpid()
     _watch()
     atexit.register(_end)  # the first to be registered is the last to be called
 
@@ -179,6 +183,8 @@ def _watch() -> None:
         os.set_blocking(wake, False)
         signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
         _thread.start_new_thread(_wait_for_main, (heard,))
+        if hasattr(os, "register_at_fork"):  # a signal to what is forked is none to us
+            os.register_at_fork(after_in_child=lambda: signal.set_wakeup_fd(-1))
     except (OSError, ValueError, RuntimeError, AttributeError):  # without it, handlers alone have to do
         return
 
@@ -188,6 +194,9 @@ def _wait_for_main(heard: int) -> None:
         if not _is_ours(number[0]):  # such as that of a training, which takes its time
             continue
         time.sleep(STUCK_SECONDS)
+        end = time.monotonic() + HELD_SECONDS
+        while (_held or _leaving) and time.monotonic() < end:
+            time.sleep(LOOK_SECONDS)
         if _is_ours(number[0]):
             _leave()
 
@@ -211,8 +220,9 @@ def _raise(number: int, frame: FrameType | None) -> NoReturn:
 
 
 def _handle(number: int, frame: FrameType | None) -> None:
-    global _heard, _waiting
-    _heard += 1
+    global _heard, _number, _waiting
+    _leave_fork(EXIT_CODE)
+    _heard, _number = _heard + 1, number
     if _held and _heard < IMPATIENT:
         _waiting = True
         return
@@ -221,14 +231,29 @@ def _handle(number: int, frame: FrameType | None) -> None:
 
 def _act() -> None:
     global _waiting, _heard
+    _leave_fork(EXIT_CODE)
     _waiting = False
     if not _raising:
         _leave()
     _heard = 0
     if _thread.get_ident() != _main:  # it has only held the signal up
-        _thread.interrupt_main()
+        _pass_on(_number)
         return
     raise KeyboardInterrupt
+
+
+def _pass_on(number: int) -> None:
+    """The same signal to the main thread; another one may be ignored."""
+    if hasattr(signal, "pthread_kill"):  # which also wakes it where it sleeps
+        signal.pthread_kill(_main, number)
+    else:
+        _thread.interrupt_main(signal.Signals(number))
+
+
+def _leave_fork(code: int) -> None:
+    """End at once where this is only a copy of our command: what would be cleaned up is not its own."""
+    if os.getpid() != _process:
+        os._exit(code)
 
 
 def _leave() -> None:
@@ -257,6 +282,7 @@ def _end() -> None:
     """End without taking the interpreter apart: while that goes on, a signal would find no handler."""
     if _code is None:
         return
+    _leave_fork(_code)
     _clean()
     for stream in (sys.stdout, sys.stderr):
         try:

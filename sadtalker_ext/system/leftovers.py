@@ -1,7 +1,8 @@
 """Names for what lives only for a moment, which say whose it is; and the end of what a killed process left.
 
 Such a name holds the machine, its boot, the process and when that began. Nothing is removed unless all four
-say that its owner is gone: another machine may be writing into the same network folder.
+say that its owner is gone, and, where a system does not tell one of them, it is old too: another machine may
+be writing into the same network folder.
 """
 
 from __future__ import annotations
@@ -11,12 +12,15 @@ import re
 import secrets
 import shutil
 import stat
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 from . import interrupts, processes
 from .caches import kept
@@ -26,7 +30,12 @@ PREFIX = "sadtalker-"  # of folders in the system's temporary one
 # After another boot the machine may be a copy of the one that wrote: there, what goes must be old too.
 STALE_SECONDS = 86400.0
 MOST_SWEPT = 1000  # folders that are remembered
-UNKNOWN = "0"  # a boot or a start that this system does not tell
+UNKNOWN = processes.UNKNOWN  # of a boot, as of a start
+ASKING_SECONDS = 5.0  # for a program of macOS that tells what it is
+# Not the moment of the boot, which changes when the clock is set.
+BOOT_OF_MACOS = ("/usr/sbin/sysctl", "-n", "kern.bootsessionuuid")
+MACHINE_OF_MACOS = ("/usr/sbin/ioreg", "-rd1", "-c", "IOPlatformExpertDevice")
+MACHINE_OF_WINDOWS = "SOFTWARE\\Microsoft\\Cryptography", "MachineGuid"
 OWNED = re.compile(
     r"(?:\..*\.partial-|sadtalker-(?:[a-z]+-)?)"
     r"(?P<machine>[0-9a-f]{12})-(?P<boot>[0-9a-f]{1,8})-(?P<process>\d{1,10})-(?P<start>[0-9a-f]{1,16})"
@@ -118,9 +127,11 @@ def _is_abandoned(entry: os.DirEntry[str], owner: re.Match[str]) -> bool:
     plain = stat.S_ISREG(found.st_mode) or stat.S_ISDIR(found.st_mode)
     if not (ours and plain) or owner["machine"] != _machine():
         return False
+    old = time.time() - found.st_mtime > STALE_SECONDS
     if owner["boot"] != _boot():
-        return time.time() - found.st_mtime > STALE_SECONDS
-    return processes.is_gone(int(owner["process"]), owner["start"])
+        return old
+    certain = UNKNOWN not in (owner["boot"], owner["start"])
+    return (certain or old) and processes.is_gone(int(owner["process"]), owner["start"])
 
 
 def _owner() -> str:
@@ -137,7 +148,7 @@ def _machine() -> str:
     """A mark of this machine and, in a container, of its own numbering of processes."""
     import socket
 
-    parts = [socket.gethostname(), _read("/etc/machine-id")]
+    parts = [socket.gethostname(), _machine_id()]
     with suppress(OSError):
         parts.append(os.readlink("/proc/self/ns/pid"))
     return sha256("\n".join(parts).encode("utf-8", "replace")).hexdigest()[:12]
@@ -145,8 +156,44 @@ def _machine() -> str:
 
 @kept(1)
 def _boot() -> str:
-    told = _read("/proc/sys/kernel/random/boot_id")
+    told = _told(BOOT_OF_MACOS) if _system() == "darwin" else _read("/proc/sys/kernel/random/boot_id")
     return sha256(told.encode()).hexdigest()[:8] if told else UNKNOWN
+
+
+def _machine_id() -> str:
+    """What the system was given as its own when it was made; "" where it does not tell."""
+    if _system() == "darwin":
+        found = re.search(r'"IOPlatformUUID" = "([^"]+)"', _told(MACHINE_OF_MACOS))
+        return found[1] if found else ""
+    return _registered(*MACHINE_OF_WINDOWS) if _system() == "win32" else _read("/etc/machine-id")
+
+
+def _system() -> str:
+    return sys.platform  # unlike the name itself, not taken by a type checker for that of its own system
+
+
+def _told(command: tuple[str, ...]) -> str:
+    """What a program of the system prints; "" where there is none, or it fails."""
+    try:
+        done = subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, timeout=ASKING_SECONDS, check=True
+        )
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return done.stdout.decode("utf-8", "replace").strip()
+
+
+def _registered(key: str, name: str) -> str:
+    """A text of the registry of Windows; "" where there is none."""
+    try:
+        import winreg
+
+        registry: Any = winreg
+        access = registry.KEY_READ | registry.KEY_WOW64_64KEY
+        with registry.OpenKey(registry.HKEY_LOCAL_MACHINE, key, 0, access) as opened:
+            return str(registry.QueryValueEx(opened, name)[0])
+    except (ImportError, OSError):
+        return ""
 
 
 def _read(path: str) -> str:

@@ -6,8 +6,10 @@ import logging
 import os
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from typing import IO
 
 from . import interrupts
 
@@ -43,23 +45,63 @@ def quiet_imports() -> Iterator[None]:
 
 @contextmanager
 def quiet_stderr() -> Iterator[None]:
-    """Holds back the process's stderr for a moment and passes on all but the announcements in `NOISE`."""
+    """Holds back the process's stderr for a moment and passes on all but the announcements in `NOISE`.
+
+    Several threads may be within it, in any order: there is one stderr, which the last to leave gives back.
+    """
+    with interrupts.held():
+        _silence.enter()
     try:
-        sys.stderr.flush()
-        saved = os.dup(2)
-    except (OSError, AttributeError, ValueError):
-        yield  # no usable stderr (a windowed host): nothing to keep quiet
-        return
-    with tempfile.TemporaryFile() as held:
-        interrupts.error_descriptor = saved
-        os.dup2(held.fileno(), 2)
-        try:
-            yield
-        finally:
+        yield
+    finally:
+        with interrupts.held():
+            _silence.leave()
+
+
+class _Silence:
+    """Standard error while it is held back, and how many want that."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._count = 0
+        self._saved = -1  # where it really goes; -1: not held back, as there is none (in a windowed host)
+        self._file: IO[bytes] | None = None
+
+    def enter(self) -> None:
+        with self._lock:
+            self._count += 1
+            if self._count > 1:
+                return
+            try:
+                sys.stderr.flush()
+                self._file = tempfile.TemporaryFile()  # noqa: SIM115 - until the last has left
+                self._saved = os.dup(2)
+                interrupts.error_descriptor = self._saved
+                os.dup2(self._file.fileno(), 2)
+            except (OSError, AttributeError, ValueError):
+                self._give_back()
+
+    def leave(self) -> None:
+        with self._lock:
+            self._count -= 1
+            if self._count == 0:
+                self._give_back()
+
+    def _give_back(self) -> None:
+        interrupts.error_descriptor = 2
+        file, saved, self._file, self._saved = self._file, self._saved, None, -1
+        if file is None:
+            return
+        with file, suppress(OSError, AttributeError, ValueError):
+            if saved < 0:
+                return
+            sys.stderr.flush()
             os.dup2(saved, 2)
-            interrupts.error_descriptor = 2
             os.close(saved)
-            held.seek(0)
-            for line in held.read().splitlines(keepends=True):
+            file.seek(0)
+            for line in file.read().splitlines(keepends=True):
                 if not any(noise in line for noise in NOISE):
                     os.write(2, line)
+
+
+_silence = _Silence()

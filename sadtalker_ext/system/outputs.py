@@ -79,16 +79,17 @@ def refusal(target: Path, error: OSError) -> OutputError:
 def move_file(made: Path, target: Path, overwrite: bool) -> None:
     """Gives a finished file its name; without `overwrite` never replaces a file, even one made meanwhile."""
     try:
-        if overwrite or os.name == "nt":
-            (os.replace if overwrite else os.rename)(made, target)  # there the latter replaces nothing
-        else:
-            _move_to_free_name(made, target)
+        with interrupts.held():  # whoever is told that nothing was written finds nothing
+            if overwrite or os.name == "nt":
+                (os.replace if overwrite else os.rename)(made, target)  # there the latter replaces nothing
+            else:
+                _move_to_free_name(made, target)
+            note_written(target)
     except FileExistsError:
         told = "{path} was created meanwhile; choose another name or allow overwriting it."
         raise OutputError(told, target) from None
     except OSError as error:
         raise refusal(target, error) from error
-    note_written(target)
 
 
 def _move_to_free_name(made: Path, target: Path) -> None:
@@ -104,14 +105,13 @@ def _move_to_free_name(made: Path, target: Path) -> None:
 
 
 def _move_to_claimed_name(made: Path, target: Path) -> None:
-    with interrupts.held():
-        claimed = os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY)
-        try:
-            os.close(claimed)
-            os.replace(made, target)
-        except BaseException:
-            target.unlink(missing_ok=True)
-            raise
+    claimed = os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY)
+    try:
+        os.close(claimed)
+        os.replace(made, target)
+    except BaseException:
+        target.unlink(missing_ok=True)
+        raise
 
 
 def move_folder(made: Path, target: Path, old: Iterable[Path]) -> None:
@@ -119,17 +119,54 @@ def move_folder(made: Path, target: Path, old: Iterable[Path]) -> None:
 
     Raises `OSError`.
     """
-    with interrupts.held():
-        if target.exists():
-            for file in old:
-                file.unlink(missing_ok=True)
-            # The marking file comes last in name order, so a broken move is not taken for a whole one.
-            for new in sorted(made.iterdir()):
-                os.replace(new, target / new.name)
-            made.rmdir()
-        else:
+    aside = leftovers.beside(target)
+    replaced = list(old)
+    try:
+        with interrupts.held():
+            if not target.exists():
+                os.rename(made, target)
+            elif not _swap_folders(made, target, aside, {file.name for file in replaced}):
+                _move_files(made, target, replaced)
+            note_written(target)
+    finally:
+        if target.exists():  # else what was there could not get its name back
+            leftovers.remove(aside)
+
+
+def _swap_folders(made: Path, target: Path, aside: Path, old: set[str]) -> bool:
+    """Two renames instead of thousands; False where the folder has to stay or holds other files."""
+    may_go = old | {entry.name for entry in os.scandir(made)}
+    new, there = made.lstat(), target.lstat()
+    alike = [(seen.st_mode, seen.st_uid, seen.st_gid) for seen in (new, there)]
+    if alike[0] != alike[1] or not _holds_only(target, may_go):
+        return False
+    try:
+        os.rename(target, aside)
+    except OSError:  # it is in use, or a disk of its own
+        return False
+    try:
+        if _holds_only(aside, may_go):  # still: somebody may have added something
             os.rename(made, target)
-    note_written(target)
+            return True
+    except OSError:
+        os.rename(aside, target)
+        raise
+    os.rename(aside, target)
+    return False
+
+
+def _holds_only(folder: Path, names: set[str]) -> bool:
+    with os.scandir(folder) as entries:
+        return all(entry.name in names and not entry.is_dir(follow_symlinks=False) for entry in entries)
+
+
+def _move_files(made: Path, target: Path, old: Iterable[Path]) -> None:
+    for file in old:
+        file.unlink(missing_ok=True)
+    # The marking file comes last in name order, so a broken move is not taken for a whole one.
+    for new in sorted(made.iterdir()):
+        os.replace(new, target / new.name)
+    made.rmdir()
 
 
 class Written:

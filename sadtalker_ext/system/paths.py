@@ -18,20 +18,6 @@ def user_path(path: str | os.PathLike[str]) -> Path:
         return Path(path)
 
 
-def cache_folder() -> Path:
-    """The folder in which the user's programs keep what they can do without; it may not exist.
-
-    The current folder has one where nobody knows the user's.
-    """
-    named = os.environ.get("XDG_CACHE_HOME") or os.environ.get("LOCALAPPDATA")
-    if named:
-        return Path(named)
-    try:
-        return Path.home() / ".cache"
-    except RuntimeError:
-        return Path(os.path.abspath(".cache"))
-
-
 def is_file(path: str | os.PathLike[str]) -> bool:
     """Whether a path leads to a file; False too where that cannot be looked up."""
     return os.path.isfile(path)  # unlike Path.is_file, never raises

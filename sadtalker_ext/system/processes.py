@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from contextlib import suppress
 from typing import Any
 
@@ -14,9 +15,11 @@ from . import interrupts
 
 # Why a program cannot be started although nothing is wrong with it.
 SHORTAGES = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN)
+UNKNOWN = "0"  # a start that this system does not tell
 PROC = "/proc"
 START, STATE = 19, 0  # fields of /proc/N/stat after the name
 DEAD = ("Z", "X")
+LAST_SECONDS, LOOK_SECONDS = 1.0, 0.01  # for programs that were killed to be gone; between two looks
 QUERY, STILL_ACTIVE, NO_SUCH_PROCESS = 0x1000, 259, 87  # of Windows
 
 _running: set[subprocess.Popen[bytes]] = set()
@@ -46,19 +49,46 @@ def start(command: list[str], **settings: Any) -> subprocess.Popen[bytes]:
 def end(process: subprocess.Popen[bytes]) -> None:
     """End it at once, with what it has started itself, if it still runs; may be called twice."""
     if process.poll() is None:
-        if os.name == "posix":
-            with suppress(ProcessLookupError, PermissionError):
-                os.killpg(process.pid, signal.SIGKILL)
-        else:
-            process.kill()
+        _kill(process)
     process.wait()
     _running.discard(process)
 
 
 def end_all() -> None:
-    """End whatever was started here and still runs."""
-    for process in list(_running):
-        end(process)
+    """End whatever was started here and still runs.
+
+    For the handler of a signal: `Popen.wait` would wait for the lock of one that the signal interrupted.
+    """
+    killed = [process for process in list(_running) if process.returncode is None]
+    for process in killed:
+        _kill(process)
+    # What they write goes afterwards, so none may go on; one in the middle of a disk's work may take longer.
+    end = time.monotonic() + LAST_SECONDS
+    while killed := [process for process in killed if not _has_ended(process)]:
+        if time.monotonic() > end:
+            break
+        time.sleep(LOOK_SECONDS)
+    _running.clear()
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    with suppress(ProcessLookupError, PermissionError):
+        if os.name == "posix":
+            os.killpg(process.pid, signal.SIGKILL)
+        else:
+            process.kill()
+
+
+def _has_ended(process: subprocess.Popen[bytes]) -> bool:
+    """Without a wait for anybody; the exit status is left for whoever asks: without one it had succeeded."""
+    if process.poll() is not None:
+        return True
+    if not hasattr(os, "waitid"):
+        return False
+    try:  # where the lock of `poll` is held
+        return os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+    except ChildProcessError:
+        return True
 
 
 def started(process: int) -> str | None:
@@ -70,7 +100,7 @@ def started(process: int) -> str | None:
 
 
 def is_gone(process: int, start: str) -> bool:
-    """Whether the process that began at `start` (of `started`, or any mark where that is unknown) has ended.
+    """Whether the process that began at `start` (of `started`, or `UNKNOWN`) has ended.
 
     False wherever that is not certain.
     """
@@ -80,7 +110,8 @@ def is_gone(process: int, start: str) -> bool:
         fields = _stat(process)
         if fields is None:
             return not os.path.exists(f"{PROC}/{process}")
-        return fields[STATE] in DEAD or (len(fields) > START and f"{int(fields[START]):x}" != start)
+        known = start != UNKNOWN and len(fields) > START
+        return fields[STATE] in DEAD or (known and f"{int(fields[START]):x}" != start)
     try:
         os.kill(process, 0)
     except ProcessLookupError:
@@ -108,7 +139,7 @@ def _windows_gone(process: int, start: str) -> bool:
     if found is None:
         return False
     created, runs = found
-    return not runs or (created != 0 and f"{created:x}" != start)
+    return not runs or (start != UNKNOWN and created != 0 and f"{created:x}" != start)
 
 
 def _windows_times(process: int) -> tuple[int, bool] | None:

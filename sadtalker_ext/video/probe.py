@@ -9,18 +9,19 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 
-from ..errors import Foreign, Place, VideoError
+from ..audio import audio_tracks, in_order, load_speech
+from ..errors import AudioError, Foreign, Place, VideoError
 from ..system.ffmpeg import input_arguments, refusal, run
 from ..system.foreign import damage_as
 from ..system.paths import existing_file, is_folder, user_path
 from .folder import folder_facts
 from .gif import gif_facts, is_gif
-from .metadata import parse_ffmetadata, to_json
+from .metadata import parse_ffmetadata, read_metadata, to_json
 from .target import exact_rate
 
 # From the beginning of a line: what follows may be a tag of the file, of any text and length.
 VIDEO = re.compile(r"^ *Stream #0:\d+.*?: Video: (?P<rest>.*)", re.MULTILINE)
-AUDIO = re.compile(r"^ *Stream #0:\d+.*?: Audio: (?P<rest>.*)", re.MULTILINE)
+AUDIO = re.compile(r"^ *Stream #0:(?P<index>\d+).*?: Audio: (?P<rest>.*)", re.MULTILINE)
 SIZE = re.compile(r"(?<![\dx])(\d{1,5})x(\d{1,5})(?![\dx])")
 CHANNELS = {
     "mono": 1, "stereo": 2, "2.1": 3, "3.0": 3, "quad": 4, "4.0": 4, "5.0": 5, "5.1": 6, "6.1": 7, "7.1": 8,
@@ -68,12 +69,12 @@ def probe(path: str | os.PathLike[str]) -> MediaInfo:
 def _facts(found: Path) -> MediaInfo:
     messages, tags = _header(found)
     facts: dict[str, object] = {"metadata": parse_ffmetadata(tags)}
-    audio = AUDIO.search(messages)
-    if audio is not None:
-        seconds = _decoded_seconds(found)
+    sound = _sound(found, messages)
+    if sound is not None:
+        seconds, rate, channels = sound
         facts |= {
-            "has_audio": True, "audio_duration": seconds, "duration": seconds,
-            "audio_rate": _number(r"(\d+) Hz", audio["rest"]), "audio_channels": _channels(audio["rest"]),
+            "has_audio": True, "audio_duration": seconds, "duration": seconds, "audio_rate": rate,
+            "audio_channels": channels,
         }  # fmt: skip
     video = _video_line(messages)
     if video:
@@ -85,12 +86,29 @@ def _facts(found: Path) -> MediaInfo:
         if drawn is not None and drawn.comment:
             facts["metadata"] = {"comment": drawn.comment}
         frames = _packets(found) if drawn is None else drawn.frames
-        rate = _rate(found, messages) or _mean_rate(frames, _stated_seconds(messages))
+        fps = _rate(found, messages) or _mean_rate(frames, _stated_seconds(messages))
         facts |= {
-            "has_video": True, "width": width, "height": height, "fps": float(rate), "frames": frames,
-            "duration": frames / float(rate) if rate else _stated_seconds(messages),
+            "has_video": True, "width": width, "height": height, "fps": float(fps), "frames": frames,
+            "duration": frames / float(fps) if fps else _stated_seconds(messages),
         }  # fmt: skip
     return MediaInfo(**facts)  # type: ignore[arg-type]  # gathered piecemeal; the names are its fields
+
+
+def _sound(path: Path, messages: str) -> tuple[float, int, int] | None:
+    """Exact seconds, rate in Hz and channels of the sound that is heard of a file; None without one."""
+    listed = {int(found["index"]): found["rest"] for found in AUDIO.finditer(messages)}
+    streams = [listed[index] for index in sorted(listed)]  # as ffmpeg numbers them; programs share some
+    if not streams:
+        return None
+    number = 1
+    if len(streams) > 1:  # which of them is heard is known when it is listened to
+        try:
+            speech = load_speech(path)
+            return speech.duration, speech.original_rate, speech.channels
+        except AudioError:
+            number = in_order(audio_tracks(path))[0]
+    told = streams[number - 1]
+    return _decoded_seconds(path, number), _number(r"(\d+) Hz", told), _channels(told)
 
 
 def video_rate(path: Path) -> Fraction:
@@ -124,7 +142,7 @@ def _probe_folder(folder: Path) -> MediaInfo:
     frames = int(facts["frames"])
     return MediaInfo(
         width=facts["width"], height=facts["height"], fps=float(rate), duration=float(frames / rate),
-        frames=frames, has_video=True, metadata={"comment": to_json(facts.get("document", {}))},
+        frames=frames, has_video=True, metadata={"comment": to_json(read_metadata(folder))},
     )  # fmt: skip
 
 
@@ -182,8 +200,8 @@ def _packets(path: Path) -> int:
     return int(count) if count.isdigit() else 0
 
 
-def _decoded_seconds(path: Path) -> float:
-    """Seconds of the first audio stream, from its first sample to its last."""
-    time = _progress(path, ["-map", "0:a:0", "-af", "asetpts=N/SR/TB"], "out_time")
+def _decoded_seconds(path: Path, track: int) -> float:
+    """Seconds of an audio track, from its first sample to its last. track: from 1."""
+    time = _progress(path, ["-map", f"0:a:{track - 1}", "-af", "asetpts=N/SR/TB"], "out_time")
     found = re.fullmatch(r"(\d+):(\d+):([\d.]+)", time)
     return int(found[1]) * 3600 + int(found[2]) * 60 + float(found[3]) if found else 0.0

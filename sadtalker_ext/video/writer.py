@@ -168,7 +168,7 @@ class VideoWriter:
             return _GifSink(temporary, scratch, self._encoding, self._metadata, self.path.name)
         document = scratch / "metadata.txt"
         write_ffmetadata(document, self._metadata)
-        sound = soundtrack(self._speech, scratch) if self._speech is not None else None
+        sound = soundtrack(self._speech, scratch, self._check) if self._speech is not None else None
         arguments = encoders.encode_arguments(self._kind, self._encoding, sound, document, temporary)
         return ProcessSink(arguments, self.path.name)
 

@@ -18,47 +18,44 @@ import pytest
 from fastapi import FastAPI
 
 from sadtalker_ext.api import Jobs, Limits, body, catalogue, mount
-from sadtalker_ext.api.job_folders import ALIVE, PREFIX, STALE_SECONDS, Folders
+from sadtalker_ext.api.job_folders import Folders
+from sadtalker_ext.system import leftovers
 
 V1 = "/sadtalker/v1"
+PREFIX = f"{leftovers.PREFIX}api-"
 
 
-def test_what_a_killed_server_left_is_removed_and_nothing_else(temp, tmp_path):
-    old, new, other = temp / f"{PREFIX}old", temp / f"{PREFIX}new", temp / "other-old"
-    target = tmp_path / "precious"
-    for folder in (old, new, other, target):
+def test_what_a_killed_server_left_is_removed_and_nothing_else(temp, monkeypatch):
+    """Of the API as of everything else, by whose name it bears; `leftovers` has the tests of that."""
+    monkeypatch.setattr(leftovers, "_swept", set())
+    machine, boot, _, start = leftovers._owner().split("-")
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    dead = temp / f"{PREFIX}{machine}-{boot}-{ended.pid}-{start}-abcdefgh"
+    unnamed, other = temp / f"{PREFIX}old", temp / "other-old"
+    for folder in (dead, unnamed, other):
         folder.mkdir()
-        (folder / "file").write_bytes(b"x")
-    link = temp / f"{PREFIX}link"
-    link.symlink_to(target, target_is_directory=True)
-    long_ago = time.time() - STALE_SECONDS - 60
-    for path in (old, other, link):
-        os.utime(path, (long_ago, long_ago), follow_symlinks=False)
+        (folder / "video.mp4").write_bytes(b"x")
+        os.utime(folder, (0, 0))
     folders = Folders()
     mine = folders.new()
     assert mine.is_dir()
-    assert not old.exists()
-    assert new.exists()
-    assert other.exists()
-    assert (target / "file").exists()
+    assert [path.exists() for path in (dead, unnamed, other)] == [False, True, True]
     folders.close()
     assert not mine.exists()
 
 
-def test_folders_of_servers_that_run_stay_and_of_dead_ones_go(temp):
-    alive = Folders()
+def test_folders_of_servers_that_run_stay(temp, monkeypatch):
+    alive, other = Folders(), Folders()
     kept = alive.new()
-    dead = temp / f"{PREFIX}dead"
-    dead.mkdir()
-    (dead / ALIVE).touch()
-    (dead / "video.mp4").write_bytes(b"x")
-    other = Folders()
+    os.utime(kept.parent, (0, 0))
+    monkeypatch.setattr(leftovers, "_swept", set())
     other.new()
     assert kept.exists()
-    assert not dead.exists()
     other.close()
     assert kept.exists()
     alive.close()
+    assert list(temp.iterdir()) == []
 
 
 PROGRAM = """
@@ -88,7 +85,7 @@ for _ in range(2):
     folder = jobs.folders.new()
     jobs.submit(Request(folder / "picture", options=Options(idle=1.0), output=folder / "video.mp4"))
 assert begun.wait(60)
-assert len(list(Path(sys.argv[1]).glob("sadtalker-api-*/*"))) == 3
+assert len(list(Path(sys.argv[1]).glob("sadtalker-api-*/*"))) == 2
 """
 
 

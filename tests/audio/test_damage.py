@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 
 from sadtalker_ext.audio import load_speech
+from sadtalker_ext.audio.damage import Heading
 from sadtalker_ext.errors import AudioError
+from sadtalker_ext.system.ffmpeg import file_url, run
 
 MakeSound = Callable[..., Path]
 Tone = Callable[..., np.ndarray]
@@ -33,6 +35,7 @@ FORMATS: dict[str, tuple[str, ...]] = {
     "a.avi": ("-c:a", "mp3"),
     "live.webm": ("-live", "1"),
 }
+LATE = ("-af", "asetpts=PTS+1.8/TB")  # the container's clock is ahead when the sound begins
 NEVER_CUT: dict[str, tuple[str, ...]] = {
     "bare.mp3": ("-write_xing", "0"),
     "bare vbr.mp3": ("-write_xing", "0", "-q:a", "4"),
@@ -41,6 +44,8 @@ NEVER_CUT: dict[str, tuple[str, ...]] = {
     "a.ac3": (),
     "a.caf": (),
     "a.mov": (),
+    **{f"late.{ending}": LATE for ending in ("mka", "webm", "nut", "wma", "ogg", "mov", "ts", "flv", "avi")},
+    "very late.webm": ("-af", "asetpts=PTS+5/TB"),
 }
 
 
@@ -162,6 +167,50 @@ def test_a_film_that_goes_on_without_sound_is_whole(make_sound: MakeSound, voice
 def test_a_gap_in_the_clock_is_no_damage(make_sound: MakeSound, voice: np.ndarray) -> None:
     path = make_sound(voice, 44100, "a.mka", "-af", "asetpts=PTS+gte(N\\,80)*2/TB", "-c:a", "libopus")
     assert load_speech(path).notices == ()
+
+
+@pytest.mark.parametrize("name", ["a.mka", "a.wma", "a.ogg", "a.webm"])
+def test_damage_of_what_begins_late(make_sound: MakeSound, voice: np.ndarray, name: str) -> None:
+    path = recorded(make_sound, voice, name, (*LATE, *FORMATS[name]))
+    (told,) = load_speech(changed(path, lambda data: data[: int(0.8 * len(data))])).notices
+    assert "damaged" in told
+
+
+def test_a_copy_of_a_part_with_its_old_clock_is_whole(
+    make_sound: MakeSound, voice: np.ndarray, tmp_path: Path
+) -> None:
+    for name in ("a.webm", "a.mka"):
+        path, part = make_sound(voice, 44100, name), tmp_path / f"part {name}"
+        cut = ["-ss", "2", "-copyts", "-i", file_url(path), "-c", "copy", file_url(part)]
+        assert run(cut)[0] == 0
+        assert load_speech(part).notices == ()
+
+
+@pytest.mark.parametrize("name", ["a.wmv", "a.mkv", "a.mp4", "a.flv", "a.avi"])
+@pytest.mark.parametrize("delay", [0.3, 1.2])
+def test_a_film_whose_sound_begins_later_than_its_picture(
+    make_sound: MakeSound, voice: np.ndarray, name: str, delay: float
+) -> None:
+    film = ("-f", "lavfi", "-i", "color=red:s=32x32:d=9", "-map", "1:v", "-map", "0:a")
+    path = recorded(make_sound, voice, name, (*film, "-af", f"asetpts=PTS+{delay}/TB"))
+    assert load_speech(path).notices == ()
+
+
+def test_streams_of_several_programs_are_counted_once() -> None:
+    heading = Heading.of(
+        """Input #0, mpegts, from 'file:a.ts':
+  Duration: 00:00:02.00, start: 1.400000, bitrate: 178 kb/s
+  Program 1
+  Stream #0:2[0x102](ger): Audio: aac, 44100 Hz, mono, fltp, 71 kb/s, start 1.900000
+  Stream #0:0[0x100]: Video: h264, 32x32
+  Program 2
+  Stream #0:1[0x101](eng): Audio: aac, 44100 Hz, mono, fltp, 71 kb/s, start 1.400000
+  Stream #0:2[0x102](ger): Audio: aac, 44100 Hz, mono, fltp, 71 kb/s, start 1.900000
+"""
+    )
+    assert [track.language for track in heading.tracks] == ["eng", "ger"]
+    assert [track.late for track in heading.tracks] == pytest.approx([0.0, 0.5])
+    assert heading.expected is None
 
 
 def test_a_recording_without_its_end_that_cannot_be_read(make_sound: MakeSound, voice: np.ndarray) -> None:

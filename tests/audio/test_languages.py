@@ -36,10 +36,30 @@ def test_a_script_tells_a_language(text: str, language: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["Hello", "größer, żółć, ñ", "12345", "😀👩‍🚀🎉", "… !?", "the letter π", "ｈｅｌｌｏ", "𝓗𝓮𝓵𝓵𝓸"]
+    "text",
+    [
+        *("El 1º y el 2º premio", "1ª e 2ª", "ªº", "nʰ kʷ ₐₑ", "5 µm and 7 µm wide", "3 µm, 4 µs, 5 µV"),
+        *("The α-helix and β-sheet", "5 Ω, 10 Ω", "α, β, γ", "ℵ and ℶ", "Ⅻ ↄ"),
+        *("Hello", "größer, żółć, ñ", "12345", "😀👩‍🚀🎉", "… !?", "the letter π", "ｈｅｌｌｏ", "𝓗𝓮𝓵𝓵𝓸"),
+    ],
 )
 def test_latin_letters_numbers_and_signs_need_no_voice_of_their_own(text: str) -> None:
     assert foreign_script(plain_letters(text)) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "script"),
+    [
+        ("ᮃᮊ", "SUNDANESE"),
+        ("ⵣⵓⵍ", "TIFINAGH"),
+        ("น้ำ", "THAI"),
+        ("А и Б", "CYRILLIC"),
+        ("κι", "GREEK"),
+        ("我", "CJK"),
+    ],
+)
+def test_scripts_that_no_language_here_has_are_scripts(text: str, script: str) -> None:
+    assert foreign_script(plain_letters(text)) == script
 
 
 def test_letters_in_fancy_dress_are_put_into_plain_clothes() -> None:

@@ -8,8 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sadtalker_ext.audio import load_speech
-from sadtalker_ext.audio.ogg import layout
+from sadtalker_ext.audio import load_speech, soundtrack
+from sadtalker_ext.audio.ogg import links
+from sadtalker_ext.errors import Cancelled
+from sadtalker_ext.host import CancelToken
 from sadtalker_ext.video import VideoWriter
 
 MakeSound = Callable[..., Path]
@@ -70,21 +72,111 @@ def test_a_part_of_a_chain(make_sound: MakeSound, tone: Tone) -> None:
     assert pitches(np.tile(speech.samples, 2), 1) == pytest.approx([600], abs=8)
 
 
+def test_of_an_uneven_recording_only_the_chosen_part_is_written(
+    make_sound: MakeSound, tone: Tone, tmp_path: Path
+) -> None:
+    path, _ = chain(make_sound, tone, "three")
+    speech = load_speech(path, start=2.5, end=3.5)
+    asked: list[int] = []
+    sound = soundtrack(speech, tmp_path, lambda: asked.append(1))
+    assert sound is not None
+    written = (tmp_path / "soundtrack.au").stat().st_size
+    assert written == pytest.approx(sound.rate * sound.channels * 4, abs=100)
+    assert f"start_sample=0:end_sample={sound.rate}" in sound.filters
+    assert 0 < len(asked) < 6
+    with VideoWriter(tmp_path / "out.mp4", width=32, height=32, fps=5, soundtrack=speech) as writer:
+        for _ in range(5):
+            writer.write(np.zeros((32, 32, 3), np.uint8))
+    heard = load_speech(tmp_path / "out.mp4")
+    assert heard.duration == pytest.approx(1.0, abs=0.05)
+    assert pitches(np.tile(heard.samples[:16000], 2), 1) == pytest.approx([600], abs=8)
+
+
+def test_writing_of_an_uneven_recording_can_be_cancelled(
+    make_sound: MakeSound, tone: Tone, tmp_path: Path
+) -> None:
+    path, _ = chain(make_sound, tone, "three")
+    speech, token = load_speech(path), CancelToken()
+    token.cancel()
+    target = tmp_path / "out"
+    target.mkdir()
+    with (
+        pytest.raises(Cancelled),
+        VideoWriter(
+            target / "a.mp4", width=32, height=32, fps=5, soundtrack=speech, check=token.check
+        ) as writer,
+    ):
+        writer.write(np.zeros((32, 32, 3), np.uint8))
+    assert list(target.iterdir()) == []
+
+
 def test_links_and_whether_the_last_page_is_whole(make_sound: MakeSound, tone: Tone) -> None:
     path, _ = chain(make_sound, tone, "three")
     whole = path.read_bytes()
-    found = layout(path)
-    assert found is not None
-    assert len(found.links) == 3
-    assert (found.links[0][0], found.links[-1][1], found.cut) == (0, len(whole), False)
-    assert all(whole[first : first + 4] == b"OggS" for first, _ in found.links)
+    found = links(path)
+    assert len(found) == 3
+    assert (found[0].start, found[-1].end) == (0, len(whole))
+    assert not any(link.cut or link.gap for link in found)
+    assert all(whole[link.start : link.start + 4] == b"OggS" for link in found)
     for cut in (1, 300):
         path.write_bytes(whole[:-cut])
-        found = layout(path)
-        assert found is not None
-        assert found.cut
-    assert "damaged" in load_speech(path).notices[0]
-    assert layout(make_sound(tone(0.1, 8000), 8000, "a.wav")) is None
+        assert [link.cut for link in links(path)] == [False, False, True]
+    assert "part 3 is not whole" in load_speech(path).notices[0]
+    assert links(make_sound(tone(0.1, 8000), 8000, "a.wav")) == ()
+
+
+def pages(data: bytes) -> list[int]:
+    """Where the pages of an Ogg file begin."""
+    return [at for at in range(len(data)) if data.startswith(b"OggS\0", at)]
+
+
+def half(data: bytes) -> bytes:
+    return data[: len(data) // 2]
+
+
+def half_of_the_pages(data: bytes) -> bytes:
+    return data[: pages(data)[len(pages(data)) // 2]]
+
+
+def without_a_page(data: bytes) -> bytes:
+    first, second = pages(data)[len(pages(data)) // 2 :][:2]
+    return data[:first] + data[second:]
+
+
+def with_a_hole(data: bytes) -> bytes:
+    start, size = len(data) // 2, len(data) // 6
+    return data[:start] + bytes(size) + data[start + size :]
+
+
+@pytest.mark.parametrize("name", ["a.opus", "a.ogg"])
+@pytest.mark.parametrize("harm", [half, half_of_the_pages, without_a_page, with_a_hole])
+@pytest.mark.parametrize("harmed", [(1,), (2,), (1, 3)])
+def test_damage_of_any_link_is_told(
+    make_sound: MakeSound, name: str, harm: Callable[[bytes], bytes], harmed: tuple[int, ...]
+) -> None:
+    noise = np.random.default_rng(1).normal(0, 0.15, (96000, 1)).astype(np.float32)
+    codec = ("-c:a", "libvorbis") if name == "a.ogg" else ()
+    short_pages = (*codec, "-page_duration", "200000")
+    parts = [make_sound(noise, 48000, f"{number}{name}", *short_pages).read_bytes() for number in range(3)]
+    for number in harmed:
+        parts[number - 1] = harm(parts[number - 1])
+    path = make_sound(noise, 48000, name)
+    path.write_bytes(b"".join(parts))
+    assert len(links(path)) == 3
+    if harmed == (1, 3) and harm is half_of_the_pages:  # what is live comes to no end of its own
+        harmed = (1,)
+    told = "parts 1 and 3 are" if len(harmed) > 1 else f"part {harmed[0]} is"
+    (notice,) = load_speech(path).notices
+    assert f"of the 3 parts that were put one behind the other, {told} not whole" in notice
+
+
+def test_a_stream_that_was_joined_late_is_whole(make_sound: MakeSound) -> None:
+    noise = np.random.default_rng(1).normal(0, 0.15, (96000, 1)).astype(np.float32)
+    data = make_sound(noise, 48000, "a.opus", "-page_duration", "200000").read_bytes()
+    starts = pages(data)
+    path = make_sound(noise, 48000, "joined.opus")
+    path.write_bytes(data[: starts[2]] + data[starts[5] :])
+    assert load_speech(path).notices == ()
 
 
 def test_no_bytes_can_keep_it_from_ending(tmp_path: Path) -> None:
@@ -92,6 +184,6 @@ def test_no_bytes_can_keep_it_from_ending(tmp_path: Path) -> None:
     for length in (4, 5, 27, 28, 1000, 100_000):
         path = tmp_path / "a.ogg"
         path.write_bytes(b"OggS" + rng.bytes(length))
-        layout(path)
+        links(path)
     path.write_bytes(b"OggS\0" * 5000)
-    layout(path)
+    links(path)

@@ -103,6 +103,36 @@ def test_only_the_part_that_is_asked_for_counts(make_film: MakeFilm, tone: Tone)
 def test_a_track_that_is_too_short_gives_way(make_film: MakeFilm, tone: Tone) -> None:
     speech = load_speech(make_film("a.mkv", tone(0.5, 16000), tone(2, 16000, 700)), start=1.2)
     assert speech.track == 2
+    assert "track 2 is used, since track 1 cannot be used" in speech.notices[0]
+
+
+def test_a_track_that_cannot_be_decoded_is_not_called_silent(make_film: MakeFilm, tone: Tone) -> None:
+    path = make_film("a.mkv", SILENCE, tone(0.5, 16000), tone(2, 16000, 700))
+    assert "since nothing can be heard in track 1. " in load_speech(path, end=0.4).notices[0]
+    told = load_speech(path, start=1.5).notices[0]  # the silence lasts one second, the second half of one
+    assert "track 3 is used, since tracks 1 and 2 cannot be used" in told
+    told = load_speech(path, start=0.7).notices[0]
+    assert "since nothing can be heard in track 1 and track 2 cannot be used" in told
+    four = make_film("b.mkv", *[SILENCE] * 3, tone(2, 16000, 700))
+    assert "since nothing can be heard in tracks 1, 2 and 3. Choose" in load_speech(four).notices[0]
+
+
+def test_a_track_of_an_unknown_codec_gives_way(make_film: MakeFilm, tone: Tone) -> None:
+    path = make_film("a.mkv", tone(1, 16000), tone(2, 16000, 700), options=("-c:a:0", "flac"))
+    path.write_bytes(path.read_bytes().replace(b"A_FLAC", b"A_XXXX"))
+    speech = load_speech(path)
+    assert speech.track == 2
+    assert "since track 1 cannot be used" in speech.notices[0]
+
+
+def test_streams_of_several_programs_are_counted_once(make_film: MakeFilm, tone: Tone) -> None:
+    programs = ("-program", "title=a:st=0:st=1:st=2", "-program", "title=b:st=0:st=1")
+    path = make_film("a.ts", tone(2, 16000, 300), tone(2, 16000, 700), options=programs)
+    assert len(audio_tracks(path)) == 2
+    assert "has 2 audio tracks" in load_speech(path).notices[0]
+    assert {round(pitch(load_speech(path, track=number).samples) / 100) for number in (1, 2)} == {3, 7}
+    with pytest.raises(AudioError, match="from 1 to 2, not 3"):
+        load_speech(path, track=3)
 
 
 def test_a_track_can_be_chosen(make_film: MakeFilm, tone: Tone) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 import tempfile
 import threading
@@ -44,12 +45,12 @@ def outcomes(fuzz: Any, stock: Any, folder: Path, numbers: range = CASES, kinds:
     return list(fuzz.run_batch(stock, kinds or list(fuzz_cases.KINDS), 11, numbers, folder))
 
 
-def test_nothing_is_found(fuzz: Any, stock: Any, tmp_path: Path) -> None:
-    found = outcomes(fuzz, stock, tmp_path)
-    assert [outcome.number for outcome in found] == list(CASES)
-    assert {outcome.number: outcome.found for outcome in found if outcome.found} == {}
-    assert {outcome.code for outcome in found} >= {0, 2}
-    assert f"{len(CASES)} cases, 0 tracebacks, 0 crashes, 0 leftovers" in fuzz.summary(found)
+def test_nothing_is_found() -> None:
+    # In a process of its own: what other tests have loaded and started here does not survive a fork.
+    command = [sys.executable, str(BENCHMARKS / "fuzz.py"), "--seed", "11", "--cases", str(len(CASES))]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"{len(CASES)} cases, 0 tracebacks, 0 crashes, 0 leftovers" in done.stdout
 
 
 def test_a_case_can_be_made_again(fuzz: Any, stock: Any, tmp_path: Path) -> None:

@@ -151,6 +151,42 @@ def test_faces_that_are_seen_badly_still_talk(large: Portrait, change: str) -> N
     assert mouth_of(np.clip(faces[change], 0, 255).astype(np.uint8), large.face) == SEEN
 
 
+LIGHTS = {
+    "teal": (0.45, 0.6, 1.1),
+    "cyan": (0.3, 1, 1.1),
+    "green": (0.5, 1, 0.4),
+    "blue": (0.4, 0.5, 1.1),
+    "magenta": (1.1, 0.4, 1),
+    "red": (1.1, 0.3, 0.3),
+}
+
+
+@pytest.mark.parametrize("softness", [0.06, 0.12, 0.25])
+@pytest.mark.parametrize("colour", LIGHTS)
+@pytest.mark.parametrize("where", ["below", "above", "left"])
+def test_two_lights_cover_no_mouth(portrait: Portrait, where: str, colour: str, softness: float) -> None:
+    """A lamp of another colour from one side: neon, rim light, a screen."""
+    image = lit(portrait, where, colour, softness)
+    assert mouth_of(image, portrait.face) == SEEN
+
+
+def lit(portrait: Portrait, where: str, colour: str, softness: float) -> np.ndarray:
+    image, (x0, y0, x1, y1) = portrait.image.astype(np.float32), portrait.face.box
+    rows, columns = np.mgrid[: image.shape[0], : image.shape[1]]
+    along = (columns - x0) / (x1 - x0) if where == "left" else (rows - y0) / (y1 - y0)
+    share = 1 / (1 + np.exp(-(along - 0.55) / softness))[:, :, None]
+    if where != "below":
+        share = 1 - share
+    return np.clip(image * (1 - share) + image * np.array(LIGHTS[colour]) * share, 0, 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize("colour", ["teal", "magenta"])
+@pytest.mark.parametrize("kind", COVERS)
+def test_covers_are_seen_in_two_lights_too(large: Portrait, kind: str, colour: str) -> None:
+    shown = Portrait(load_picture(lit(large, "left", colour, 0.25)), large.face)
+    assert mouth_of(covered(shown, *COVERS[kind]), large.face) == COVERED
+
+
 @pytest.mark.parametrize(("share", "mouth"), [(-0.06, OUTSIDE), (0.0, OUTSIDE), (0.15, SEEN)])
 def test_a_mouth_beyond_the_lower_edge(large: Portrait, share: float, mouth: str) -> None:
     edge = place(large.face, 0, share)[1]

@@ -457,7 +457,7 @@ def test_a_package_that_adds_a_kind_is_used(
     monkeypatch.setitem(sys.modules, "pillow_heif", package)
     path = tmp_path / "phone.heic"
     path.write_bytes(media(b"heic"))
-    monkeypatch.setattr("sadtalker_ext.face.picture.open_file", lambda path: Image.fromarray(colours))
+    monkeypatch.setattr("sadtalker_ext.face.picture.open_file", lambda path, tail: Image.fromarray(colours))
     assert difference(load_picture(path).image, colours) == 0
     assert known == ["heif"]
 

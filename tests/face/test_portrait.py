@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from sadtalker_ext.errors import FaceNotFoundError, OutputError
+from sadtalker_ext.errors import FaceNotFoundError, OutputError, PictureError
 from sadtalker_ext.face import (  # fmt: skip
+    Face,
     draw_faces,
     face_from_points,
     head_pose,
@@ -215,6 +217,65 @@ def test_the_first_frame_with_a_face_speaks(demo_portrait: Path, tmp_path: Path,
     assert found.notices == (
         f"moving.{extension} is an animation whose first frame shows no face; its frame 2 is used.",
     )
+
+
+@pytest.fixture
+def bright(monkeypatch: pytest.MonkeyPatch, portrait_face: Face) -> None:
+    """Instead of a search, a face in each bright picture."""
+
+    def look(image: np.ndarray, **settings: Any) -> list[Face]:
+        return [portrait_face] if image.mean() > 180 else []
+
+    monkeypatch.setattr("sadtalker_ext.face.portrait.find_faces", look)
+
+
+@pytest.fixture(scope="module")
+def portrait_face() -> Face:
+    return face_from_points([(100, 100), (156, 100), (128, 130), (106, 160), (150, 160)], 256, 256)
+
+
+@pytest.mark.usefixtures("bright")
+@pytest.mark.parametrize("extension", ["gif", "webp", "png"])
+def test_every_way_in_takes_the_same_frame(tmp_path: Path, extension: str) -> None:
+    """Command line, library, preview, points: of a title card, a blank frame, another card, and a face."""
+    pytest.importorskip("starlette")
+    from sadtalker_ext.api.catalogue import find_faces_in
+    from sadtalker_ext.api.limits import Limits
+
+    path = tmp_path / f"moving.{extension}"
+    rng = np.random.default_rng(4)
+    tops = (150, 1, 90, 255, 150)
+    card, *others = (
+        Image.fromarray(rng.integers(150 if top == 255 else 0, top, (256, 256, 3), np.uint8)) for top in tops
+    )
+    card.save(path, save_all=True, append_images=others, duration=80, loop=0)
+    animated = load_portrait(path)
+    with Image.open(path) as opened:
+        given = load_portrait(opened)
+    assert (given.image == animated.image).all()
+    assert animated.image.mean() > 180
+    assert "first frame shows no face; its frame 4 is used." in given.notices[0]
+    shown = find_faces_in(path, None, Limits())
+    assert len(shown["faces"]) == 1
+    assert shown["notices"] == list(animated.picture.notices)
+    by_hand = load_portrait(path, points=shown["faces"][0]["points"])
+    assert (by_hand.image == animated.image).all()
+
+
+@pytest.mark.usefixtures("bright")
+@pytest.mark.parametrize("extension", ["gif", "webp", "png", "tiff"])
+@pytest.mark.parametrize("share", [0.4, 0.6, 0.8, 0.95])
+def test_a_damaged_animation_without_any_face_is_refused(
+    tmp_path: Path, extension: str, share: float
+) -> None:
+    path = tmp_path / f"cut.{extension}"
+    rng = np.random.default_rng(2)
+    first, *others = (Image.fromarray(rng.integers(0, 255, (96, 96, 3), np.uint8)) for _ in range(4))
+    first.save(path, save_all=True, append_images=others)
+    data = path.read_bytes()
+    path.write_bytes(data[: int(len(data) * share)])
+    with pytest.raises(PictureError, match="No face" if extension != "webp" else "No face|cannot be opened"):
+        load_portrait(path)
 
 
 def test_an_animation_without_any_face_is_refused(tmp_path: Path) -> None:

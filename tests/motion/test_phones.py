@@ -189,3 +189,8 @@ def test_the_recogniser_prints_nothing(speech: np.ndarray, capfd: pytest.Capture
     recogniser.decode_phones(speech[:SAMPLE_RATE])
     printed = capfd.readouterr()
     assert printed.out + printed.err == ""
+
+
+def test_phones_are_small() -> None:
+    """An hour of speech has a hundred thousand of them, and more than one recording's are remembered."""
+    assert not hasattr(Phone("AA", 0.0, 0.1), "__dict__")

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import io
+import os
+import signal
+import subprocess
+import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +19,8 @@ pytest.importorskip("pocketsphinx")
 from sadtalker_ext.audio import load_speech
 from sadtalker_ext.errors import Cancelled
 from sadtalker_ext.motion import phones, recognition
-from sadtalker_ext.system import caches
+from sadtalker_ext.system import caches, processes
+from sadtalker_ext.system.paths import ROOT
 
 SECONDS = 5.0
 
@@ -75,6 +81,56 @@ def test_a_cancel_ends_the_children_at_once(samples, monkeypatch):
         recognition.recognise(samples, check=check)
     assert children
     assert all(child.poll() is not None for child in children)
+
+
+COMMAND = """
+import sys
+sys.argv[:] = ["sadtalker"]
+import sadtalker_ext
+from sadtalker_ext.motion import recognition
+recognition.CHILD = "import time; time.sleep(300)"  # in the middle of a piece
+children = [recognition.start_child() for _ in range(2)]
+print(*(child.pid for child in children), flush=True)
+children[0].stdout.read()
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals as on POSIX")
+def test_a_command_that_is_ended_leaves_no_children():
+    command = subprocess.Popen(
+        [sys.executable, "-c", COMMAND],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    children = [int(number) for number in command.stdout.readline().split()]
+    try:
+        assert len(children) == 2
+        command.terminate()
+        assert command.wait(60) == 130
+        assert all(processes.is_gone(child, processes.UNKNOWN) for child in children)
+    finally:
+        for number in (command.pid, *children):
+            with suppress(ProcessLookupError):
+                os.kill(number, signal.SIGKILL)
+
+
+def test_a_start_that_is_interrupted_leaves_no_children(samples, monkeypatch):
+    started = []
+    start = recognition.start_child
+
+    def interrupted():
+        if started:
+            raise KeyboardInterrupt
+        started.append(start())
+        return started[0]
+
+    monkeypatch.setattr(recognition, "CHILD", "import time; time.sleep(300)")
+    monkeypatch.setattr(recognition.os, "cpu_count", lambda: 2)
+    monkeypatch.setattr(recognition, "start_child", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        recognition.recognise(samples)
+    assert started[0].poll() is not None
 
 
 def test_a_child_answers_each_piece_with_a_line():

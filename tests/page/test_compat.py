@@ -130,6 +130,36 @@ def test_a_broken_picture_is_nothing(tmp_path: Path) -> None:
     assert made.preprocess(None) is None
 
 
+@pytest.mark.parametrize("extension", ["gif", "webp", "png"])
+def test_an_animation_keeps_its_frames(tmp_path: Path, extension: str) -> None:
+    import base64
+
+    from PIL import Image
+
+    from sadtalker_ext.face import load_picture
+    from sadtalker_ext.page.face_choice import content_key
+
+    made = compat.image(label="I", elem_id="sadtalker_i")
+    given = []
+    for name, shown in (("a", Image.linear_gradient("L")), ("b", Image.radial_gradient("L"))):
+        path = tmp_path / f"{name}.{extension}"
+        frames = [Image.new("L", (256, 256)), shown]
+        frames[0].save(path, save_all=True, append_images=frames[1:], duration=80)
+        if compat.GRADIO4:
+            from gradio.data_classes import FileData
+
+            given.append(made.preprocess(FileData(path=str(path), orig_name=path.name)))
+        else:
+            data = base64.b64encode(path.read_bytes()).decode()
+            given.append(made.preprocess(f"data:image/{extension};base64,{data}"))
+    one, other = map(load_picture, given)
+    assert "its frame 2 is used" in one.notices[0]
+    assert one.image.std() > 40
+    assert (one.image != other.image).any()
+    assert content_key(given[0]) != content_key(given[1])
+    assert load_picture(given[0]).notices == one.notices  # the second time too
+
+
 def test_transparency_stays() -> None:
     from PIL import Image
 

@@ -52,7 +52,7 @@ def faces(monkeypatch):
             raise state.error
         return list(state.found)
 
-    monkeypatch.setattr("sadtalker_ext.face.find_faces", look)
+    monkeypatch.setattr("sadtalker_ext.face.portrait.find_faces", look)
     return state
 
 
@@ -108,7 +108,7 @@ class TestFinding:
             assert go_on.wait(30)
             return [face_at(100, 100, 80)]
 
-        monkeypatch.setattr("sadtalker_ext.face.find_faces", slow)
+        monkeypatch.setattr("sadtalker_ext.face.portrait.find_faces", slow)
         results = []
         threads = [threading.Thread(target=lambda: results.append(find(picture_of(320, 240)))) for _ in "ab"]
         threads[0].start()
@@ -126,6 +126,21 @@ class TestFinding:
         clear.putalpha(Image.linear_gradient("L").resize(clear.size))
         assert find(opaque).key != find(clear).key
         assert abs(find(clear).base[0].astype(int) - face_choice.BACKDROP).max() <= 3
+
+    def test_of_an_animation_the_frame_with_the_face_is_shown(self, monkeypatch, tmp_path):
+        def look(image, **settings):
+            return [face_at(160, 120, 80)] if image.mean() > 180 else []
+
+        monkeypatch.setattr("sadtalker_ext.face.portrait.find_faces", look)
+        card = picture_of(320, 240)
+        face = card.point([170 + value // 3 for value in range(256)] * 3)
+        card.save(tmp_path / "moving.gif", save_all=True, append_images=[face, card])
+        with Image.open(tmp_path / "moving.gif") as opened:
+            found = find(opened)
+            spoken = load_portrait(opened)
+        assert len(found.faces) == 1
+        assert found.base.mean() > 180
+        assert (found.base == spoken.image).all()
 
     def test_a_huge_picture_is_kept_small_and_clicks_are_in_its_own_pixels(self, faces):
         found = find(picture_of(6000, 4000))

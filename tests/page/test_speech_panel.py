@@ -18,6 +18,7 @@ from sadtalker_ext.audio import say  # noqa: E402
 from sadtalker_ext.errors import AudioError  # noqa: E402
 from sadtalker_ext.page import speech_panel  # noqa: E402
 from sadtalker_ext.page.speech_panel import ANY_VOICE, IDLE, MICROPHONE, TEXT, UPLOAD, read  # noqa: E402
+from sadtalker_ext.system.ffmpeg import run  # noqa: E402
 
 VOICES = (
     say.Voice("say:Eddy (English (UK))", "Eddy (English (UK))", "en-GB", "say"),
@@ -37,6 +38,14 @@ def wav(path: Path, samples: np.ndarray, rate: int = 16000) -> Path:
         file.setframerate(rate)
         file.writeframes((samples * 32767).astype("<i2").tobytes())
     return path
+
+
+def two_tracks(folder: Path, first: np.ndarray, second: np.ndarray) -> Path:
+    sounds, target = [wav(folder / "0.wav", first), wav(folder / "1.wav", second)], folder / "film.mka"
+    inputs = [word for sound in sounds for word in ("-i", str(sound))]
+    status, _, messages = run([*inputs, "-map", "0", "-map", "1", "-c:a", "pcm_s16le", str(target)])
+    assert status == 0, messages
+    return target
 
 
 def tone(seconds: float) -> np.ndarray:
@@ -168,6 +177,25 @@ class TestPreview:
     def test_silence_is_told(self, tmp_path):
         shown = speech_panel.preview(wav(tmp_path / "quiet.wav", np.zeros(16000)))
         assert "Nothing can be heard" in shown
+
+    def test_damage_and_the_choice_of_a_track_are_told(self, tmp_path):
+        path = wav(tmp_path / "half.wav", tone(2))
+        path.write_bytes(path.read_bytes()[:-32000])
+        assert "should last 2.00 s, but ends after 1.00 s" in speech_panel.preview(path)
+        film = two_tracks(tmp_path, np.zeros(16000), tone(1))
+        shown = speech_panel.preview(film)
+        assert abs(played(shown)).max() > 0.4
+        assert "track 2 is used, since nothing can be heard in track 1" in shown
+        assert "“Audio track”" in shown
+        assert "--track" not in shown
+
+    def test_a_long_film_is_measured_whichever_track_is_heard(self, tmp_path, monkeypatch):
+        monkeypatch.setattr(speech_panel, "PREVIEW_SECONDS", 1.0)
+        film = two_tracks(tmp_path, tone(0.05), tone(3))
+        shown = speech_panel.preview(film)
+        assert "since track 1 cannot be used" in shown
+        assert "3.0 s." in shown
+        assert "was not listened to" in shown
 
     def test_no_recording_is_a_sentence(self, tmp_path):
         path = tmp_path / "<b>.mp3"

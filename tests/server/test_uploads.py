@@ -209,6 +209,48 @@ def test_uploads_do_not_fill_the_disk(tmp_path: Path, monkeypatch: pytest.Monkey
     assert not {path.parent.name for path in stored(uploads)} & {"0", "1"}
 
 
+@pytest.mark.parametrize("name", ["a.png", f"{'a' * 40}/a.png", f"{module.ARRIVING}killed/0"])
+def test_the_folder_outlives_its_last_file_and_stays_private(tmp_path: Path, name: str) -> None:
+    uploads = Uploads(tmp_path / "uploads", Limits())
+    path = uploads.folder / name
+    path.parent.mkdir(0o700, parents=True)
+    uploads.folder.chmod(0o700)
+    before = uploads.folder.stat().st_ino
+    path.write_bytes(b"x")
+    os.utime(path, (0, 0))
+    uploads.sweep()
+    assert list(uploads.folder.iterdir()) == []
+    assert uploads.folder.stat().st_ino == before
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows has other permissions")
+def test_nobody_else_can_look_in(tmp_path: Path) -> None:
+    uploads = Uploads(tmp_path / "uploads", Limits())
+    before = os.umask(0)
+    try:
+        path = Path(send(uploads, [part(b"x") + b"--b--"])[1][0])
+    finally:
+        os.umask(before)
+    assert [folder.stat().st_mode & 0o777 for folder in (uploads.folder, path.parent)] == [0o700, 0o700]
+
+
+def test_a_folder_that_is_swept_meanwhile_is_made_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uploads = Uploads(tmp_path, Limits())
+    real = os.replace
+
+    def swept(source: Any, target: Path) -> None:
+        monkeypatch.setattr(os, "replace", real)
+        target.parent.rmdir()
+        real(source, target)
+
+    monkeypatch.setattr(os, "replace", swept)
+    status, paths = send(uploads, [part(b"x") + b"--b--"])
+    assert status == 200
+    assert Path(paths[0]).read_bytes() == b"x"
+
+
 def test_a_page_hears_how_far_an_upload_is(tmp_path: Path) -> None:
     uploads = Uploads(tmp_path, Limits())
     told: list[bytes] = []

@@ -9,6 +9,7 @@ import sys
 import tempfile
 import threading
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -188,3 +189,97 @@ def test_after_a_kill_the_next_run_leaves_nothing_of_either(tmp_path: Path, unsw
     assert other.wait(300) == 130
     assert [path.name for path in out.iterdir()] == ["b.mp4"]
     assert [path.name for path in unswept.glob("sadtalker-*")] == []
+
+
+@pytest.mark.parametrize("unknown", ["boot", "start", "both"])
+def test_where_the_system_does_not_tell_all_only_what_is_old_goes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, unknown: str
+) -> None:
+    """Another machine of that name could be writing: its processes have other numbers."""
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    start = processes.started(ended.pid) or leftovers.UNKNOWN
+    ended.wait()
+    if unknown != "boot":
+        start = leftovers.UNKNOWN
+    boot = leftovers._boot()
+    if unknown != "start":
+        boot = leftovers.UNKNOWN
+        monkeypatch.setattr(leftovers, "_boot", lambda: leftovers.UNKNOWN)
+    mark = f"{leftovers._machine()}-{boot}-{ended.pid}-{start}-0123456789ab"
+    old, new, running = (tmp_path / f".{name}.partial-{mark}.mp4" for name in ("old", "new", "running"))
+    running = running.with_name(running.name.replace(f"-{ended.pid}-", f"-{os.getpid()}-"))
+    if unknown == "boot":
+        running = running.with_name(
+            running.name.replace(f"-{start}-", f"-{processes.started(os.getpid()) or leftovers.UNKNOWN}-")
+        )
+    for path in (old, new, running):
+        path.write_bytes(b"x")
+    for path in (old, running):
+        os.utime(path, (0, 0))
+    leftovers.sweep(tmp_path)
+    assert [path.exists() for path in (old, new, running)] == [False, True, True]
+
+
+def answers_of_macos(machine: str, boot: str) -> dict[str, bytes]:
+    told = f'+-o J314 <class IOPlatformExpertDevice>\n  {{\n    "IOPlatformUUID" = "{machine}"\n  }}\n'
+    return {"ioreg": told.encode(), "sysctl": f"{boot}\n".encode()}
+
+
+def mark_on_macos(monkeypatch: pytest.MonkeyPatch, answers: dict[str, bytes]) -> str:
+    """Machine and boot, as macOS tells them; a program that is not among the answers fails."""
+
+    def run(command: tuple[str, ...], **settings: object) -> subprocess.CompletedProcess[bytes]:
+        name = Path(command[0]).name
+        assert "shell" not in settings
+        if name not in answers:
+            raise subprocess.CalledProcessError(1, command)
+        return subprocess.CompletedProcess(command, 0, answers[name], b"")
+
+    monkeypatch.setattr(leftovers.subprocess, "run", run)
+    monkeypatch.setattr(leftovers, "_system", lambda: "darwin")
+    return f"{leftovers._machine.__wrapped__()}-{leftovers._boot.__wrapped__()}"  # type: ignore[attr-defined]
+
+
+def test_machines_of_one_name_are_told_apart_on_macos(monkeypatch: pytest.MonkeyPatch) -> None:
+    marks = [mark_on_macos(monkeypatch, answers_of_macos(machine, boot)) for machine in "AB" for boot in "CD"]
+    machines, boots = zip(*(mark.split("-") for mark in marks), strict=True)
+    assert machines[0] == machines[1] != machines[2] == machines[3]
+    assert boots[0] == boots[2] != boots[1] == boots[3]
+    assert leftovers.UNKNOWN not in boots
+
+
+@pytest.mark.parametrize("answers", [{}, {"ioreg": b"nothing", "sysctl": b""}])
+def test_a_system_that_says_nothing_has_an_unknown_boot(
+    monkeypatch: pytest.MonkeyPatch, answers: dict[str, bytes]
+) -> None:
+    assert mark_on_macos(monkeypatch, answers).endswith(f"-{leftovers.UNKNOWN}")
+
+
+@pytest.mark.parametrize("error", [OSError(), subprocess.TimeoutExpired("sysctl", 1)])
+def test_what_cannot_be_asked_says_nothing(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    def run(*arguments: object, **settings: object) -> None:
+        raise error
+
+    monkeypatch.setattr(leftovers.subprocess, "run", run)
+    assert leftovers._told(("sysctl",)) == ""
+
+
+def test_machines_of_one_name_are_told_apart_on_windows(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Registry:
+        KEY_READ, KEY_WOW64_64KEY, HKEY_LOCAL_MACHINE = 1, 2, 3
+        guid = "A"
+        OpenKey = staticmethod(lambda *_: nullcontext())
+
+        def QueryValueEx(self, key: object, name: str) -> tuple[str, int]:  # noqa: N802
+            assert name == "MachineGuid"
+            return self.guid, 1
+
+    registry = Registry()
+    monkeypatch.setitem(sys.modules, "winreg", registry)  # type: ignore[arg-type]
+    monkeypatch.setattr(leftovers, "_system", lambda: "win32")
+    marks = []
+    for registry.guid in "AB":
+        marks.append(leftovers._machine.__wrapped__())  # type: ignore[attr-defined]
+    assert marks[0] != marks[1]
+    monkeypatch.setitem(sys.modules, "winreg", None)
+    assert leftovers._machine_id() == ""

@@ -169,18 +169,106 @@ def test_an_interrupted_move_leaves_no_empty_file(
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals as on POSIX")
 @pytest.mark.usefixtures("heeds_ctrl_c")
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_whoever_is_stopped_after_a_move_is_told_of_the_file(
+    made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, overwrite: bool
+) -> None:
+    import signal
+
+    def pressed_after(real: Callable[..., None]) -> Callable[..., None]:
+        def pressed(*arguments: Any) -> None:
+            real(*arguments)
+            signal.raise_signal(signal.SIGINT)
+
+        return pressed
+
+    for name in ("replace", "link"):
+        monkeypatch.setattr(os, name, pressed_after(getattr(os, name)))
+    with Written() as written, pytest.raises(KeyboardInterrupt):
+        move_file(made, tmp_path / "a", overwrite)
+    assert (tmp_path / "a").read_bytes() == b"whole"
+    assert written.names == "a"
+
+
+def frames(folder: Path, content: bytes, *names: str) -> Path:
+    folder.mkdir()
+    for name in names:
+        (folder / name).write_bytes(content)
+    return folder
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_a_folder_is_replaced_as_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many files are in it; of thousands on a network disk some would be moved and some not."""
+    new, there = frames(tmp_path / "new", b"new", *"12m"), frames(tmp_path / "there", b"old", *"123m")
+    monkeypatch.setattr(os, "replace", lambda *_: pytest.fail("file by file"))
+    move_folder(new, there, [there / name for name in "123"])  # the last one is in the new folder too
+    assert contents(there) == dict.fromkeys("12m", b"new")
+    assert [path.name for path in tmp_path.iterdir()] == ["there"]
+
+
+@pytest.mark.parametrize("kind", ["others", "folder", "late", "mode", "link", "busy", "taken"])
+def test_a_folder_that_cannot_be_replaced_as_one_keeps_what_is_not_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    new, there = frames(tmp_path / "new", b"new", *"12m"), frames(tmp_path / "there", b"old", *"13m")
+    target, real, others = there, os.rename, {}
+    if kind == "others":
+        others = {"notes.txt": b"mine"}
+        (there / "notes.txt").write_bytes(b"mine")
+    elif kind == "folder":
+        (there / "4").mkdir()
+    elif kind == "mode" and os.name == "posix":
+        there.chmod(0o750 if new.stat().st_mode & 0o777 != 0o750 else 0o700)
+    elif kind == "link" and os.name == "posix":
+        target = tmp_path / "link"
+        target.symlink_to(there, target_is_directory=True)
+
+    def rename(source: Path, to: Path) -> None:
+        if kind == "busy" or (kind == "taken" and source == new):
+            raise OSError(errno.EBUSY, "Device or resource busy")
+        if kind == "late" and source == there:
+            others["late"] = b"mine"
+            (there / "late").write_bytes(b"mine")
+        real(source, to)
+
+    monkeypatch.setattr(os, "rename", rename)
+    old = [target / name for name in "134"] if kind != "folder" else [target / "1", target / "3"]
+    mode = there.stat().st_mode
+    if kind == "taken":  # nothing at all is moved
+        with pytest.raises(OSError, match="busy"):
+            move_folder(new, target, old)
+        assert contents(there) == dict.fromkeys("13m", b"old")
+        return
+    move_folder(new, target, old)
+    assert not new.exists()
+    assert there.stat().st_mode == mode
+    if kind == "folder":
+        (there / "4").rmdir()
+    assert contents(there) == {**dict.fromkeys("12m", b"new"), **others}
+    assert target.is_symlink() == (kind == "link" and os.name == "posix")
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals as on POSIX")
+@pytest.mark.usefixtures("heeds_ctrl_c")
 def test_ctrl_c_waits_for_a_claimed_name_and_for_a_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import signal
 
-    real = os.replace
+    def pressed_before(real: Callable[..., None]) -> Callable[..., None]:
+        def pressed(*arguments: Any) -> None:
+            signal.raise_signal(signal.SIGINT)
+            real(*arguments)
 
-    def pressed(*arguments: Any) -> None:
-        signal.raise_signal(signal.SIGINT)
-        real(*arguments)
+        return pressed
 
-    monkeypatch.setattr(os, "replace", pressed)
+    for name in ("replace", "rename"):
+        monkeypatch.setattr(os, name, pressed_before(getattr(os, name)))
     monkeypatch.delattr(os, "link")
     monkeypatch.setattr(os, "link", lambda *_: (_ for _ in ()).throw(OSError()), raising=False)
     (tmp_path / "made").write_bytes(b"whole")

@@ -255,3 +255,40 @@ def test_pictures_of_a_folder_are_plain_png_with_their_alpha(
         with Image.open(tmp_path / "a" / f"frame_{number:06d}.png") as stored:
             assert (stored.format, stored.mode) == ("PNG", "RGBA")
             np.testing.assert_array_equal(np.asarray(stored), frame)
+
+
+@pytest.mark.parametrize(
+    ("first", "options"),
+    [
+        ("anullsrc=r=8000:cl=stereo:d=1", ()),
+        ("aevalsrc=sin(900*t)|0:s=8000:d=1", ("-disposition:a:0", "0", "-disposition:a:1", "default")),
+    ],
+)
+def test_the_sound_that_is_heard_is_measured(tmp_path: Path, first: str, options: tuple[str, ...]) -> None:
+    given = [word for sound in (first, "sine=440:r=44100:d=2") for word in ("-f", "lavfi", "-i", sound)]
+    facts = probe(make(tmp_path / "a.mkv", *given, "-map", "0", "-map", "1", "-c:a", "pcm_s16le", *options))
+    assert (facts.audio_rate, facts.audio_channels) == (44100, 1)
+    assert facts.audio_duration == pytest.approx(2.0)
+
+
+def test_tracks_of_which_none_can_be_used_are_measured_too(tmp_path: Path) -> None:
+    short = ("-f", "lavfi", "-i", "sine=440:d=0.05")
+    facts = probe(make(tmp_path / "a.mkv", *short, *short, "-map", "0", "-map", "1", "-c:a", "pcm_s16le"))
+    assert facts.has_audio
+    assert facts.audio_duration == pytest.approx(0.05)
+
+
+def test_the_code_of_a_codec_is_no_size(tmp_path: Path) -> None:
+    facts = probe(make(tmp_path / "a.wmv", "-f", "lavfi", "-i", "color=red:s=64x48:d=1", "-c:v", "wmv2"))
+    assert (facts.width, facts.height) == (64, 48)
+
+
+@pytest.mark.parametrize("wrong", ["text", [1, 2], 7, None, True])
+def test_a_folder_whose_document_is_none_has_an_empty_one(
+    tmp_path: Path, write_video: WriteVideo, wrong: object
+) -> None:
+    folder = write_video(f"{tmp_path}/frames/", 2, metadata={"a": 1})
+    (facts,) = Path(folder).glob("*.json")
+    facts.write_text(json.dumps({**json.loads(facts.read_text()), "document": wrong}))
+    assert read_metadata(folder) == {}
+    assert json.loads(probe(folder).metadata["comment"]) == {}

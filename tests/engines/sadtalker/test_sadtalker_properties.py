@@ -26,7 +26,7 @@ from sadtalker_ext.video import probe
 # In need of a compiler or a download, of another engine, or chosen by the tests themselves.
 APART = {
     *("compile", "detector", "overwrite", "precision", "enhancer", "ref_pose", "ref_face", "ref_blink"),
-    *("engine", "start", "end", "idle", "face", "face_at", "points", "template", "manner_mix"),
+    *("engine", "start", "end", "idle", "face", "face_at", "points", "template", "manner_mix", "track"),
 }
 
 

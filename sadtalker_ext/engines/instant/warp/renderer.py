@@ -18,7 +18,7 @@ from ....errors import Sentence, TrackError
 from ....face import Portrait, topology
 from ....host import Check, nothing
 from ....tracks import ARKIT, MotionTrack, lips
-from .basis import JAW_DROP, ExpressionBasis
+from .basis import JAW_DROP, MOVE_INDEX, ExpressionBasis
 from .closing import Closing
 from .controls import Controls, closes, read_controls, shown_gap
 from .device_warp import Piece, overlap, picture_warp, pixel_maps, seen_box
@@ -46,7 +46,8 @@ STAYS_OPEN = Sentence(
     "The mouth in this picture is open too far to be shut cleanly; it stays a little open. "
     "A picture whose lips are closer together looks better."
 )
-STEEP_GAP = 0.05  # fw; closing a mouth that is further open moves some skin further than its neighbours
+OPEN_WIDE = 0.05  # fw of an opening that draws the corners in
+OFF = 0.003  # fw by which a displacement may be undone wrongly
 LIP_MARGIN = 0.075  # fw around the lips that are painted in layers
 EYE_MARGIN = 0.02  # fw around the eyes that may be painted
 GLASSES_HOLD_BROWS = 0.7  # share of the brows' motion that rims would show as a bend
@@ -118,9 +119,8 @@ class WarpRenderer:
         self._locate(portrait.face.landmarks, width, height)
         frame = self.frame
         closing = Closing.of(frame)
-        self._steep = frame.own_gap > STEEP_GAP
         self._hanging = closing.jaw
-        self._mouth = measure_mouth(closing.local, open_wide=self._steep)
+        self._mouth = measure_mouth(closing.local, open_wide=frame.own_gap > OPEN_WIDE)
         rows, columns = self._source.shape[:2]
         self._box: Box = (0, 0, columns, rows)
         fw = frame.width
@@ -130,6 +130,7 @@ class WarpRenderer:
         self.basis = ExpressionBasis(frame, self._mouth, closing, self.face_grid, self._stillness(gx, gy))
         self.lips = LipLayers(self._source, frame)
         self._lower_share = smoothstep(self.lips.lip_line(gx, gy), -0.05, 0.05).astype(np.float32)
+        self._steep = self._is_steep()
         self._folds = Folds(self.basis, self.face_grid, self.lips.lip_line(gx, gy))
         self._limits = measure_limits(self.head, self._folds)
         self.closes = closes(frame.own_gap, self.basis.gain, self._limits)
@@ -204,8 +205,10 @@ class WarpRenderer:
             _OPENCV_THREADS.release()
 
     def movements(self, track: MotionTrack) -> tuple[np.ndarray, np.ndarray]:
-        """What a track asks of the face, (T, moves) as in `basis.MOVES`; and (T,) the share 0..1 of it that this
-        picture takes without a fold, which is what frames show."""
+        """What a track asks of the face, (T, moves) as in `basis.MOVES`, and the share 0..1 (T,) of it shown:
+
+        what this picture takes without a fold.
+        """
         asked = np.concatenate([controls.moves[rows] for controls, rows in self._stretches(track)])
         return asked, self._folds.share(asked)
 
@@ -294,6 +297,19 @@ class WarpRenderer:
             lower=(hx + layers[..., 2], hy + layers[..., 3]),
             lips=self._lip_box(up, low, hx - gx, hy - gy),
         )
+
+    def _is_steep(self) -> bool:
+        """Whether shutting the picture's mouth moves skin so unevenly that only the longer way undoes it."""
+        grid, basis = self.face_grid, self.basis
+        gx, gy = grid.nodes()
+        for layer in (basis.upper, basis.lower):
+            dx, dy = layer[MOVE_INDEX["seal"]]
+            back_x, back_y = grid.invert(dx, dy)
+            x, y = gx + back_x, gy + back_y
+            off = np.hypot(back_x + grid.sample(dx, x, y), back_y + grid.sample(dy, x, y))
+            if float(off.max()) > OFF * self.frame.width:
+                return True
+        return False
 
     def _lip_box(self, up: Maps, low: Maps, head_x: np.ndarray, head_y: np.ndarray) -> Box:
         """Pixels of the working region that the moved lips may take up."""
