@@ -203,7 +203,7 @@ def video(rng: Random, stock: Stock, folder: Path) -> Case:
 
 
 def places(rng: Random, stock: Stock, folder: Path) -> Case:
-    """Something odd in one of the places of a command line that takes two files, or in the place of another."""
+    """Something odd in one of the two places of a command line, or what belongs into the other one."""
     good = {"picture": "a.png", "sound": "a.wav", "motion": "a.npz"}
     command, *wanted = rng.choice(
         [("animate", "picture", "sound"), ("motion", "picture", "sound"), ("render", "picture", "motion")]

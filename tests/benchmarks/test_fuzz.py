@@ -72,6 +72,22 @@ def test_a_case_can_be_made_again(fuzz: Any, stock: Any, tmp_path: Path) -> None
         assert files(one) == files(other)
 
 
+def test_what_once_broke_is_drawn(fuzz: Any, stock: Any, tmp_path: Path) -> None:
+    """A pipe in the second place of a command line, keys of one hash, shapes of digits alone."""
+    import fuzz_formats
+    import fuzz_mutations
+
+    pipes = 0
+    for number in range(150):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        _, case = fuzz.build(stock, ["places"], 1, number, folder)
+        pipes += Path(case.arguments[2]).is_fifo()
+    assert pipes > 0
+    assert fuzz_mutations._colliding in fuzz_mutations.BOMBS
+    assert any("1" * 40 in shape for shape in fuzz_formats.SHAPES)
+
+
 def faulty(number: int, arguments: list[str]) -> int:
     """A command line with a fault of its own for each case."""
     if number == 1:
