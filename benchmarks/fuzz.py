@@ -209,8 +209,8 @@ def run_batch(
             os._exit(0)
         os.close(writing)
         begun: int | None = None
-        with os.fdopen(reading) as lines:
-            for line in _lines(lines):
+        try:
+            for line in _lines(reading):
                 report = json.loads(line)
                 if "begins" in report:
                     begun = report["begins"]
@@ -218,20 +218,29 @@ def run_batch(
                     left.remove(report["number"])
                     begun = None
                     yield Outcome(**report)
-        status = _ended(child)
+        finally:
+            os.close(reading)
+        status, hung = _ended(child)
         if begun is not None:
             left.remove(begun)
             (kind,) = Random(f"{seed} {begun}").choices(kinds, [fuzz_cases.KINDS[kind][1] for kind in kinds])
             number = os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
-            slow = number in (signal.SIGXCPU, signal.SIGKILL)
             why = signal.Signals(number).name if number else f"exit {os.WEXITSTATUS(status)}"
+            if hung:
+                why = f"silent for {SILENCE_SECONDS} s"
+            elif number == signal.SIGKILL:  # not by us: most likely by the system, which was out of memory
+                why = "killed from outside"
+            slow = hung or number == signal.SIGXCPU
             yield Outcome(kind, begun, found={"slow" if slow else "crash": why})
-        elif not os.WIFEXITED(status) and left:
+        elif left and (hung or not os.WIFEXITED(status) or os.WEXITSTATUS(status)):
             raise RuntimeError(f"a child died between cases ({status})")
 
 
-def _ended(child: int) -> int:
-    """The status of a child that has closed its pipe, or hangs; nothing of what it started goes on."""
+def _ended(child: int) -> tuple[int, bool]:
+    """The status of a child that has closed its pipe, and whether it hung and was ended here.
+
+    Nothing of what it started goes on.
+    """
     for _ in range(100):
         done, status = os.waitpid(child, os.WNOHANG)
         if done:
@@ -239,16 +248,21 @@ def _ended(child: int) -> int:
         time.sleep(0.05)
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(child, signal.SIGKILL)
-    return status if done else os.waitpid(child, 0)[1]
+    return (status, False) if done else (os.waitpid(child, 0)[1], True)
 
 
-def _lines(file: IO[str]) -> Iterator[str]:
-    """Lines until the end, or until nothing has come for long."""
-    while select.select([file], [], [], SILENCE_SECONDS)[0]:
-        line = file.readline()
-        if not line:
+def _lines(descriptor: int) -> Iterator[str]:
+    """Lines until the end, or until nothing has come for long.
+
+    Read without a buffer of Python's: `select` does not know of lines that wait there.
+    """
+    rest = b""
+    while select.select([descriptor], [], [], SILENCE_SECONDS)[0]:
+        data = os.read(descriptor, 1 << 16)
+        if not data:
             return
-        yield line
+        *lines, rest = (rest + data).split(b"\n")
+        yield from (line.decode() for line in lines)
 
 
 # --- the whole ----------------------------------------------------------------------------------------------

@@ -39,6 +39,17 @@ def _put(folder: Path, name: str, data: bytes) -> str:
     return str(path)
 
 
+def _no_file(rng: Random, path: Path) -> None:
+    """What has a file's name and is none."""
+    act = rng.randrange(4)
+    if act == 0:
+        os.mkfifo(path)
+    elif act == 1:
+        path.mkdir()
+    else:
+        path.symlink_to(rng.choice(["/dev/zero", "/nowhere", path.name]))
+
+
 def weights(rng: Random, stock: Stock, folder: Path) -> Case:
     """One or two bad files in a models folder, under any name, and every command that lists engines."""
     models = folder / "models"
@@ -62,13 +73,7 @@ def weights(rng: Random, stock: Stock, folder: Path) -> Case:
     if rng.random() < 0.05:
         odd = models / rng.choice(names)
         odd.unlink(missing_ok=True)
-        act = rng.randrange(4)
-        if act == 0:
-            os.mkfifo(odd)
-        elif act == 1:
-            odd.mkdir()
-        else:
-            odd.symlink_to(rng.choice(["/dev/zero", "/nowhere", odd.name]))
+        _no_file(rng, odd)
     command = rng.choice(
         [
             ["engines"],
@@ -197,6 +202,33 @@ def video(rng: Random, stock: Stock, folder: Path) -> Case:
     )
 
 
+def places(rng: Random, stock: Stock, folder: Path) -> Case:
+    """Something odd in one of the two places of a command line, or what belongs into the other one."""
+    good = {"picture": "a.png", "sound": "a.wav", "motion": "a.npz"}
+    command, *wanted = rng.choice(
+        [("animate", "picture", "sound"), ("motion", "picture", "sound"), ("render", "picture", "motion")]
+    )
+    odd = rng.choice([1, 1, 0])
+    named = []
+    for number, role in enumerate(wanted):
+        if number != odd:
+            named.append(_put(folder, f"{role}{Path(good[role]).suffix}", stock[good[role]]))
+            continue
+        source = rng.choice(
+            ["a.png", "a.jpg", "a.gif", "a.tiff", "a.wav", "a.mp4", "a.npz", "a.csv", "w.pth"]
+        )
+        path = folder / f"odd{rng.choice([Path(source).suffix, '.bin', '.npz', '.wav', '.dds'])}"
+        if rng.random() < 0.3:
+            _no_file(rng, path)
+        else:
+            _put(folder, path.name, rng.choice([anything(source), mutate.noise])(rng, stock[source]))
+        named.append(str(path))
+    target = "o.npz" if command == "motion" else "o.mp4"
+    lips = [] if command == "render" else ["--lips", "visemes"]
+    # An ending in 0.2 s: what happens to be well-made must not take long.
+    return Case([command, *named, "-o", str(folder / target), *lips, "--end", "0.2"], (target,))
+
+
 def options(rng: Random, stock: Stock, folder: Path) -> Case:
     """Any mix of flags and values, mostly wrong."""
     good = _put(folder, "p.png", stock["a.png"]), _put(folder, "s.wav", stock["a.wav"])
@@ -254,4 +286,5 @@ KINDS: dict[str, tuple[Build, int]] = {
     "picture": (picture, 10),
     "video": (video, 3),
     "options": (options, 5),
+    "places": (places, 4),
 }

@@ -6,6 +6,7 @@ Every function takes a `random.Random` and bytes and returns bytes; the same gen
 from __future__ import annotations
 
 import json
+import pickle
 import pickletools
 import re
 import struct
@@ -242,7 +243,16 @@ def _nest(rng: Random) -> bytes:
     return b"\x80\x02" + rng.choice([b"}" + deep + b"K\x01s.", deep + b"."])
 
 
+def _colliding(rng: Random) -> bytes:
+    """A dictionary of keys that have one hash, or that can be foreseen."""
+    step = rng.choice([2**61 - 1, 1 - 2**61, 1 << 20, -5])
+    wrap = rng.choice([b"", b"\x85", b"N\x86"])
+    keys = (number * step for number in range(rng.choice([10, 30_000])))
+    return b"\x80\x02}(" + b"".join(pickle.dumps(key, 2)[2:-1] + wrap + b"N" for key in keys) + b"u."
+
+
 BOMBS: list[Callable[[Random], bytes]] = [
+    _colliding,
     _laughs,
     _nest,
     lambda rng: b"\x80\x02}r" + struct.pack("<I", rng.choice(NUMBERS) & 0xFFFFFFFF) + b".",

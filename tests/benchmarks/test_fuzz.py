@@ -72,6 +72,22 @@ def test_a_case_can_be_made_again(fuzz: Any, stock: Any, tmp_path: Path) -> None
         assert files(one) == files(other)
 
 
+def test_what_once_broke_is_drawn(fuzz: Any, stock: Any, tmp_path: Path) -> None:
+    """A pipe in the second place of a command line, keys of one hash, shapes of digits alone."""
+    import fuzz_formats
+    import fuzz_mutations
+
+    pipes = 0
+    for number in range(150):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        _, case = fuzz.build(stock, ["places"], 1, number, folder)
+        pipes += Path(case.arguments[2]).is_fifo()
+    assert pipes > 0
+    assert fuzz_mutations._colliding in fuzz_mutations.BOMBS
+    assert any("1" * 40 in shape for shape in fuzz_formats.SHAPES)
+
+
 def faulty(number: int, arguments: list[str]) -> int:
     """A command line with a fault of its own for each case."""
     if number == 1:
@@ -106,9 +122,48 @@ def test_faults_are_seen(fuzz: Any, stock: Any, tmp_path: Path, monkeypatch: pyt
     assert found[1].found == {"crash": "SIGUSR1"}
 
 
-def numbered(run_case: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+def hanging(number: int, arguments: list[str]) -> int:
+    """The third case hangs, the fifth is killed, as by a system without memory."""
+    if number == 2:
+        signal.pause()
+    if number == 4:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return 0
+
+
+def test_a_hang_is_told_of_the_case_that_hangs(
+    fuzz: Any, stock: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import fuzz_cases
+
+    def build(rng: Random, stock: Any, folder: Path) -> Any:
+        return fuzz_cases.Case([str(folder)])
+
+    monkeypatch.setattr(fuzz_cases, "KINDS", {"made": (build, 1)})
+    monkeypatch.setattr(fuzz, "SILENCE_SECONDS", 2)
+    monkeypatch.setattr(fuzz, "run_case", numbered(fuzz.run_case, monkeypatch, hanging))
+    found = outcomes(fuzz, stock, tmp_path, range(7), ["made"])
+    assert [outcome.number for outcome in found] == list(range(7))
+    assert [outcome.found for outcome in found] == [
+        {}, {}, {"slow": "silent for 2 s"}, {}, {"crash": "killed from outside"}, {}, {},
+    ]  # fmt: skip
+
+
+def test_lines_that_come_at_once_are_all_seen(fuzz: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before the writer is silent, with the pipe still open."""
+    monkeypatch.setattr(fuzz, "SILENCE_SECONDS", 0.2)
+    reading, writing = os.pipe()
+    try:
+        os.write(writing, b"one\ntwo\nthree\nunfinish")
+        assert list(fuzz._lines(reading)) == ["one", "two", "three"]
+    finally:
+        os.close(reading)
+        os.close(writing)
+
+
+def numbered(run_case: Any, monkeypatch: pytest.MonkeyPatch, act: Any = faulty) -> Any:
     def run(stock: Any, kinds: Any, seed: int, number: int, folder: Path) -> Any:
-        monkeypatch.setattr(cli, "main", lambda arguments: faulty(number, arguments))
+        monkeypatch.setattr(cli, "main", lambda arguments: act(number, arguments))
         return run_case(stock, kinds, seed, number, folder)
 
     return run
