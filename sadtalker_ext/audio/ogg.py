@@ -11,7 +11,8 @@ from typing import BinaryIO
 MAGIC = b"OggS"
 # Magic, version, type, granule, serial number, page number, checksum, number of segments.
 HEADER = struct.Struct("<4sBBqIIIB")
-BEGINS, ENDS = 2, 4  # bits of a page's type: the first and the last one of a stream
+BEGINS = 2  # bit of a page's type: the first one of a stream
+FULL = 255  # length of a segment that goes on in the next one, or in the next page
 NUMBERS = 1 << 32  # after which pages are numbered from 0 again
 MOST_LINKS = 200  # a file of more is read as if it were one
 MOST_STREAMS = 100  # of one link, whose pages are counted
@@ -22,7 +23,7 @@ SEARCHED = 1 << 16  # bytes read at a time where a page should begin and does no
 class Link:
     """One link. start, end: its first byte and the one behind its last.
 
-    cut: its last page is not whole, or it is followed by another link without having come to an end.
+    cut: its last page, or what that holds last, is not whole. (Not every stream says where it ends.)
     gap: pages are missing on the way.
     """
 
@@ -40,6 +41,7 @@ class _Page:
     granule: int
     serial: int
     number: int
+    goes_on: bool = False  # what it holds last is not whole
 
     @property
     def begins(self) -> bool:
@@ -68,8 +70,7 @@ def _links(pages: Iterator[_Page], size: int) -> list[Link]:
     for page in pages:
         if page.begins and (last is None or not last.begins):  # the streams of one link begin together
             if found and last is not None:
-                open_end = not all(end.kind & ENDS for end in latest.values())
-                cut = last.end > page.start or open_end
+                cut = last.end > page.start or any(end.goes_on for end in latest.values())
                 found[-1] = replace(found[-1], end=page.start, cut=cut)
             found.append(Link(page.start, size))
             latest = {}
@@ -104,7 +105,7 @@ def _pages(file: BinaryIO, size: int) -> Iterator[_Page]:
         end = position + HEADER.size + segments + sum(table)
         if len(table) < segments:
             end = size + 1
-        yield _Page(position, end, kind, granule, serial, number)
+        yield _Page(position, end, kind, granule, serial, number, table[-1:] == bytes([FULL]))
         position, inside = end, position + 1
 
 

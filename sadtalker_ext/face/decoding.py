@@ -148,7 +148,7 @@ def _missing_of_jpeg(image: Image.Image, open_it: Callable[[bytes | None], Image
     differ = (pixels != np.asarray(other).reshape(image.height, -1)).any(1)
     if not differ.any():
         return 0.0
-    grey = (np.abs(pixels - 127.5) < 2).all(1)
+    grey = ((pixels > 125) & (pixels < 130)).all(1)
     drawn = np.flatnonzero(~grey)
     begin = max(int(differ.argmax()), int(drawn[-1]) + 1 if len(drawn) else 0)
     return 1 - begin / image.height

@@ -128,7 +128,7 @@ def _strict(kind: Callable[[str], float]) -> Callable[[str], float]:
     def read(text: str) -> float:
         value = finite(text)
         if kind is _whole and not isinstance(value, int):
-            raise ValueError(f"the number {text[:WHOLE_NUMBER_DIGITS]}")
+            raise ValueError(f"{text[:WHOLE_NUMBER_DIGITS]} is no finite number")
         return value
 
     finite = _finite(kind)
@@ -139,7 +139,7 @@ def _finite(kind: Callable[[str], float]) -> Callable[[str], float]:
     def read(text: str) -> float:
         value = kind(text)
         if not math.isfinite(value):
-            raise ValueError(f"the number {text[:WHOLE_NUMBER_DIGITS]}")
+            raise ValueError(f"{text[:WHOLE_NUMBER_DIGITS]} is no finite number")
         return value
 
     return read

@@ -50,6 +50,7 @@ def begin() -> None:
     global _command, _process
     if _command or not _is_command():
         return
+    _process = os.getpid()
     for number in _numbers():
         # An ignored signal stays ignored: that is how nohup lets a run outlive its terminal.
         if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
@@ -57,7 +58,7 @@ def begin() -> None:
                 signal.signal(number, _handle)
             except (ValueError, OSError):  # handlers can be set in the main thread only
                 return
-    _command, _process = True, os.getpid()
+    _command = True
     _watch()
     atexit.register(_end)  # the first to be registered is the last to be called
 

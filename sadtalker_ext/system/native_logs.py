@@ -49,13 +49,16 @@ def quiet_stderr() -> Iterator[None]:
 
     Several threads may be within it, in any order: there is one stderr, which the last to leave gives back.
     """
-    with interrupts.held():
-        _silence.enter()
+    entered = False
     try:
+        with interrupts.held():
+            _silence.enter()
+            entered = True
         yield
     finally:
-        with interrupts.held():
-            _silence.leave()
+        if entered:
+            with interrupts.held():
+                _silence.leave()
 
 
 class _Silence:
@@ -100,10 +103,11 @@ class _Silence:
         file, saved, self._file, self._saved = self._file, self._saved, None, -1
         if file is None:
             return
-        with file, suppress(OSError, AttributeError, ValueError):
+        with suppress(OSError, AttributeError, ValueError):  # a full disk, or a host that has closed it
             sys.stderr.flush()
-            os.dup2(saved, 2)
-            os.close(saved)
+        os.dup2(saved, 2)
+        os.close(saved)
+        with file, suppress(OSError):
             file.seek(0)
             for line in file.read().splitlines(keepends=True):
                 if not any(noise in line for noise in NOISE):

@@ -121,16 +121,13 @@ def move_folder(made: Path, target: Path, old: Iterable[Path]) -> None:
     """
     aside = leftovers.beside(target)
     replaced = list(old)
-    try:
-        with interrupts.held():
-            if not target.exists():
-                os.rename(made, target)
-            elif not _swap_folders(made, target, aside, {file.name for file in replaced}):
-                _move_files(made, target, replaced)
-            note_written(target)
-    finally:
-        if target.exists():  # else what was there could not get its name back
-            leftovers.remove(aside)
+    with interrupts.held():
+        if not target.exists():
+            os.rename(made, target)
+        elif not _swap_folders(made, target, aside, {file.name for file in replaced}):
+            _move_files(made, target, replaced)
+        note_written(target)
+    leftovers.remove(aside)
 
 
 def _swap_folders(made: Path, target: Path, aside: Path, old: set[str]) -> bool:
@@ -149,10 +146,19 @@ def _swap_folders(made: Path, target: Path, aside: Path, old: set[str]) -> bool:
             os.rename(made, target)
             return True
     except OSError:
-        os.rename(aside, target)
+        _name_again(aside, target)
         raise
-    os.rename(aside, target)
+    _name_again(aside, target)
     return False
+
+
+def _name_again(aside: Path, target: Path) -> None:
+    """The old folder gets its name back, or where that is taken a plain one, so that nobody sweeps it."""
+    try:
+        os.rename(aside, target)
+    except OSError:
+        os.rename(aside, target.with_name(free_name(target.parent, f"{target.name} before", suffix="")))
+        raise
 
 
 def _holds_only(folder: Path, names: set[str]) -> bool:

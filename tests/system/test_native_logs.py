@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 import tempfile
@@ -87,3 +88,21 @@ def test_without_room_for_it_that_is_said(
     with quiet_stderr():
         os.write(2, b"within\n")
     assert told(capfd) == ["within"]
+
+
+def test_stderr_comes_back_though_nobody_can_write_to_what_python_holds_of_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Closing(io.StringIO):
+        flushes = 0
+
+        def flush(self) -> None:
+            Closing.flushes += 1
+            if Closing.flushes > 1:
+                raise OSError(28, "No space left on device")
+
+    before = os.fstat(2).st_ino
+    monkeypatch.setattr(sys, "stderr", Closing())
+    with quiet_stderr():
+        assert os.fstat(2).st_ino != before
+    assert os.fstat(2).st_ino == before

@@ -18,7 +18,7 @@ import pytest
 from sadtalker_ext.errors import OutputError, SadTalkerError
 from sadtalker_ext.face import save_picture
 from sadtalker_ext.mesh.export import export_track
-from sadtalker_ext.system import interrupts, outputs
+from sadtalker_ext.system import interrupts, leftovers, outputs
 from sadtalker_ext.system.array_files import write_arrays
 from sadtalker_ext.system.outputs import Written, move_file, move_folder, write_whole
 from sadtalker_ext.tracks import MotionTrack
@@ -301,3 +301,26 @@ def test_what_was_written_is_known_to_whoever_asks(tmp_path: Path) -> None:
     assert written.names == "a, b, c and 2 more"
     assert interrupts.SENTENCE.startswith("Cancelled")
     assert outputs.NAMES_TOLD == 3
+
+
+def test_an_old_folder_whose_name_is_taken_meanwhile_is_kept_under_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, target = tmp_path / "made", tmp_path / "frames"
+    for folder in (made, target):
+        folder.mkdir(0o700)
+        (folder / "1").write_text(folder.name)
+    rename = os.rename
+
+    def taken(source: Path, name: Path) -> None:
+        if Path(source) == made:
+            target.mkdir()
+            (target / "x").touch()
+            raise OSError(39, "Directory not empty")
+        rename(source, name)
+
+    monkeypatch.setattr(os, "rename", taken)
+    with pytest.raises(OSError, match="not empty"):
+        move_folder(made, target, [target / "1"])
+    leftovers.remove_all()
+    assert [path.read_text() for path in tmp_path.glob("frames before*/1")] == ["frames"]

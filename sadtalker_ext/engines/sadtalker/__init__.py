@@ -16,12 +16,14 @@ from .knobs import KNOBS
 
 
 def needs(models_dir: Path) -> tuple[Need, ...]:
-    from ...checkpoints import by_name, status
+    from ...checkpoints import UNREADABLE, by_name, status
     from .weights import SIZES, complete
 
     def weights(id: str) -> Need:
         found = status(by_name(id), models_dir)
         fault = "" if found.usable else found.note.removeprefix(f"{found.path} ").rstrip(".")
+        if found.state == UNREADABLE:  # it may be good
+            return Need(by_name(id).file, False, f"{fault}; see that it can be read")
         remedy = Sentence("{download}", Named("download", id))
         return Need(by_name(id).file, found.usable, remedy, weights=id, fault=fault)
 
