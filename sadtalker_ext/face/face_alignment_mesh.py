@@ -95,7 +95,9 @@ def _network(allow_download: bool) -> Any:
         options["compile"] = False  # compiling takes minutes, for one picture
     try:
         return face_alignment.FaceAlignment(kind, **options)
-    except (OSError, RuntimeError, ValueError, KeyError) as error:
+    except MemoryError:
+        raise
+    except Exception as error:  # damaged weights make torch raise dozens of classes
         raise WeightsError(
             "The weights of face-alignment cannot be loaded ({error}); delete {first} and {second} in {path} "
             "to have them fetched anew.",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import pickle
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -101,6 +102,17 @@ def test_missing_weights_are_named_with_their_folder(package: Path) -> None:
         FaceAlignmentDetector()
     for part in (*FILES, str(package), "face-alignment"):
         assert part in str(error.value)
+
+
+def test_damaged_weights_are_one_sentence(package: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    put_weights(package)
+
+    def refuse(*_: object, **__: object) -> None:
+        raise pickle.UnpicklingError("Unsupported operand 120")
+
+    monkeypatch.setattr(StandIn, "__init__", refuse)
+    with pytest.raises(WeightsError, match="cannot be loaded .*delete s3fd"):
+        FaceAlignmentDetector()
 
 
 class Answers(io.BytesIO):
