@@ -111,7 +111,7 @@ def test_damaged_weights_are_one_sentence(package: Path, monkeypatch: pytest.Mon
         raise pickle.UnpicklingError("Unsupported operand 120")
 
     monkeypatch.setattr(StandIn, "__init__", refuse)
-    with pytest.raises(WeightsError, match="cannot be loaded .*delete s3fd"):
+    with pytest.raises(WeightsError, match=r"cannot be loaded .*delete s3fd"):
         FaceAlignmentDetector()
 
 
