@@ -22,7 +22,7 @@ from .target import exact_rate
 # From the beginning of a line: what follows may be a tag of the file, of any text and length.
 VIDEO = re.compile(r"^ *Stream #0:\d+.*?: Video: (?P<rest>.*)", re.MULTILINE)
 AUDIO = re.compile(r"^ *Stream #0:(?P<index>\d+).*?: Audio: (?P<rest>.*)", re.MULTILINE)
-SIZE = re.compile(r"(?<![\dx])(\d{1,5})x(\d{1,5})(?![\dx])")
+SIZE = re.compile(r"(?<!\w)(\d{1,5})x(\d{1,5})(?!\w)")
 CHANNELS = {
     "mono": 1, "stereo": 2, "2.1": 3, "3.0": 3, "quad": 4, "4.0": 4, "5.0": 5, "5.1": 6, "6.1": 7, "7.1": 8,
 }  # fmt: skip
