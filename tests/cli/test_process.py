@@ -87,6 +87,12 @@ def test_a_package_that_breaks_while_it_loads_is_one_sentence(tmp_path):
     assert "sadtalker-faults.log" in line
 
 
+def saving_both(picture, out):
+    """A command line that writes a video and its motion."""
+    ends = ["-o", out / "talk.mp4", "--save-motion", out / "m.npz", "-q"]
+    return ["animate", picture, "--idle", 0.2, *POINTS, *ends]
+
+
 def test_a_video_that_is_written_is_told_when_its_motion_cannot_be(picture, out, capsys, monkeypatch):
     from sadtalker_ext.tracks import files
 
@@ -94,18 +100,7 @@ def test_a_video_that_is_written_is_told_when_its_motion_cannot_be(picture, out,
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(files, "_write_npz", full)
-    line = [
-        "animate",
-        picture,
-        "--idle",
-        0.2,
-        "-o",
-        out / "talk.mp4",
-        "--save-motion",
-        out / "m.npz",
-        *POINTS,
-    ]
-    assert run(*line, *POINTS, "-q") == 2
+    assert run(*saving_both(picture, out)) == 2
     (sentence,) = capsys.readouterr().err.splitlines()
     assert "m.npz cannot be written: the disk is full" in sentence
     assert sentence.endswith("Written before that: talk.mp4.")
@@ -119,18 +114,7 @@ def test_a_cancel_after_the_video_tells_that_it_is_there(picture, out, capsys, m
         raise KeyboardInterrupt
 
     monkeypatch.setattr(files, "_write_npz", interrupted)
-    line = [
-        "animate",
-        picture,
-        "--idle",
-        0.2,
-        "-o",
-        out / "talk.mp4",
-        "--save-motion",
-        out / "m.npz",
-        *POINTS,
-    ]
-    assert run(*line, "-q") == 130
+    assert run(*saving_both(picture, out)) == 130
     assert capsys.readouterr().err == "sadtalker: Cancelled; written before that: talk.mp4.\n"
     assert [path.name for path in out.iterdir()] == ["talk.mp4"]
 

@@ -205,9 +205,9 @@ class WarpRenderer:
             _OPENCV_THREADS.release()
 
     def movements(self, track: MotionTrack) -> tuple[np.ndarray, np.ndarray]:
-        """What a track asks of the face, (T, moves) as in `basis.MOVES`, and the share 0..1 (T,) of it shown:
+        """What a track asks of the face, (T, moves) as in `basis.MOVES`, and what share of it is shown.
 
-        what this picture takes without a fold.
+        The share, (T,) in 0..1, is what this picture takes without a fold.
         """
         asked = np.concatenate([controls.moves[rows] for controls, rows in self._stretches(track)])
         return asked, self._folds.share(asked)
